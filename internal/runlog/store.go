@@ -294,3 +294,13 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	}
 	return syncDir(dir)
 }
+
+// Clear removes what earlier attempts left, all but the lease.
+func (r *Run) Clear() error {
+	for _, name := range []string{statusFile, checkpointFile, bestFile, predictionsFile, metricsFile, configFile} {
+		if err := os.Remove(r.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
