@@ -22,16 +22,33 @@ type Model struct {
 	build func(b *nn.Builder, classes int) (logits nn.Ref)
 }
 
-// catalogue is in torchvision's alphabetical order.
+// catalogue holds families by name, and the variants of a family by size.
 var catalogue = []Model{
+	{"alexnet", "alexnet", 256, 224, alexnet},
+	{"densenet121", "densenet", 256, 224, densenet(32, 64, 6, 12, 24, 16)},
+	{"densenet161", "densenet", 256, 224, densenet(48, 96, 6, 12, 36, 24)},
+	{"densenet169", "densenet", 256, 224, densenet(32, 64, 6, 12, 32, 32)},
+	{"densenet201", "densenet", 256, 224, densenet(32, 64, 6, 12, 48, 32)},
+	{"inception_v3", "inception", 342, 299, inceptionV3},
+	{"mobilenet_v2", "mobilenet", 256, 224, mobilenetV2},
 	{"resnet18", "resnet", 256, 224, resnet(basicBlock, 2, 2, 2, 2)},
 	{"resnet34", "resnet", 256, 224, resnet(basicBlock, 3, 4, 6, 3)},
 	{"resnet50", "resnet", 256, 224, resnet(bottleneck, 3, 4, 6, 3)},
 	{"resnet101", "resnet", 256, 224, resnet(bottleneck, 3, 4, 23, 3)},
 	{"resnet152", "resnet", 256, 224, resnet(bottleneck, 3, 8, 36, 3)},
+	{"squeezenet1_0", "squeezenet", 256, 224, squeezenet(convBias(96, 7, 2, 0), 0, 3, 7)},
+	{"squeezenet1_1", "squeezenet", 256, 224, squeezenet(convBias(64, 3, 2, 0), 0, 2, 4)},
+	{"vgg11", "vgg", 256, 224, vgg(false, 1, 1, 2, 2, 2)},
+	{"vgg11_bn", "vgg", 256, 224, vgg(true, 1, 1, 2, 2, 2)},
+	{"vgg13", "vgg", 256, 224, vgg(false, 2, 2, 2, 2, 2)},
+	{"vgg13_bn", "vgg", 256, 224, vgg(true, 2, 2, 2, 2, 2)},
+	{"vgg16", "vgg", 256, 224, vgg(false, 2, 2, 3, 3, 3)},
+	{"vgg16_bn", "vgg", 256, 224, vgg(true, 2, 2, 3, 3, 3)},
+	{"vgg19", "vgg", 256, 224, vgg(false, 2, 2, 4, 4, 4)},
+	{"vgg19_bn", "vgg", 256, 224, vgg(true, 2, 2, 4, 4, 4)},
 }
 
-// Names lists the architectures as torchvision does: families by name, then variants by size.
+// Names lists the architectures: families by name, the variants of a family by size.
 func Names() []string {
 	names := make([]string, len(catalogue))
 	for i, m := range catalogue {
