@@ -33,13 +33,14 @@ func windows(size, k, stride, pad int) int {
 	return (size+2*pad-k)/stride + 1
 }
 
-// ceilWindows is windows in torch's ceil_mode: a last window may reach past the end, but must begin inside the elements
-// or the padding before them (pooling_output_shape in ATen/native/Pool.h).
+// ceilWindows is windows in torch's ceil_mode: a last window may reach past the end, and be wider than all there is, but
+// must begin inside the elements or the padding before them (pooling_output_shape in ATen/native/Pool.h).
 func ceilWindows(size, k, stride, pad int) int {
-	if size+2*pad < k {
+	beyond := size + 2*pad - k + stride - 1
+	if beyond < 0 {
 		return 0
 	}
-	n := (size+2*pad-k+stride-1)/stride + 1
+	n := beyond/stride + 1
 	if (n-1)*stride >= size+pad {
 		n--
 	}
