@@ -3,7 +3,7 @@
 #include "textflag.h"
 
 // func dot1x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·dot1x1AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z0, Z0, Z0
 	MOVQ   x+0(FP), AX
@@ -42,11 +42,15 @@ sum:
 	SHLQ          $0x02, CX
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X1, X0, X0
 	VMOVAPS       X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VUNPCKLPS     X0, X0, X1
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VUNPCKLPD     X1, X1, X0
+	VUNPCKHPD     X1, X1, X1
+	VADDPS        X1, X0, X0
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store0
 	VADDSS        (AX), X0, X0
@@ -57,7 +61,7 @@ store0:
 	RET
 
 // func dot1x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·dot1x4AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -112,38 +116,44 @@ sum:
 	SHLQ          $0x02, CX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X4
+	VEXTRACTF32X4 $0x01, Y0, X4
 	VADDPS        X4, X0, X0
 	VMOVAPS       X0, X0
 	VEXTRACTF64X4 $0x01, Z1, Y4
 	VADDPS        Y4, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X4
+	VEXTRACTF32X4 $0x01, Y1, X4
 	VADDPS        X4, X1, X1
 	VMOVAPS       X1, X1
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPS        Y4, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X4
+	VEXTRACTF32X4 $0x01, Y2, X4
 	VADDPS        X4, X2, X2
 	VMOVAPS       X2, X2
 	VEXTRACTF64X4 $0x01, Z3, Y4
 	VADDPS        Y4, Y3, Y3
-	VEXTRACTF128  $0x01, Y3, X4
+	VEXTRACTF32X4 $0x01, Y3, X4
 	VADDPS        X4, X3, X3
 	VMOVAPS       X3, X3
-	VHADDPS       X1, X0, X0
-	VHADDPS       X3, X2, X2
-	VHADDPS       X2, X0, X0
+	VUNPCKLPS     X1, X0, X4
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X4, X1
+	VUNPCKHPD     X0, X4, X0
+	VADDPS        X0, X1, X1
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store0
-	VADDPS        (AX), X0, X0
+	VADDPS        (AX), X1, X1
 
 store0:
-	VMOVUPS X0, (AX)
+	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET
 
 // func dot2x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·dot2x1AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -187,11 +197,15 @@ sum:
 	SHLQ          $0x02, CX
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VADDPS        Y2, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X2
+	VEXTRACTF32X4 $0x01, Y0, X2
 	VADDPS        X2, X0, X0
 	VMOVAPS       X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VUNPCKLPS     X0, X0, X2
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X2, X2
+	VUNPCKLPD     X2, X2, X0
+	VUNPCKHPD     X2, X2, X2
+	VADDPS        X2, X0, X0
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store0
 	VADDSS        (AX), X0, X0
@@ -201,11 +215,15 @@ store0:
 	ADDQ          CX, AX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X0
+	VEXTRACTF32X4 $0x01, Y1, X0
 	VADDPS        X0, X1, X1
 	VMOVAPS       X1, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VUNPCKLPS     X0, X0, X1
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VUNPCKLPD     X1, X1, X0
+	VUNPCKHPD     X1, X1, X1
+	VADDPS        X1, X0, X0
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store1
 	VADDSS        (AX), X0, X0
@@ -216,7 +234,7 @@ store1:
 	RET
 
 // func dot2x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·dot2x4AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -285,68 +303,80 @@ sum:
 	SHLQ          $0x02, CX
 	VEXTRACTF64X4 $0x01, Z0, Y8
 	VADDPS        Y8, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X8
+	VEXTRACTF32X4 $0x01, Y0, X8
 	VADDPS        X8, X0, X0
 	VMOVAPS       X0, X0
 	VEXTRACTF64X4 $0x01, Z1, Y8
 	VADDPS        Y8, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X8
+	VEXTRACTF32X4 $0x01, Y1, X8
 	VADDPS        X8, X1, X1
 	VMOVAPS       X1, X1
 	VEXTRACTF64X4 $0x01, Z2, Y8
 	VADDPS        Y8, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X8
+	VEXTRACTF32X4 $0x01, Y2, X8
 	VADDPS        X8, X2, X2
 	VMOVAPS       X2, X2
 	VEXTRACTF64X4 $0x01, Z3, Y8
 	VADDPS        Y8, Y3, Y3
-	VEXTRACTF128  $0x01, Y3, X8
+	VEXTRACTF32X4 $0x01, Y3, X8
 	VADDPS        X8, X3, X3
 	VMOVAPS       X3, X3
-	VHADDPS       X1, X0, X0
-	VHADDPS       X3, X2, X2
-	VHADDPS       X2, X0, X0
+	VUNPCKLPS     X1, X0, X8
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X8, X8
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X8, X1
+	VUNPCKHPD     X0, X8, X0
+	VADDPS        X0, X1, X1
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store0
-	VADDPS        (AX), X0, X0
+	VADDPS        (AX), X1, X1
 
 store0:
-	VMOVUPS       X0, (AX)
+	VMOVUPS       X1, (AX)
 	ADDQ          CX, AX
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X0
+	VEXTRACTF32X4 $0x01, Y4, X0
 	VADDPS        X0, X4, X4
 	VMOVAPS       X4, X0
 	VEXTRACTF64X4 $0x01, Z5, Y1
 	VADDPS        Y1, Y5, Y5
-	VEXTRACTF128  $0x01, Y5, X1
+	VEXTRACTF32X4 $0x01, Y5, X1
 	VADDPS        X1, X5, X5
 	VMOVAPS       X5, X1
 	VEXTRACTF64X4 $0x01, Z6, Y2
 	VADDPS        Y2, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X2
+	VEXTRACTF32X4 $0x01, Y6, X2
 	VADDPS        X2, X6, X6
 	VMOVAPS       X6, X2
 	VEXTRACTF64X4 $0x01, Z7, Y3
 	VADDPS        Y3, Y7, Y7
-	VEXTRACTF128  $0x01, Y7, X3
+	VEXTRACTF32X4 $0x01, Y7, X3
 	VADDPS        X3, X7, X7
 	VMOVAPS       X7, X3
-	VHADDPS       X1, X0, X0
-	VHADDPS       X3, X2, X2
-	VHADDPS       X2, X0, X0
+	VUNPCKLPS     X1, X0, X4
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X4, X1
+	VUNPCKHPD     X0, X4, X0
+	VADDPS        X0, X1, X1
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store1
-	VADDPS        (AX), X0, X0
+	VADDPS        (AX), X1, X1
 
 store1:
-	VMOVUPS X0, (AX)
+	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET
 
 // func dot3x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·dot3x1AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -395,11 +425,15 @@ sum:
 	SHLQ          $0x02, CX
 	VEXTRACTF64X4 $0x01, Z0, Y3
 	VADDPS        Y3, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X3
+	VEXTRACTF32X4 $0x01, Y0, X3
 	VADDPS        X3, X0, X0
 	VMOVAPS       X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VUNPCKLPS     X0, X0, X3
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X3, X3
+	VUNPCKLPD     X3, X3, X0
+	VUNPCKHPD     X3, X3, X3
+	VADDPS        X3, X0, X0
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store0
 	VADDSS        (AX), X0, X0
@@ -409,11 +443,15 @@ store0:
 	ADDQ          CX, AX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X0
+	VEXTRACTF32X4 $0x01, Y1, X0
 	VADDPS        X0, X1, X1
 	VMOVAPS       X1, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VUNPCKLPS     X0, X0, X1
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VUNPCKLPD     X1, X1, X0
+	VUNPCKHPD     X1, X1, X1
+	VADDPS        X1, X0, X0
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store1
 	VADDSS        (AX), X0, X0
@@ -423,11 +461,15 @@ store1:
 	ADDQ          CX, AX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X0
+	VEXTRACTF32X4 $0x01, Y2, X0
 	VADDPS        X0, X2, X2
 	VMOVAPS       X2, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VUNPCKLPS     X0, X0, X1
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VUNPCKLPD     X1, X1, X0
+	VUNPCKHPD     X1, X1, X1
+	VADDPS        X1, X0, X0
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store2
 	VADDSS        (AX), X0, X0
@@ -438,7 +480,7 @@ store2:
 	RET
 
 // func dot3x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·dot3x4AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -521,98 +563,116 @@ sum:
 	SHLQ          $0x02, CX
 	VEXTRACTF64X4 $0x01, Z0, Y12
 	VADDPS        Y12, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X12
+	VEXTRACTF32X4 $0x01, Y0, X12
 	VADDPS        X12, X0, X0
 	VMOVAPS       X0, X0
 	VEXTRACTF64X4 $0x01, Z1, Y12
 	VADDPS        Y12, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X12
+	VEXTRACTF32X4 $0x01, Y1, X12
 	VADDPS        X12, X1, X1
 	VMOVAPS       X1, X1
 	VEXTRACTF64X4 $0x01, Z2, Y12
 	VADDPS        Y12, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X12
+	VEXTRACTF32X4 $0x01, Y2, X12
 	VADDPS        X12, X2, X2
 	VMOVAPS       X2, X2
 	VEXTRACTF64X4 $0x01, Z3, Y12
 	VADDPS        Y12, Y3, Y3
-	VEXTRACTF128  $0x01, Y3, X12
+	VEXTRACTF32X4 $0x01, Y3, X12
 	VADDPS        X12, X3, X3
 	VMOVAPS       X3, X3
-	VHADDPS       X1, X0, X0
-	VHADDPS       X3, X2, X2
-	VHADDPS       X2, X0, X0
+	VUNPCKLPS     X1, X0, X12
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X12, X12
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X12, X1
+	VUNPCKHPD     X0, X12, X0
+	VADDPS        X0, X1, X1
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store0
-	VADDPS        (AX), X0, X0
+	VADDPS        (AX), X1, X1
 
 store0:
-	VMOVUPS       X0, (AX)
+	VMOVUPS       X1, (AX)
 	ADDQ          CX, AX
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X0
+	VEXTRACTF32X4 $0x01, Y4, X0
 	VADDPS        X0, X4, X4
 	VMOVAPS       X4, X0
 	VEXTRACTF64X4 $0x01, Z5, Y1
 	VADDPS        Y1, Y5, Y5
-	VEXTRACTF128  $0x01, Y5, X1
+	VEXTRACTF32X4 $0x01, Y5, X1
 	VADDPS        X1, X5, X5
 	VMOVAPS       X5, X1
 	VEXTRACTF64X4 $0x01, Z6, Y2
 	VADDPS        Y2, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X2
+	VEXTRACTF32X4 $0x01, Y6, X2
 	VADDPS        X2, X6, X6
 	VMOVAPS       X6, X2
 	VEXTRACTF64X4 $0x01, Z7, Y3
 	VADDPS        Y3, Y7, Y7
-	VEXTRACTF128  $0x01, Y7, X3
+	VEXTRACTF32X4 $0x01, Y7, X3
 	VADDPS        X3, X7, X7
 	VMOVAPS       X7, X3
-	VHADDPS       X1, X0, X0
-	VHADDPS       X3, X2, X2
-	VHADDPS       X2, X0, X0
+	VUNPCKLPS     X1, X0, X4
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X4, X1
+	VUNPCKHPD     X0, X4, X0
+	VADDPS        X0, X1, X1
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store1
-	VADDPS        (AX), X0, X0
+	VADDPS        (AX), X1, X1
 
 store1:
-	VMOVUPS       X0, (AX)
+	VMOVUPS       X1, (AX)
 	ADDQ          CX, AX
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VADDPS        Y0, Y8, Y8
-	VEXTRACTF128  $0x01, Y8, X0
+	VEXTRACTF32X4 $0x01, Y8, X0
 	VADDPS        X0, X8, X8
 	VMOVAPS       X8, X0
 	VEXTRACTF64X4 $0x01, Z9, Y1
 	VADDPS        Y1, Y9, Y9
-	VEXTRACTF128  $0x01, Y9, X1
+	VEXTRACTF32X4 $0x01, Y9, X1
 	VADDPS        X1, X9, X9
 	VMOVAPS       X9, X1
 	VEXTRACTF64X4 $0x01, Z10, Y2
 	VADDPS        Y2, Y10, Y10
-	VEXTRACTF128  $0x01, Y10, X2
+	VEXTRACTF32X4 $0x01, Y10, X2
 	VADDPS        X2, X10, X10
 	VMOVAPS       X10, X2
 	VEXTRACTF64X4 $0x01, Z11, Y3
 	VADDPS        Y3, Y11, Y11
-	VEXTRACTF128  $0x01, Y11, X3
+	VEXTRACTF32X4 $0x01, Y11, X3
 	VADDPS        X3, X11, X11
 	VMOVAPS       X11, X3
-	VHADDPS       X1, X0, X0
-	VHADDPS       X3, X2, X2
-	VHADDPS       X2, X0, X0
+	VUNPCKLPS     X1, X0, X4
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X4, X1
+	VUNPCKHPD     X0, X4, X0
+	VADDPS        X0, X1, X1
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store2
-	VADDPS        (AX), X0, X0
+	VADDPS        (AX), X1, X1
 
 store2:
-	VMOVUPS X0, (AX)
+	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET
 
 // func dot4x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·dot4x1AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -667,11 +727,15 @@ sum:
 	SHLQ          $0x02, CX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X4
+	VEXTRACTF32X4 $0x01, Y0, X4
 	VADDPS        X4, X0, X0
 	VMOVAPS       X0, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VUNPCKLPS     X0, X0, X4
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPD     X4, X4, X0
+	VUNPCKHPD     X4, X4, X4
+	VADDPS        X4, X0, X0
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store0
 	VADDSS        (AX), X0, X0
@@ -681,11 +745,15 @@ store0:
 	ADDQ          CX, AX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X0
+	VEXTRACTF32X4 $0x01, Y1, X0
 	VADDPS        X0, X1, X1
 	VMOVAPS       X1, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VUNPCKLPS     X0, X0, X1
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VUNPCKLPD     X1, X1, X0
+	VUNPCKHPD     X1, X1, X1
+	VADDPS        X1, X0, X0
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store1
 	VADDSS        (AX), X0, X0
@@ -695,11 +763,15 @@ store1:
 	ADDQ          CX, AX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X0
+	VEXTRACTF32X4 $0x01, Y2, X0
 	VADDPS        X0, X2, X2
 	VMOVAPS       X2, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VUNPCKLPS     X0, X0, X1
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VUNPCKLPD     X1, X1, X0
+	VUNPCKHPD     X1, X1, X1
+	VADDPS        X1, X0, X0
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store2
 	VADDSS        (AX), X0, X0
@@ -709,11 +781,15 @@ store2:
 	ADDQ          CX, AX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y3
-	VEXTRACTF128  $0x01, Y3, X0
+	VEXTRACTF32X4 $0x01, Y3, X0
 	VADDPS        X0, X3, X3
 	VMOVAPS       X3, X0
-	VHADDPS       X0, X0, X0
-	VHADDPS       X0, X0, X0
+	VUNPCKLPS     X0, X0, X1
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VUNPCKLPD     X1, X1, X0
+	VUNPCKHPD     X1, X1, X1
+	VADDPS        X1, X0, X0
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store3
 	VADDSS        (AX), X0, X0
@@ -724,7 +800,7 @@ store3:
 	RET
 
 // func dot4x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·dot4x4AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -822,123 +898,147 @@ sum:
 	SHLQ          $0x02, CX
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Y16, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X16
+	VEXTRACTF32X4 $0x01, Y0, X16
 	VADDPS        X16, X0, X0
 	VMOVAPS       X0, X0
 	VEXTRACTF64X4 $0x01, Z1, Y16
 	VADDPS        Y16, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X16
+	VEXTRACTF32X4 $0x01, Y1, X16
 	VADDPS        X16, X1, X1
 	VMOVAPS       X1, X1
 	VEXTRACTF64X4 $0x01, Z2, Y16
 	VADDPS        Y16, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X16
+	VEXTRACTF32X4 $0x01, Y2, X16
 	VADDPS        X16, X2, X2
 	VMOVAPS       X2, X2
 	VEXTRACTF64X4 $0x01, Z3, Y16
 	VADDPS        Y16, Y3, Y3
-	VEXTRACTF128  $0x01, Y3, X16
+	VEXTRACTF32X4 $0x01, Y3, X16
 	VADDPS        X16, X3, X3
 	VMOVAPS       X3, X3
-	VHADDPS       X1, X0, X0
-	VHADDPS       X3, X2, X2
-	VHADDPS       X2, X0, X0
+	VUNPCKLPS     X1, X0, X16
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X16, X16
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X16, X1
+	VUNPCKHPD     X0, X16, X0
+	VADDPS        X0, X1, X1
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store0
-	VADDPS        (AX), X0, X0
+	VADDPS        (AX), X1, X1
 
 store0:
-	VMOVUPS       X0, (AX)
+	VMOVUPS       X1, (AX)
 	ADDQ          CX, AX
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X0
+	VEXTRACTF32X4 $0x01, Y4, X0
 	VADDPS        X0, X4, X4
 	VMOVAPS       X4, X0
 	VEXTRACTF64X4 $0x01, Z5, Y1
 	VADDPS        Y1, Y5, Y5
-	VEXTRACTF128  $0x01, Y5, X1
+	VEXTRACTF32X4 $0x01, Y5, X1
 	VADDPS        X1, X5, X5
 	VMOVAPS       X5, X1
 	VEXTRACTF64X4 $0x01, Z6, Y2
 	VADDPS        Y2, Y6, Y6
-	VEXTRACTF128  $0x01, Y6, X2
+	VEXTRACTF32X4 $0x01, Y6, X2
 	VADDPS        X2, X6, X6
 	VMOVAPS       X6, X2
 	VEXTRACTF64X4 $0x01, Z7, Y3
 	VADDPS        Y3, Y7, Y7
-	VEXTRACTF128  $0x01, Y7, X3
+	VEXTRACTF32X4 $0x01, Y7, X3
 	VADDPS        X3, X7, X7
 	VMOVAPS       X7, X3
-	VHADDPS       X1, X0, X0
-	VHADDPS       X3, X2, X2
-	VHADDPS       X2, X0, X0
+	VUNPCKLPS     X1, X0, X4
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X4, X1
+	VUNPCKHPD     X0, X4, X0
+	VADDPS        X0, X1, X1
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store1
-	VADDPS        (AX), X0, X0
+	VADDPS        (AX), X1, X1
 
 store1:
-	VMOVUPS       X0, (AX)
+	VMOVUPS       X1, (AX)
 	ADDQ          CX, AX
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VADDPS        Y0, Y8, Y8
-	VEXTRACTF128  $0x01, Y8, X0
+	VEXTRACTF32X4 $0x01, Y8, X0
 	VADDPS        X0, X8, X8
 	VMOVAPS       X8, X0
 	VEXTRACTF64X4 $0x01, Z9, Y1
 	VADDPS        Y1, Y9, Y9
-	VEXTRACTF128  $0x01, Y9, X1
+	VEXTRACTF32X4 $0x01, Y9, X1
 	VADDPS        X1, X9, X9
 	VMOVAPS       X9, X1
 	VEXTRACTF64X4 $0x01, Z10, Y2
 	VADDPS        Y2, Y10, Y10
-	VEXTRACTF128  $0x01, Y10, X2
+	VEXTRACTF32X4 $0x01, Y10, X2
 	VADDPS        X2, X10, X10
 	VMOVAPS       X10, X2
 	VEXTRACTF64X4 $0x01, Z11, Y3
 	VADDPS        Y3, Y11, Y11
-	VEXTRACTF128  $0x01, Y11, X3
+	VEXTRACTF32X4 $0x01, Y11, X3
 	VADDPS        X3, X11, X11
 	VMOVAPS       X11, X3
-	VHADDPS       X1, X0, X0
-	VHADDPS       X3, X2, X2
-	VHADDPS       X2, X0, X0
+	VUNPCKLPS     X1, X0, X4
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X4, X1
+	VUNPCKHPD     X0, X4, X0
+	VADDPS        X0, X1, X1
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store2
-	VADDPS        (AX), X0, X0
+	VADDPS        (AX), X1, X1
 
 store2:
-	VMOVUPS       X0, (AX)
+	VMOVUPS       X1, (AX)
 	ADDQ          CX, AX
 	VEXTRACTF64X4 $0x01, Z12, Y0
 	VADDPS        Y0, Y12, Y12
-	VEXTRACTF128  $0x01, Y12, X0
+	VEXTRACTF32X4 $0x01, Y12, X0
 	VADDPS        X0, X12, X12
 	VMOVAPS       X12, X0
 	VEXTRACTF64X4 $0x01, Z13, Y1
 	VADDPS        Y1, Y13, Y13
-	VEXTRACTF128  $0x01, Y13, X1
+	VEXTRACTF32X4 $0x01, Y13, X1
 	VADDPS        X1, X13, X13
 	VMOVAPS       X13, X1
 	VEXTRACTF64X4 $0x01, Z14, Y2
 	VADDPS        Y2, Y14, Y14
-	VEXTRACTF128  $0x01, Y14, X2
+	VEXTRACTF32X4 $0x01, Y14, X2
 	VADDPS        X2, X14, X14
 	VMOVAPS       X14, X2
 	VEXTRACTF64X4 $0x01, Z15, Y3
 	VADDPS        Y3, Y15, Y15
-	VEXTRACTF128  $0x01, Y15, X3
+	VEXTRACTF32X4 $0x01, Y15, X3
 	VADDPS        X3, X15, X15
 	VMOVAPS       X15, X3
-	VHADDPS       X1, X0, X0
-	VHADDPS       X3, X2, X2
-	VHADDPS       X2, X0, X0
+	VUNPCKLPS     X1, X0, X4
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X4, X1
+	VUNPCKHPD     X0, X4, X0
+	VADDPS        X0, X1, X1
 	CMPB          accumulate+56(FP), $0x00
 	JEQ           store3
-	VADDPS        (AX), X0, X0
+	VADDPS        (AX), X1, X1
 
 store3:
-	VMOVUPS X0, (AX)
+	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET
 
@@ -985,8 +1085,12 @@ sum:
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
 	VMOVAPS      X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
 	CMPB         accumulate+56(FP), $0x00
 	JEQ          store0
 	VADDSS       (AX), X0, X0
@@ -1088,15 +1192,21 @@ sum:
 	VEXTRACTF128 $0x01, Y3, X4
 	VADDPS       X4, X3, X3
 	VMOVAPS      X3, X3
-	VHADDPS      X1, X0, X0
-	VHADDPS      X3, X2, X2
-	VHADDPS      X2, X0, X0
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
 	CMPB         accumulate+56(FP), $0x00
 	JEQ          store0
-	VADDPS       (AX), X0, X0
+	VADDPS       (AX), X1, X1
 
 store0:
-	VMOVUPS X0, (AX)
+	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET
 
@@ -1150,8 +1260,12 @@ sum:
 	VEXTRACTF128 $0x01, Y0, X2
 	VADDPS       X2, X0, X0
 	VMOVAPS      X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
+	VUNPCKLPS    X0, X0, X2
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X2
+	VADDPS       X2, X0, X0
 	CMPB         accumulate+56(FP), $0x00
 	JEQ          store0
 	VADDSS       (AX), X0, X0
@@ -1162,8 +1276,12 @@ store0:
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPS       X0, X1, X1
 	VMOVAPS      X1, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
 	CMPB         accumulate+56(FP), $0x00
 	JEQ          store1
 	VADDSS       (AX), X0, X0
@@ -1263,15 +1381,21 @@ sum:
 	VEXTRACTF128 $0x01, Y3, X8
 	VADDPS       X8, X3, X3
 	VMOVAPS      X3, X3
-	VHADDPS      X1, X0, X0
-	VHADDPS      X3, X2, X2
-	VHADDPS      X2, X0, X0
+	VUNPCKLPS    X1, X0, X8
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X8, X8
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X8, X1
+	VUNPCKHPD    X0, X8, X0
+	VADDPS       X0, X1, X1
 	CMPB         accumulate+56(FP), $0x00
 	JEQ          store0
-	VADDPS       (AX), X0, X0
+	VADDPS       (AX), X1, X1
 
 store0:
-	VMOVUPS      X0, (AX)
+	VMOVUPS      X1, (AX)
 	ADDQ         CX, AX
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X4
@@ -1285,15 +1409,21 @@ store0:
 	VEXTRACTF128 $0x01, Y7, X3
 	VADDPS       X3, X7, X7
 	VMOVAPS      X7, X3
-	VHADDPS      X1, X0, X0
-	VHADDPS      X3, X2, X2
-	VHADDPS      X2, X0, X0
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
 	CMPB         accumulate+56(FP), $0x00
 	JEQ          store1
-	VADDPS       (AX), X0, X0
+	VADDPS       (AX), X1, X1
 
 store1:
-	VMOVUPS X0, (AX)
+	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET
 
@@ -1354,8 +1484,12 @@ sum:
 	VEXTRACTF128 $0x01, Y0, X3
 	VADDPS       X3, X0, X0
 	VMOVAPS      X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
+	VUNPCKLPS    X0, X0, X3
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPD    X3, X3, X0
+	VUNPCKHPD    X3, X3, X3
+	VADDPS       X3, X0, X0
 	CMPB         accumulate+56(FP), $0x00
 	JEQ          store0
 	VADDSS       (AX), X0, X0
@@ -1366,8 +1500,12 @@ store0:
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPS       X0, X1, X1
 	VMOVAPS      X1, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
 	CMPB         accumulate+56(FP), $0x00
 	JEQ          store1
 	VADDSS       (AX), X0, X0
@@ -1378,8 +1516,12 @@ store1:
 	VEXTRACTF128 $0x01, Y2, X0
 	VADDPS       X0, X2, X2
 	VMOVAPS      X2, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
 	CMPB         accumulate+56(FP), $0x00
 	JEQ          store2
 	VADDSS       (AX), X0, X0
@@ -1495,15 +1637,21 @@ sum:
 	VEXTRACTF128 $0x01, Y3, X12
 	VADDPS       X12, X3, X3
 	VMOVAPS      X3, X3
-	VHADDPS      X1, X0, X0
-	VHADDPS      X3, X2, X2
-	VHADDPS      X2, X0, X0
+	VUNPCKLPS    X1, X0, X12
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X12, X12
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X12, X1
+	VUNPCKHPD    X0, X12, X0
+	VADDPS       X0, X1, X1
 	CMPB         accumulate+56(FP), $0x00
 	JEQ          store0
-	VADDPS       (AX), X0, X0
+	VADDPS       (AX), X1, X1
 
 store0:
-	VMOVUPS      X0, (AX)
+	VMOVUPS      X1, (AX)
 	ADDQ         CX, AX
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X4
@@ -1517,15 +1665,21 @@ store0:
 	VEXTRACTF128 $0x01, Y7, X3
 	VADDPS       X3, X7, X7
 	VMOVAPS      X7, X3
-	VHADDPS      X1, X0, X0
-	VHADDPS      X3, X2, X2
-	VHADDPS      X2, X0, X0
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
 	CMPB         accumulate+56(FP), $0x00
 	JEQ          store1
-	VADDPS       (AX), X0, X0
+	VADDPS       (AX), X1, X1
 
 store1:
-	VMOVUPS      X0, (AX)
+	VMOVUPS      X1, (AX)
 	ADDQ         CX, AX
 	VEXTRACTF128 $0x01, Y8, X0
 	VADDPS       X0, X8, X8
@@ -1539,14 +1693,20 @@ store1:
 	VEXTRACTF128 $0x01, Y11, X3
 	VADDPS       X3, X11, X11
 	VMOVAPS      X11, X3
-	VHADDPS      X1, X0, X0
-	VHADDPS      X3, X2, X2
-	VHADDPS      X2, X0, X0
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
 	CMPB         accumulate+56(FP), $0x00
 	JEQ          store2
-	VADDPS       (AX), X0, X0
+	VADDPS       (AX), X1, X1
 
 store2:
-	VMOVUPS X0, (AX)
+	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET

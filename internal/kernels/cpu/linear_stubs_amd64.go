@@ -11,12 +11,12 @@ package cpu
 //				l := k % 16
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 8; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 8; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -36,12 +36,12 @@ func dot1x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //				l := k % 16
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 8; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 8; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -61,12 +61,12 @@ func dot1x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //				l := k % 16
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 8; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 8; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -86,12 +86,12 @@ func dot2x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //				l := k % 16
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 8; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 8; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -111,12 +111,12 @@ func dot2x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //				l := k % 16
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 8; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 8; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -136,12 +136,12 @@ func dot3x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //				l := k % 16
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 8; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 8; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -161,12 +161,12 @@ func dot3x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //				l := k % 16
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 8; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 8; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -186,12 +186,12 @@ func dot4x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //				l := k % 16
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 8; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 8; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -211,12 +211,12 @@ func dot4x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //				l := k % 8
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 4; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 4; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -236,12 +236,12 @@ func dot1x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //				l := k % 8
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 4; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 4; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -261,12 +261,12 @@ func dot1x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //				l := k % 8
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 4; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 4; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -286,12 +286,12 @@ func dot2x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //				l := k % 8
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 4; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 4; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -311,12 +311,12 @@ func dot2x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //				l := k % 8
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 4; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 4; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}
@@ -336,12 +336,12 @@ func dot3x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //				l := k % 8
 //				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 //			}
-//			for m := 4; m >= 4; m /= 2 { // fold the upper half onto the lower
+//			for m := 4; m > 0; m /= 2 { // fold the upper half onto the lower
 //				for l := range m {
 //					s[l] += s[l+m]
 //				}
 //			}
-//			t := (s[0] + s[1]) + (s[2] + s[3])
+//			t := s[0]
 //			if accumulate {
 //				t += y[i*ldy+j]
 //			}

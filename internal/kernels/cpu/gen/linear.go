@@ -21,12 +21,12 @@ func dot(v *isa, rows, cols int) {
 				l := k %% %d
 				s[l] = fma(x[i*ldx+k], w[j*ldw+k], s[l])
 			}
-			for m := %d; m >= 4; m /= 2 { // fold the upper half onto the lower
+			for m := %d; m > 0; m /= 2 { // fold the upper half onto the lower
 				for l := range m {
 					s[l] += s[l+m]
 				}
 			}
-			t := (s[0] + s[1]) + (s[2] + s[3])
+			t := s[0]
 			if accumulate {
 				t += y[i*ldy+j]
 			}
@@ -93,24 +93,36 @@ func dot(v *isa, rows, cols int) {
 				four[j] = four[0]
 			}
 		}
-		VHADDPS(four[1], four[0], four[0])
-		if cols == 4 {
-			VHADDPS(four[3], four[2], four[2])
+		// Transpose while folding: sums of the four rows of w come out side by side.
+		foldPair := func(a, b reg.VecVirtual) reg.VecVirtual {
+			l, h := XMM(), XMM()
+			VUNPCKLPS(b, a, l)
+			VUNPCKHPS(b, a, h)
+			VADDPS(h, l, l)
+			return l
 		}
-		VHADDPS(four[2], four[0], four[0])
+		ab := foldPair(four[0], four[1])
+		cd := ab
+		if cols == 4 {
+			cd = foldPair(four[2], four[3])
+		}
+		sum, h := XMM(), XMM()
+		VUNPCKLPD(cd, ab, sum)
+		VUNPCKHPD(cd, ab, h)
+		VADDPS(h, sum, sum)
 		CMPB(address("accumulate"), Imm(0))
 		done := fmt.Sprintf("store%d", i)
 		JEQ(LabelRef(done))
 		if cols == 4 {
-			VADDPS(Mem{Base: y}, four[0], four[0])
+			VADDPS(Mem{Base: y}, sum, sum)
 		} else {
-			VADDSS(Mem{Base: y}, four[0], four[0])
+			VADDSS(Mem{Base: y}, sum, sum)
 		}
 		Label(done)
 		if cols == 4 {
-			VMOVUPS(four[0], Mem{Base: y})
+			VMOVUPS(sum, Mem{Base: y})
 		} else {
-			VMOVSS(four[0], Mem{Base: y})
+			VMOVSS(sum, Mem{Base: y})
 		}
 		if i < rows-1 {
 			ADDQ(ldy, y)
@@ -128,7 +140,11 @@ func fold(v *isa, x reg.VecVirtual) reg.VecVirtual {
 		VADDPS(half, x.AsY(), x.AsY())
 	}
 	quarter := XMM()
-	VEXTRACTF128(Imm(1), x.AsY(), quarter)
+	if v == avx512 {
+		VEXTRACTF32X4(Imm(1), x.AsY(), quarter) // reaches all registers
+	} else {
+		VEXTRACTF128(Imm(1), x.AsY(), quarter)
+	}
 	VADDPS(quarter, x.AsX(), x.AsX())
 	low := XMM()
 	VMOVAPS(x.AsX(), low)
