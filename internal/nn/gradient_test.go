@@ -14,7 +14,7 @@ func checkNet(t *testing.T, net *Net, set Settings) {
 	set.Batch = max(set.Batch, 2)
 	set.Training = true
 	if set.Trainable == nil {
-		set.Trainable = trained(net, nil)
+		set.Trainable = mark(net, nil)
 	}
 	s := randomStore(t, net, 1)
 	o := &oracle{net: net, set: set, step: 3, params: make([][]float64, len(net.Params))}
@@ -227,7 +227,7 @@ func TestGradients(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			net := build(t, small, test.layers)
 			if test.frozen != nil {
-				test.set.Trainable = trained(net, func(p Param) bool { return !test.frozen(p) })
+				test.set.Trainable = mark(net, func(p Param) bool { return !test.frozen(p) })
 			}
 			checkNet(t, net, test.set)
 		})

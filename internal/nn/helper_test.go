@@ -25,8 +25,8 @@ func build(t testing.TB, input Shape, layers func(b *Builder) Ref) *Net {
 	return net
 }
 
-// trained marks every weight that the function takes; nil takes all.
-func trained(net *Net, take func(Param) bool) []bool {
+// mark marks every weight that the function takes; nil takes all.
+func mark(net *Net, take func(Param) bool) []bool {
 	out := make([]bool, len(net.Params))
 	for i, p := range net.Params {
 		out[i] = p.Kind == Weight && (take == nil || take(p))
