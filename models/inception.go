@@ -4,7 +4,8 @@ import "github.com/ftrun/ftrun/internal/nn"
 
 // inceptionV3 is Szegedy et al., Rethinking the Inception Architecture for Computer Vision, 2015 (arXiv:1512.00567), as
 // in torchvision/models/inception.py with its auxiliary head, whose loss the tutorial weighs by 0.4. Mixed_5b to
-// Mixed_7c are TensorFlow's names of the paper's modules.
+// Mixed_7c are TensorFlow's names of the paper's modules. The auxiliary head's 5×5 convolution has no padding: it is what
+// asks for pictures of 299 pixels, where the rest would do with 75.
 func inceptionV3(b *nn.Builder, classes int) nn.Ref {
 	in := inception{b}
 	pool := nn.MaxPool2d{Kernel: 3, Stride: 2}

@@ -7,6 +7,7 @@ package models
 import (
 	"errors"
 	"fmt"
+	"sort"
 
 	"github.com/ftrun/ftrun/internal/nn"
 )
@@ -83,19 +84,19 @@ func Build(arch string, classes, size int) (*nn.Net, error) {
 	net, err := m.net(classes, size)
 	var small *nn.TooSmallError
 	if errors.As(err, &small) {
-		return nil, fmt.Errorf("%s needs pictures of at least %d pixels; this run crops to %d, of which layer %s gets %d×%d",
-			arch, m.MinSize(), size, small.Layer, small.In.H, small.In.W)
+		return nil, fmt.Errorf("%s needs pictures of at least %d pixels; this run crops to %d, of which %d×%d is left at %s",
+			arch, m.MinSize(), size, small.In.H, small.In.W, small.Layer)
 	}
 	return net, err
 }
 
-// MinSize is the smallest picture, in pixels, that the architecture takes.
+// MinSize is the smallest picture, in pixels, that the architecture can be trained with.
 func (m Model) MinSize() int {
-	for size := 1; ; size++ {
-		if _, err := m.net(1, size); err == nil {
-			return size
-		}
-	}
+	const enough = 1024
+	return 1 + sort.Search(enough, func(i int) bool {
+		_, err := m.net(1, 1+i)
+		return err == nil
+	})
 }
 
 func (m Model) net(classes, size int) (*nn.Net, error) {

@@ -1,8 +1,6 @@
 package nn
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // TooSmallError says that a layer's result would have no rows or columns: the picture is too small for the network.
 type TooSmallError struct {
