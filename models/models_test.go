@@ -1,15 +1,12 @@
 package models_test
 
 import (
-	"encoding/json"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/nn"
-	"github.com/ftrun/ftrun/internal/testdata"
 	"github.com/ftrun/ftrun/models"
 )
 
@@ -25,18 +22,6 @@ func build(t *testing.T, arch string, classes int) *nn.Net {
 		t.Fatal(err)
 	}
 	return net
-}
-
-// readJSON reads a file of the shared test data, or skips the test.
-func readJSON(t *testing.T, rel string, v any) {
-	t.Helper()
-	data, err := os.ReadFile(testdata.Shared(t, rel))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		t.Fatalf("%s: %v", rel, err)
-	}
 }
 
 // Names, shapes, order and kinds of the entries are those of torchvision's state_dict.
