@@ -22,6 +22,7 @@ import (
 // Device computes on the processor. Make one with New and close it after use.
 type Device struct {
 	path    path
+	micro   *micro
 	threads int
 	pool    *pool // nil where threads is 1
 
@@ -42,7 +43,7 @@ func New(threads int) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{path: p, threads: threads, workers: make([]scratch, threads)}
+	d := &Device{path: p, micro: microOf(p), threads: threads, workers: make([]scratch, threads)}
 	if threads > 1 {
 		d.pool = newPool(threads)
 	}
