@@ -25,6 +25,7 @@ TEXT ·maxWindowAVX512(SB), NOSPLIT, $0-56
 
 vector:
 	VMOVUPS (AX)(R8*1), Z0
+	KXORW   K2, K2, K2
 	MOVQ    AX, R9
 	MOVQ    r+16(FP), R11
 
@@ -33,24 +34,27 @@ line:
 	MOVQ s+24(FP), R12
 
 pixel:
-	VMOVUPS (R10)(R8*1), Z1
-	VCMPPS  $0x07, Z0, Z0, K2
-	VMAXPS  Z1, Z0, K2, Z0
-	ADDQ    BX, R10
-	DECQ    R12
-	JNE     pixel
-	ADDQ    DX, R9
-	DECQ    R11
-	JNE     line
-	VMOVUPS Z0, (CX)(R8*1)
-	ADDQ    $0x40, R8
-	CMPQ    R8, SI
-	JL      vector
+	VMOVUPS    (R10)(R8*1), Z1
+	VCMPPS     $0x03, Z1, Z1, K3
+	KORW       K3, K2, K2
+	VMAXPS     Z1, Z0, Z0
+	ADDQ       BX, R10
+	DECQ       R12
+	JNE        pixel
+	ADDQ       DX, R9
+	DECQ       R11
+	JNE        line
+	VPTERNLOGD $0xff, Z0, Z0, K2, Z0
+	VMOVUPS    Z0, (CX)(R8*1)
+	ADDQ       $0x40, R8
+	CMPQ       R8, SI
+	JL         vector
 
 tail:
 	TESTQ     DI, DI
 	JE        done
 	VMOVUPS.Z (AX)(R8*1), K1, Z0
+	KXORW     K4, K4, K4
 	MOVQ      r+16(FP), DI
 
 lineOfTail:
@@ -58,16 +62,18 @@ lineOfTail:
 	MOVQ s+24(FP), R9
 
 pixelOfTail:
-	VMOVUPS.Z (SI)(R8*1), K1, Z1
-	VCMPPS    $0x07, Z0, Z0, K2
-	VMAXPS    Z1, Z0, K2, Z0
-	ADDQ      BX, SI
-	DECQ      R9
-	JNE       pixelOfTail
-	ADDQ      DX, AX
-	DECQ      DI
-	JNE       lineOfTail
-	VMOVUPS   Z0, K1, (CX)(R8*1)
+	VMOVUPS.Z  (SI)(R8*1), K1, Z1
+	VCMPPS     $0x03, Z1, Z1, K2
+	KORW       K2, K4, K4
+	VMAXPS     Z1, Z0, Z0
+	ADDQ       BX, SI
+	DECQ       R9
+	JNE        pixelOfTail
+	ADDQ       DX, AX
+	DECQ       DI
+	JNE        lineOfTail
+	VPTERNLOGD $0xff, Z0, Z0, K4, Z0
+	VMOVUPS    Z0, K1, (CX)(R8*1)
 
 done:
 	VZEROUPPER
@@ -339,6 +345,7 @@ TEXT ·maxWindowAVX2(SB), NOSPLIT, $0-56
 
 vector:
 	VMOVUPS (AX)(R8*1), Y1
+	VXORPS  Y2, Y2, Y2
 	MOVQ    AX, R9
 	MOVQ    r+16(FP), R11
 
@@ -347,25 +354,27 @@ line:
 	MOVQ s+24(FP), R12
 
 pixel:
-	VMOVUPS   (R10)(R8*1), Y2
-	VCMPPS    $0x03, Y1, Y1, Y3
-	VMAXPS    Y2, Y1, Y2
-	VBLENDVPS Y3, Y1, Y2, Y1
-	ADDQ      BX, R10
-	DECQ      R12
-	JNE       pixel
-	ADDQ      DX, R9
-	DECQ      R11
-	JNE       line
-	VMOVUPS   Y1, (CX)(R8*1)
-	ADDQ      $0x20, R8
-	CMPQ      R8, SI
-	JL        vector
+	VMOVUPS (R10)(R8*1), Y3
+	VCMPPS  $0x03, Y3, Y3, Y4
+	VORPS   Y4, Y2, Y2
+	VMAXPS  Y3, Y1, Y1
+	ADDQ    BX, R10
+	DECQ    R12
+	JNE     pixel
+	ADDQ    DX, R9
+	DECQ    R11
+	JNE     line
+	VORPS   Y2, Y1, Y1
+	VMOVUPS Y1, (CX)(R8*1)
+	ADDQ    $0x20, R8
+	CMPQ    R8, SI
+	JL      vector
 
 tail:
 	TESTQ      DI, DI
 	JE         done
 	VMASKMOVPS (AX)(R8*1), Y0, Y1
+	VXORPS     Y2, Y2, Y2
 	MOVQ       r+16(FP), DI
 
 lineOfTail:
@@ -373,16 +382,17 @@ lineOfTail:
 	MOVQ s+24(FP), R9
 
 pixelOfTail:
-	VMASKMOVPS (SI)(R8*1), Y0, Y2
-	VCMPPS     $0x03, Y1, Y1, Y3
-	VMAXPS     Y2, Y1, Y2
-	VBLENDVPS  Y3, Y1, Y2, Y1
+	VMASKMOVPS (SI)(R8*1), Y0, Y3
+	VCMPPS     $0x03, Y3, Y3, Y4
+	VORPS      Y4, Y2, Y2
+	VMAXPS     Y3, Y1, Y1
 	ADDQ       BX, SI
 	DECQ       R9
 	JNE        pixelOfTail
 	ADDQ       DX, AX
 	DECQ       DI
 	JNE        lineOfTail
+	VORPS      Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, (CX)(R8*1)
 
 done:

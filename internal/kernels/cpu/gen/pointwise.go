@@ -13,7 +13,6 @@ import (
 const (
 	equal       = 0x00
 	unordered   = 0x03
-	ordered     = 0x07
 	lessOrEqual = 0x12
 	greater     = 0x1e
 )

@@ -20,21 +20,36 @@ func windows(v *isa) {
 			}
 		}
 	}`, []string{"x"}, []string{"y"}, "", func(e *elementwise, taps func(func(tap Mem))) {
+		// VMAXPS alone would lose a NaN to the next number. NaNs are noted beside the maximum, which keeps the chain of
+		// dependent instructions short, and all ones, a NaN, overwrite it in the end.
 		best := e.load("x")
+		var any reg.OpmaskVirtual
+		var nan reg.VecVirtual
+		if v == avx512 {
+			any = K()
+			KXORW(any, any, any)
+		} else {
+			nan = v.vector()
+			v.zero(nan)
+		}
 		taps(func(tap Mem) {
 			x := load(e.mask, tap)
-			// VMAXPS gives its second operand where one is NaN: x. A NaN that is there already must stay.
 			if v == avx512 {
 				k := K()
-				VCMPPS(Imm(ordered), best, best, k)
-				VMAXPS(x, best, k, best)
+				VCMPPS(Imm(unordered), x, x, k)
+				KORW(k, any, any)
 			} else {
-				nan, most := v.vector(), v.vector()
-				VCMPPS(Imm(unordered), best, best, nan)
-				VMAXPS(x, best, most)
-				VBLENDVPS(nan, best, most, best)
+				t := v.vector()
+				VCMPPS(Imm(unordered), x, x, t)
+				VORPS(t, nan, nan)
 			}
+			VMAXPS(x, best, best)
 		})
+		if v == avx512 {
+			VPTERNLOGD(Imm(0xff), best, best, any, best)
+		} else {
+			VORPS(nan, best, best)
+		}
 		e.store(best, "y")
 	})
 
