@@ -1,7 +1,6 @@
 package models_test
 
 import (
-	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -33,18 +32,52 @@ type trajectory struct {
 	}
 }
 
+// TestTraining takes the steps that torch took and compares what comes of them. PyTorch's own float32 is as far from its
+// float64 as a different order of sums takes it: a sum a little off switches a ReLU or a maximum, and training amplifies
+// that. So each architecture has a drift, the distance that five steps of finetuning may come to, relative to the values'
+// root mean square; it is a few times that of torch's float32. Where only the head is trained nothing drifts.
 func TestTraining(t *testing.T) {
-	for _, arch := range []string{"squeezenet1_1", "squeezenet1_0", "mobilenet_v2", "resnet18", "alexnet", "densenet121", "inception_v3"} {
-		t.Run(arch, func(t *testing.T) {
+	tests := []struct {
+		arch  string
+		drift float64
+		large bool
+	}{
+		{"squeezenet1_1", 5e-4, false},
+		{"squeezenet1_0", 5e-2, true},
+		{"mobilenet_v2", 5e-4, true},
+		{"resnet18", 5e-4, true},
+		{"alexnet", 5e-2, true},
+		{"densenet121", 5e-4, true},
+		{"inception_v3", 5e-2, true},
+	}
+	for _, test := range tests {
+		t.Run(test.arch, func(t *testing.T) {
+			if test.large && !goldenAll {
+				t.Skip("takes long: set FTRUN_GOLDEN=all")
+			}
 			var golden trajectory
-			readJSON(t, "data/golden/train_"+arch+".json", &golden)
-			x := trainingPictures(t, arch, golden.Batch*golden.Steps)
+			readJSON(t, "data/golden/train_"+test.arch+".json", &golden)
+			x := trainingPictures(t, test.arch, golden.Batch*golden.Steps)
 			for i, run := range golden.Runs {
-				t.Run(run.Mode, func(t *testing.T) { golden.check(t, i, x) })
+				t.Run(run.Mode, func(t *testing.T) {
+					drift := 2e-5
+					if run.Mode == "finetune" {
+						drift = test.drift
+					}
+					golden.check(t, i, x, drift)
+				})
 			}
 		})
 	}
 }
+
+// What one step computes agrees better: the loss and the logits to rounding. Gradients of the first layers have passed
+// through all switches; torch tells none in float64.
+const (
+	firstLossBand     = 2e-6
+	firstLogitBand    = 2e-5
+	firstGradientBand = 5e-3
+)
 
 // trainingPictures are the pictures that a trajectory trains on.
 func trainingPictures(t *testing.T, arch string, n int) []float32 {
@@ -61,7 +94,8 @@ func trainingPictures(t *testing.T, arch string, n int) []float32 {
 	return x
 }
 
-func (g trajectory) check(t *testing.T, run int, x []float32) {
+// check repeats a run of the trajectory.
+func (g trajectory) check(t *testing.T, run int, x []float32, drift float64) {
 	want := g.Runs[run]
 	net := build(t, g.Arch, g.Classes)
 	for i, l := range net.Layers { // the golden runs have no dropout
@@ -115,20 +149,19 @@ func (g trajectory) check(t *testing.T, run int, x []float32) {
 		}
 		losses = append(losses, r.Loss)
 		if step == 0 {
-			near(t, "first logits", doubles(r.Logits), slices.Concat(want.Logits...), 1e-5)
+			near(t, "first logits", doubles(r.Logits), slices.Concat(want.Logits...), firstLogitBand)
 			for name, summary := range want.Gradients {
 				values, err := program.GradientTorch(entry(t, net, name))
 				if err != nil {
 					t.Fatal(err)
 				}
-				nearSummary(t, "first gradient of "+name, values, summary, 1e-5)
+				nearSummary(t, "first gradient of "+name, values, summary, firstGradientBand)
 			}
 		}
 		optimizer.step()
 	}
-	for i := range losses {
-		t.Logf("loss %d: off by %.2g (torch's float32: %.2g)", i, math.Abs(losses[i]-want.LossesF64[i]), math.Abs(want.Losses[i]-want.LossesF64[i]))
-	}
+	near(t, "first loss", losses[:1], want.LossesF64[:1], firstLossBand)
+	near(t, "losses", losses, want.LossesF64, drift)
 	for name, summary := range want.After {
 		i := entry(t, net, name)
 		if net.Params[i].Kind == nn.Counter {
@@ -140,18 +173,13 @@ func (g trajectory) check(t *testing.T, run int, x []float32) {
 			t.Fatal(err)
 		}
 		exact := want.AfterF64[name]
-		worst, torch := 0.0, 0.0
-		for j := range exact.First8 {
-			worst = max(worst, math.Abs(float64(values[j])-exact.First8[j])/summary.rms())
-			torch = max(torch, math.Abs(summary.First8[j]-exact.First8[j])/summary.rms())
-		}
-		t.Logf("after: %s first8 off by %.2g of rms (torch's float32: %.2g)", name, worst, torch)
+		got := summarise(values)
+		near(t, name+" l2", []float64{got.L2}, []float64{exact.L2}, drift*exact.L2)
+		near(t, name+" first8", got.First8, exact.First8, drift*summary.rms())
 	}
-	if want.Eval != nil {
+	if want.EvalF64 != nil {
 		got, _ := evaluate(t, net, s, readPicture(t, "data/golden/input_ants.f32"))
-		for i := range got {
-			t.Logf("eval logit %d: %g off by %.2g (torch's float32: %.2g)", i, got[i], math.Abs(float64(got[i])-want.EvalF64[i]), math.Abs(want.Eval[i]-want.EvalF64[i]))
-		}
+		near(t, "logits afterwards", doubles(got), want.EvalF64, drift)
 	}
 }
 
