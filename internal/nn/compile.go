@@ -19,10 +19,10 @@ type Settings struct {
 	// The rest is for training.
 
 	Trainable []bool // by index in Net.Params: which weights get a gradient
-	// BatchStats says which batch norm layers, by index, use the statistics of the batch and move the running ones; nil
-	// means none.
-	BatchStats   func(layer int) bool
-	DropoutSeed  uint64
+	// BatchStats, by index in Net.Layers, says which batch norms use the statistics of the batch and move the running
+	// ones; nil: none.
+	BatchStats   []bool
+	DropoutSeed  uint64    // the masks follow from it, the layer's name and the step
 	Smoothing    float32   // of labels, in [0, 1)
 	ClassWeights []float32 // by class; nil: all 1
 
@@ -34,6 +34,11 @@ type Settings struct {
 	inputToo bool // the input gets a gradient
 }
 
+// batchStats says whether a layer uses the statistics of the batch.
+func (s Settings) batchStats(layer int) bool {
+	return s.Training && s.BatchStats != nil && s.BatchStats[layer]
+}
+
 // compiling holds while a graph is built and compiled: Gorgonia's pools and NewTapeMachine are not for concurrent use.
 var compiling sync.Mutex
 
@@ -42,9 +47,13 @@ func Compile(net *Net, store *ParamStore, set Settings) (*Program, error) {
 	if store.net != net {
 		panic("nn: the parameters belong to another Net")
 	}
-	if set.Batch < 1 || set.Training && len(set.Trainable) != len(net.Params) {
-		panic(fmt.Sprintf("nn: a batch of %d, %d parameters of which %d are set trainable or not",
-			set.Batch, len(net.Params), len(set.Trainable)))
+	switch {
+	case set.Batch < 1:
+		panic(fmt.Sprintf("nn: a batch of %d", set.Batch))
+	case set.Training && len(set.Trainable) != len(net.Params):
+		panic(fmt.Sprintf("nn: %d parameters, Trainable says of %d", len(net.Params), len(set.Trainable)))
+	case set.Training && set.BatchStats != nil && len(set.BatchStats) != len(net.Layers):
+		panic(fmt.Sprintf("nn: %d layers, BatchStats says of %d", len(net.Layers), len(set.BatchStats)))
 	}
 	compiling.Lock()
 	defer compiling.Unlock()
@@ -154,9 +163,7 @@ func (p *Program) lower(u unit, results map[Ref]*node) *node {
 	for _, i := range l.Params {
 		at.params = append(at.params, p.param(i))
 	}
-	if _, ok := l.Op.(BatchNorm2d); ok && p.set.Training && p.set.BatchStats != nil {
-		at.batchStats = p.set.BatchStats(u.index)
-	}
+	at.batchStats = p.set.batchStats(u.index)
 	return l.Op.lower(at)
 }
 

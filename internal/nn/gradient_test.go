@@ -2,6 +2,7 @@ package nn
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -111,8 +112,6 @@ func compare(t *testing.T, what string, got []float32, want []float64, tol float
 	}
 }
 
-func always(int) bool { return true }
-
 func TestGradients(t *testing.T) {
 	small := Shape{5, 4, 4}
 	// head makes logits of x through a linear layer.
@@ -124,10 +123,11 @@ func TestGradients(t *testing.T) {
 	}
 	norm := BatchNorm2d{Eps: 1e-5, Momentum: 0.1}
 	tests := []struct {
-		name   string
-		set    Settings
-		layers func(b *Builder) Ref
-		frozen func(Param) bool
+		name       string
+		set        Settings
+		layers     func(b *Builder) Ref
+		frozen     func(Param) bool
+		batchStats bool
 	}{
 		{name: "convolution", layers: func(b *Builder) Ref {
 			return head(b, b.Conv2d("c", Input, Conv2d{Out: 5, Kernel: [2]int{3, 2}, Stride: [2]int{2, 1}, Padding: [2]int{1, 0}, Bias: true}, Default))
@@ -150,28 +150,28 @@ func TestGradients(t *testing.T) {
 			x := conv(b, "c", Input, 4)
 			return head(b, b.Add("a", b.ReLU("r", x), x))
 		}},
-		{name: "batch norm of the batch", set: Settings{Batch: 3, BatchStats: always}, layers: func(b *Builder) Ref {
+		{name: "batch norm of the batch", set: Settings{Batch: 3}, batchStats: true, layers: func(b *Builder) Ref {
 			return head(b, b.BatchNorm2d("n", Input, norm))
 		}},
-		{name: "batch norm of the batch, relu", set: Settings{Batch: 3, BatchStats: always}, layers: func(b *Builder) Ref {
+		{name: "batch norm of the batch, relu", set: Settings{Batch: 3}, batchStats: true, layers: func(b *Builder) Ref {
 			return head(b, b.ReLU("r", b.BatchNorm2d("n", Input, norm)))
 		}},
 		{name: "frozen batch norm", layers: func(b *Builder) Ref {
 			return head(b, b.ReLU("r", b.BatchNorm2d("n", Input, norm)))
 		}},
-		{name: "batch norm of the batch with frozen scale and shift", set: Settings{Batch: 3, BatchStats: always},
+		{name: "batch norm of the batch with frozen scale and shift", set: Settings{Batch: 3}, batchStats: true,
 			frozen: func(p Param) bool { return p.Name == "n.weight" || p.Name == "n.bias" },
 			layers: func(b *Builder) Ref { return head(b, b.BatchNorm2d("n", conv(b, "c", Input, 4), norm)) }},
 		{name: "frozen batch norm with frozen scale",
 			frozen: func(p Param) bool { return p.Name == "n.weight" },
 			layers: func(b *Builder) Ref { return head(b, b.BatchNorm2d("n", conv(b, "c", Input, 4), norm)) }},
-		{name: "residual block", set: Settings{Batch: 3, BatchStats: always}, layers: func(b *Builder) Ref {
+		{name: "residual block", set: Settings{Batch: 3}, batchStats: true, layers: func(b *Builder) Ref {
 			x := b.ReLU("r0", b.BatchNorm2d("n0", conv(b, "c0", Input, 4), norm))
 			y := b.ReLU("r1", b.BatchNorm2d("n1", conv(b, "c1", x, 4), norm))
 			y = b.BatchNorm2d("n2", conv(b, "c2", y, 4), norm)
 			return head(b, b.ReLU("r2", b.Add("a", y, x)))
 		}},
-		{name: "residual block, norm on both sides", set: Settings{Batch: 3, BatchStats: always}, layers: func(b *Builder) Ref {
+		{name: "residual block, norm on both sides", set: Settings{Batch: 3}, batchStats: true, layers: func(b *Builder) Ref {
 			x := b.ReLU("r0", conv(b, "c0", Input, 4))
 			y := b.BatchNorm2d("n1", conv(b, "c1", x, 4), norm)
 			z := b.BatchNorm2d("n2", conv(b, "c2", x, 4), norm)
@@ -228,6 +228,9 @@ func TestGradients(t *testing.T) {
 			net := build(t, small, test.layers)
 			if test.frozen != nil {
 				test.set.Trainable = mark(net, func(p Param) bool { return !test.frozen(p) })
+			}
+			if test.batchStats {
+				test.set.BatchStats = slices.Repeat([]bool{true}, len(net.Layers))
 			}
 			checkNet(t, net, test.set)
 		})

@@ -103,7 +103,7 @@ func (o *oracle) layer(index int, l Layer, get func(Ref) ([]float64, Shape)) []f
 		})
 	case BatchNorm2d:
 		mean, variance := append([]float64{}, param(2)...), append([]float64{}, param(3)...)
-		if o.set.Training && o.set.BatchStats != nil && o.set.BatchStats(index) {
+		if o.set.batchStats(index) {
 			m := float64(len(x) / in.C)
 			clear(mean)
 			clear(variance)

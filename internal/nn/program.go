@@ -103,11 +103,8 @@ func (p *Program) execute(step uint64) error {
 
 // count counts the step in num_batches_tracked.
 func (p *Program) count() {
-	if !p.set.Training || p.set.BatchStats == nil {
-		return
-	}
 	for i, par := range p.net.Params {
-		if par.Kind == Counter && p.set.BatchStats(par.Layer) {
+		if par.Kind == Counter && p.set.batchStats(par.Layer) {
 			p.store.counters[i]++
 		}
 	}
