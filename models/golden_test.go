@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/kernels"
-	"github.com/ftrun/ftrun/internal/kernels/ref"
+	"github.com/ftrun/ftrun/internal/kernels/cpu"
 	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/internal/testdata"
 	"github.com/ftrun/ftrun/internal/weights"
@@ -21,7 +21,10 @@ var goldenAll = os.Getenv("FTRUN_GOLDEN") == "all"
 // device is what the golden tests compute on.
 func device(t *testing.T) kernels.Device {
 	t.Helper()
-	dev := ref.New()
+	dev, err := cpu.New(0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { dev.Close() })
 	return dev
 }

@@ -132,7 +132,7 @@ func (g trajectory) check(t *testing.T, run int, x []float32, drift float64) {
 	})
 	program, err := nn.Compile(net, s, nn.Settings{
 		Batch: g.Batch, Training: true, Trainable: trainable,
-		BatchStats: func(layer int) bool { return batch[layer] },
+		BatchStats: batch,
 	})
 	if err != nil {
 		t.Fatal(err)
