@@ -32,23 +32,27 @@ type trajectory struct {
 	}
 }
 
-// TestTraining takes the steps that torch took and compares what comes of them. PyTorch's own float32 is as far from its
-// float64 as a different order of sums takes it: a sum a little off switches a ReLU or a maximum, and training amplifies
-// that. So each architecture has a drift, the distance that five steps of finetuning may come to, relative to the values'
-// root mean square; it is a few times that of torch's float32. Where only the head is trained nothing drifts.
+// TestTraining takes the steps that torch took and compares what comes of them.
+//
+// float32 does not determine the numbers to the last digit. A sum that is a little off, as another order makes it, puts
+// some elements on the other side of a ReLU or another element first in a maximum. A share f of the elements switched
+// changes a gradient by about sqrt(f) of its length, and training carries it on. So each architecture has its bands, a
+// few times the distance that PyTorch's float32 keeps from its float64 or this device from the reference device: gradient
+// for the first step's gradients, of which torch tells no float64, and drift for all that five steps of finetuning come
+// to, both relative to the values' root mean square. Where only the head is trained next to nothing drifts.
 func TestTraining(t *testing.T) {
 	tests := []struct {
-		arch  string
-		drift float64
-		large bool
+		arch            string
+		gradient, drift float64
+		large           bool
 	}{
-		{"squeezenet1_1", 5e-4, false},
-		{"squeezenet1_0", 5e-2, true},
-		{"mobilenet_v2", 5e-4, true},
-		{"resnet18", 5e-4, true},
-		{"alexnet", 5e-2, true},
-		{"densenet121", 5e-4, true},
-		{"inception_v3", 5e-2, true},
+		{"squeezenet1_1", 5e-3, 5e-4, false},
+		{"squeezenet1_0", 5e-3, 5e-2, false},
+		{"mobilenet_v2", 5e-2, 2e-3, false},
+		{"resnet18", 5e-3, 1e-4, false},
+		{"alexnet", 5e-3, 5e-2, true},
+		{"densenet121", 5e-2, 5e-4, true},
+		{"inception_v3", 1e-1, 5e-2, true},
 	}
 	for _, test := range tests {
 		t.Run(test.arch, func(t *testing.T) {
@@ -60,23 +64,22 @@ func TestTraining(t *testing.T) {
 			x := trainingPictures(t, test.arch, golden.Batch*golden.Steps)
 			for i, run := range golden.Runs {
 				t.Run(run.Mode, func(t *testing.T) {
-					drift := 2e-5
 					if run.Mode == "finetune" {
-						drift = test.drift
+						golden.check(t, i, x, test.gradient, test.drift)
+					} else {
+						golden.check(t, i, x, test.gradient, headBand)
 					}
-					golden.check(t, i, x, drift)
 				})
 			}
 		})
 	}
 }
 
-// What one step computes agrees better: the loss and the logits to rounding. Gradients of the first layers have passed
-// through all switches; torch tells none in float64.
+// What hardly any switch can disturb agrees to rounding: results of the first step, and those of training a head.
 const (
-	firstLossBand     = 2e-6
-	firstLogitBand    = 2e-5
-	firstGradientBand = 5e-3
+	headBand       = 2e-5
+	firstLossBand  = 2e-6
+	firstLogitBand = 2e-5
 )
 
 // trainingPictures are the pictures that a trajectory trains on.
@@ -95,7 +98,7 @@ func trainingPictures(t *testing.T, arch string, n int) []float32 {
 }
 
 // check repeats a run of the trajectory.
-func (g trajectory) check(t *testing.T, run int, x []float32, drift float64) {
+func (g trajectory) check(t *testing.T, run int, x []float32, gradient, drift float64) {
 	want := g.Runs[run]
 	net := build(t, g.Arch, g.Classes)
 	for i, l := range net.Layers { // the golden runs have no dropout
@@ -155,7 +158,7 @@ func (g trajectory) check(t *testing.T, run int, x []float32, drift float64) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				nearSummary(t, "first gradient of "+name, values, summary, firstGradientBand)
+				nearSummary(t, "first gradient of "+name, values, summary, gradient)
 			}
 		}
 		optimizer.step()
@@ -174,8 +177,9 @@ func (g trajectory) check(t *testing.T, run int, x []float32, drift float64) {
 		}
 		exact := want.AfterF64[name]
 		got := summarise(values)
-		near(t, name+" l2", []float64{got.L2}, []float64{exact.L2}, drift*exact.L2)
-		near(t, name+" first8", got.First8, exact.First8, drift*summary.rms())
+		// A bias that started from 0 may have moved by less than a step of lr times a gradient of 1.
+		near(t, name+" first8", got.First8, exact.First8, drift*max(summary.rms(), float64(g.LR)))
+		near(t, name+" l2", []float64{got.L2}, []float64{exact.L2}, drift*max(exact.L2, float64(g.LR)))
 	}
 	if want.EvalF64 != nil {
 		got, _ := evaluate(t, net, s, readPicture(t, "data/golden/input_ants.f32"))
