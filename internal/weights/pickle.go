@@ -75,7 +75,7 @@ func unpickleAt(src source, off, limit int64, b builder) (value any, next int64,
 		case err == nil:
 			return value, off + int64(u.pos), nil
 		case !errors.Is(err, errPickleEnds):
-			return nil, 0, fmt.Errorf("%w (at byte %d of the pickle)", err, u.pos)
+			return nil, 0, fmt.Errorf("at byte %d of its pickle: %w", u.pos, err)
 		case window < limit:
 			continue
 		case limit == maxPickle:
