@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -193,8 +194,8 @@ func TestMaliciousPickles(t *testing.T) {
 		{"a module as persistent id", "(" + textOp("module") + "NNNtQ", "names no storage"},
 		{"a text as persistent id", "Pos.system\n", "opcode 0x50"},
 		{"extension registry", "\x82\x01", "opcode 0x82"},
-		{"in a value beside the tensors", dictOp(textOp("w"), tensorOp("0", 4, 0, []int{4}, []int{1}),
-			textOp("x"), global("os", "system")+command+"\x85R"), `"os.system"`},
+		{"in a value beside the tensors", dictOp(textOp("x"), global("os", "system")+command+"\x85R",
+			textOp("w"), tensorOp("0", 4, 0, []int{4}, []int{1})), `"os.system"`},
 		{"behind nested state", dictOp(textOp("state_dict"), dictOp(textOp("x"), global("posix", "system")+command+"\x85R")),
 			`"posix.system"`},
 	} {
@@ -388,13 +389,13 @@ func TestFlippedBits(t *testing.T) {
 			}
 			seen := 0
 			altered := bytes.Clone(f.file)
-			for i := range altered {
+			for i := 0; i < len(altered); i += 3 { // a third of the bytes, and with i%8 every bit
 				altered[i] ^= 1 << (i % 8)
 				got, err := readBytes(altered)
 				altered[i] = f.file[i]
 				if err != nil {
 					seen++
-				} else if want.Format == FormatZip && !cmp.Equal(want.Tensors, got.Tensors) {
+				} else if want.Format == FormatZip && !reflect.DeepEqual(want.Tensors, got.Tensors) {
 					t.Errorf("byte %d altered, and the tensors with it", i)
 				}
 			}

@@ -185,7 +185,7 @@ func TestWriteFailsAnywhere(t *testing.T) {
 		if err := write(&b); err != nil {
 			t.Fatal(err)
 		}
-		for n := range b.Len() {
+		for n := 0; n < b.Len(); n += 7 {
 			if r := room(n); !errors.Is(write(&r), syscall.ENOSPC) {
 				t.Fatalf("%s: no error with room for %d of %d bytes", name, n, b.Len())
 			}
