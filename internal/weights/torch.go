@@ -85,7 +85,6 @@ func (torchBuilder) call(callable any, args tuple) (any, error) {
 		return nil, fmt.Errorf("the file calls %s, and a weights file may only build tensors; it was refused",
 			describe(callable))
 	}
-	malformed := fmt.Errorf("malformed pickle: unknown arguments for %s", f)
 	switch {
 	case f == orderedDict && len(args) == 0:
 		return &dict{ordered: true}, nil
@@ -112,7 +111,7 @@ func (torchBuilder) call(callable any, args tuple) (any, error) {
 			return t, nil
 		}
 	}
-	return nil, malformed
+	return nil, fmt.Errorf("malformed pickle: unknown arguments for %s", f)
 }
 
 func orderedDictOf(pairs any) (any, error) {
