@@ -236,5 +236,8 @@ func (m *module) load(files, varFiles []string) Diagnostics {
 	diags = append(diags, m.evaluateLocals()...)
 	diags = append(diags, m.decodeDatasets()...)
 	diags = append(diags, m.decodeSweeps()...)
+	for _, sw := range m.spec.Sweeps {
+		sw.broken = diags.HasErrors()
+	}
 	return diags
 }

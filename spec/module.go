@@ -240,8 +240,8 @@ func (m *module) declare() Diagnostics {
 }
 
 func duplicate(kind, name string, rng, first hcl.Range) *hcl.Diagnostic {
-	return errorAt(rng, "Duplicate name", "There is already a %s %s, at %s line %d. Give one of them another name.",
-		kind, quote(name), first.Filename, first.Start.Line)
+	return errorAt(rng, "Duplicate name", "The name %s is that of the %s at %s line %d already. Give one of them another name.",
+		quote(name), kind, first.Filename, first.Start.Line)
 }
 
 // checkName makes sure that a block's label can be written in a reference.

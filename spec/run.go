@@ -124,12 +124,13 @@ func compileInner[T any](m *module, bt *blockType[T], b *hclsyntax.Block, sc sco
 }
 
 // Run evaluates the run block for a combination and a seed. Runs share what does not depend on these: a Run and what it
-// points to must not be changed. Run may be called from several goroutines. With errors the Run is incomplete, or nil.
+// points to must not be changed. Run may be called from several goroutines. With errors the Run is incomplete. Run panics where Load
+// has reported errors.
 func (s *Sweep) Run(c Combination, seed int64) (*Run, Diagnostics) {
-	if s.run == nil {
-		return nil, Diagnostics{errorAt(s.Range, missing, "This sweep has no run block.")}
+	if s.broken {
+		panic("spec: Run of a sweep whose configuration has errors")
 	}
-	e := &evaluation{sweep: s, values: s.valuesOf(c), seed: &seed}
+	e := &evaluation{sweep: s, values: s.valuesOf(c), rows: c.rows, seed: &seed}
 	b := s.run
 	r := new(Run)
 	*r = b.settings.base
@@ -171,10 +172,10 @@ func (s *Sweep) checkRun(r *Run, e *evaluation, diags *Diagnostics) {
 		}
 		*diags = append(*diags, s.run.settings.at(setting, rng, p, e))
 	}
-	if r.Dataset == nil && !s.broken {
+	if r.Dataset == nil {
 		report("dataset", problemf(missing, "This run has no data set. Give the sweep or its run block dataset = dataset.NAME."))
 	}
-	if r.Arch == "" && !s.broken {
+	if r.Arch == "" {
 		report("arch", problemf(missing, "arch is empty. Give the name of an architecture, such as \"resnet18\"."))
 	}
 	if r.Mode == "scratch" && r.Weights != nil {

@@ -18,7 +18,7 @@ type expansion struct {
 	includes []Combination
 	run      *runBlock
 	header   hcl.Range // of the matrix block, or of the sweep
-	broken   bool      // errors were reported when loading
+	broken   bool      // loading has failed: what is known of the sweep is incomplete
 }
 
 // axis is a line of a matrix or zip block.
@@ -69,9 +69,7 @@ func (m *module) decodeSweeps() Diagnostics {
 	for _, name := range m.inOrder("sweep") {
 		sw := m.sweeps[name]
 		m.spec.Sweeps = append(m.spec.Sweeps, sw.value)
-		d := m.decodeSweep(sw.value, sw.block)
-		sw.value.broken = d.HasErrors()
-		diags = append(diags, d...)
+		diags = append(diags, m.decodeSweep(sw.value, sw.block)...)
 	}
 	return diags
 }
@@ -115,7 +113,7 @@ func (m *module) decodeSweep(s *Sweep, b *hclsyntax.Block) Diagnostics {
 			once(&run, inner)
 		}
 	}
-	sc := scope{inRun: true}
+	sc := scope{sweep: s, inRun: true}
 	for _, a := range s.axes {
 		sc.axes = append(sc.axes, a.name)
 	}
@@ -136,7 +134,6 @@ func (m *module) decodeSweep(s *Sweep, b *hclsyntax.Block) Diagnostics {
 	diags = append(diags, d...)
 	if a := run.Body.Attributes["dataset"]; a == nil && b.Body.Attributes["dataset"] == nil {
 		diags = append(diags, errorAt(headerOf(b), missing, "The sweep needs a data set: dataset = dataset.NAME."))
-		s.broken = true
 	}
 	return diags
 }
@@ -145,7 +142,6 @@ func (m *module) decodeSweep(s *Sweep, b *hclsyntax.Block) Diagnostics {
 // attribute were not there.
 func (m *module) constant(a *hclsyntax.Attribute, set func(cty.Value) *problem) Diagnostics {
 	v, diags := m.evaluate(a.Expr, scope{})
-	v, _ = v.UnmarkDeep()
 	if diags.HasErrors() || !v.IsWhollyKnown() || v.IsNull() {
 		return diags
 	}
@@ -352,13 +348,16 @@ func (m *module) decodeExclude(s *Sweep, b *hclsyntax.Block, sc scope) Diagnosti
 		if d := x.term.checkFile(); d != nil {
 			return append(diags, d)
 		}
+		if x.term.axis < 0 {
+			x.term.memo = newMemo(s, a.Expr)
+		}
 	} else {
 		v, d := a.Expr.Value(m.root)
 		diags = append(diags, d...)
 		if d.HasErrors() || !v.IsKnown() {
 			return diags
 		}
-		if v, _ = v.Unmark(); !v.IsNull() {
+		if !v.IsNull() {
 			if _, p := asBool("when", v); p != nil {
 				return append(diags, errorAt(x.rng, p.summary, "%s", p.detail))
 			}
@@ -416,6 +415,5 @@ func (t *term) valueIn(e *evaluation) (cty.Value, Diagnostics) {
 	if diags.HasErrors() {
 		return cty.DynamicVal, diags
 	}
-	v, _ = v.UnmarkDeep()
 	return v, nil
 }

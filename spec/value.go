@@ -37,7 +37,6 @@ func quote(s string) string {
 
 // describe writes a value for a sentence such as "this is …". It is short and cheap for every value.
 func describe(v cty.Value) string {
-	v, _ = v.Unmark()
 	ty := v.Type()
 	switch {
 	case v.IsNull():
@@ -55,7 +54,7 @@ func describe(v cty.Value) string {
 	case ty == bestType:
 		return "sweep." + v.EncapsulatedValue().(*best).sweep + ".best"
 	case ty.IsObjectType() || ty.IsMapType():
-		return "an object"
+		return describeObject(v)
 	case ty.IsTupleType() || ty.IsListType() || ty.IsSetType():
 		if n := v.LengthInt(); n != 1 {
 			return fmt.Sprintf("a list of %d values", n)
@@ -63,6 +62,29 @@ func describe(v cty.Value) string {
 		return "a list of 1 value"
 	}
 	return ty.FriendlyName()
+}
+
+// describeObject writes a small object of plain values out.
+func describeObject(v cty.Value) string {
+	const longest = 50
+	attrs := v.AsValueMap()
+	var parts []string
+	length := 0
+	for _, name := range mapKeys(attrs) {
+		a := attrs[name]
+		if !a.IsKnown() || !a.IsNull() && !a.Type().IsPrimitiveType() {
+			return "an object"
+		}
+		part := name + " = " + describe(a)
+		parts = append(parts, part)
+		if length += len(part) + 2; length > longest {
+			return "an object"
+		}
+	}
+	if len(parts) == 0 {
+		return "{}"
+	}
+	return "{ " + strings.Join(parts, ", ") + " }"
 }
 
 // formatNumber writes a number shortly. Numbers have no bound in HCL, and writing 1e1000000000 in decimal takes minutes.
