@@ -151,13 +151,13 @@ func setOps(_ *module, a *Augment, v cty.Value) *problem {
 		return p
 	}
 	ops := make([]AugmentOp, 0, len(values))
-	for _, v := range values {
+	for i, v := range values {
 		if v.IsNull() {
 			continue // an operation left out
 		}
 		op, p := asOp(v)
 		if p != nil {
-			return p
+			return p.in(i)
 		}
 		ops = append(ops, op)
 	}

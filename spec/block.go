@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"fmt"
 	"slices"
 	"sync/atomic"
 
@@ -119,7 +118,7 @@ func compileBlock[T any](m *module, bt *blockType[T], body *hclsyntax.Body, head
 		case v.IsNull():
 		default:
 			if p := f.set(m, &c.base, v); p != nil {
-				fail(errorAt(rng, p.summary, "%s", p.detail))
+				fail(errorAt(p.place(a.Expr), p.summary, "%s", p.detail))
 			}
 		}
 	}
@@ -208,7 +207,7 @@ func (c *compiled[T]) fill(t *T, e *evaluation) (diags Diagnostics, present, sou
 		case v.IsNull():
 		default:
 			if p := dyn.field.set(c.m, t, v); p != nil {
-				diags = append(diags, c.at(name, dyn.term.expr.Range(), p, e))
+				diags = append(diags, c.at(name, p.place(dyn.term.expr), p, e))
 				sound = false
 			}
 		}
@@ -439,5 +438,5 @@ func (in interval) convert(name string, v cty.Value) (float64, *problem) {
 
 // ineffective is the problem of a setting that would change nothing.
 func ineffective(format string, args ...any) *problem {
-	return &problem{noEffect, fmt.Sprintf(format, args...)}
+	return problemf(noEffect, format, args...)
 }

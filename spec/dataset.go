@@ -100,7 +100,7 @@ func checkDataset(d *datasetBlock, report func(string, *problem)) {
 func checkSplits(attr string, given map[string]cty.Value, needed ...string) *problem {
 	for _, name := range mapKeys(given) {
 		if !slices.Contains(splitNames, name) {
-			return problemf("Unknown split", "There is no split %s.%s", quote(name), suggestion(name, splitNames))
+			return problemf("Unknown split", "There is no split %s.%s", quote(name), suggestion(name, splitNames)).of(name)
 		}
 	}
 	for _, name := range needed {
@@ -137,7 +137,7 @@ func setSplits(_ *module, d *datasetBlock, v cty.Value) *problem {
 				p = problemf(outOfRange, "The folder of the split %s is empty.", name)
 			}
 			if p != nil {
-				return p
+				return p.of(name)
 			}
 			for _, other := range mapKeys(d.splits) {
 				if d.splits[other] == folder {
@@ -154,7 +154,7 @@ func setSplits(_ *module, d *datasetBlock, v cty.Value) *problem {
 	}
 	if _, ok := given["train"]; ok {
 		return problemf("Invalid splits", "Where splits cut one folder by shares, train is what remains: take it out, as in "+
-			"splits = { val = 0.2 }. To name folders, give strings.")
+			"splits = { val = 0.2 }. To name folders, give strings.").of("train")
 	}
 	d.fractions = map[string]float64{}
 	total := 0.0
@@ -164,7 +164,7 @@ func setSplits(_ *module, d *datasetBlock, v cty.Value) *problem {
 		}
 		x, p := share.convert("the share of "+name, given[name])
 		if p != nil {
-			return p
+			return p.of(name)
 		}
 		d.fractions[name] = x
 		total += x
@@ -190,7 +190,7 @@ func setPictures(_ *module, d *datasetBlock, v cty.Value) *problem {
 		}
 		n, p := asCount("the number of pictures of "+name, given[name], 1)
 		if p != nil {
-			return p
+			return p.of(name)
 		}
 		d.pictures[name] = n
 	}

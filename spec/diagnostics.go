@@ -11,7 +11,6 @@ import (
 
 	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // Diagnostics are errors and warnings with their places in files. A summary is one of a fixed set of short texts and
@@ -311,15 +310,16 @@ func valuesOf(d *hcl.Diagnostic) []Value {
 	var values []Value
 	seen := map[string]bool{}
 	for _, t := range d.Expression.Variables() {
+		v, diags := t.TraverseAbs(d.EvalContext)
+		for diags.HasErrors() && len(t) > 2 { // what there is of it: matrix.opt where matrix.opt.lr fails
+			t = t[:len(t)-1]
+			v, diags = t.TraverseAbs(d.EvalContext)
+		}
 		name := referenceName(t)
-		if seen[name] {
+		if diags.HasErrors() || !v.IsKnown() || seen[name] {
 			continue
 		}
 		seen[name] = true
-		v, diags := t.TraverseAbs(d.EvalContext)
-		if diags.HasErrors() || !v.IsKnown() || v.Type() == cty.DynamicPseudoType && !v.IsNull() {
-			continue
-		}
 		values = append(values, Value{Reference: name, Value: describe(v)})
 	}
 	return values

@@ -251,18 +251,18 @@ func setTrainable(_ *module, r *Run, v cty.Value) *problem {
 		return problemf(outOfRange, "trainable must have at least one pattern: a run that trains nothing has no result.")
 	}
 	patterns := make([]string, 0, len(values))
-	for _, v := range values {
+	for i, v := range values {
 		if v.IsNull() {
 			continue
 		}
 		s, p := asString("each pattern of trainable", v)
 		switch {
 		case p != nil:
-			return p
+			return p.in(i)
 		case s == "":
-			return problemf(outOfRange, "A pattern of trainable is empty.")
+			return problemf(outOfRange, "A pattern of trainable is empty.").in(i)
 		case slices.Contains(patterns, s):
-			return problemf("Duplicate value", "The pattern %s stands in trainable twice.", quote(s))
+			return problemf("Duplicate value", "The pattern %s stands in trainable twice.", quote(s)).in(i)
 		}
 		patterns = append(patterns, s)
 	}

@@ -132,10 +132,10 @@ func setMilestones(_ *module, s *Schedule, v cty.Value) *problem {
 	for i, v := range values {
 		n, p := asCount("each of milestones", v, 1)
 		if p != nil {
-			return p
+			return p.in(i)
 		}
 		if i > 0 && n <= epochs[i-1] {
-			return problemf(outOfRange, "milestones must grow; %d comes after %d.", n, epochs[i-1])
+			return problemf(outOfRange, "milestones must grow; %d comes after %d.", n, epochs[i-1]).in(i)
 		}
 		epochs[i] = n
 	}

@@ -146,7 +146,7 @@ func (m *module) constant(a *hclsyntax.Attribute, set func(cty.Value) *problem) 
 		return diags
 	}
 	if p := set(v); p != nil {
-		diags = append(diags, errorAt(a.Expr.Range(), p.summary, "%s", p.detail))
+		diags = append(diags, errorAt(p.place(a.Expr), p.summary, "%s", p.detail))
 	}
 	return diags
 }
@@ -161,13 +161,13 @@ func setSeeds(s *Sweep, v cty.Value) *problem {
 	}
 	seeds := make([]int64, 0, len(values))
 	seen := map[int64]bool{}
-	for _, v := range values {
+	for i, v := range values {
 		n, p := asInt("each of seeds", v, 0)
 		if p != nil {
-			return p
+			return p.in(i)
 		}
 		if seen[n] {
-			return problemf("Duplicate value", "The seed %d stands in seeds twice; it would give the same run again.", n)
+			return problemf("Duplicate value", "The seed %d stands in seeds twice; it would give the same run again.", n).in(i)
 		}
 		seen[n] = true
 		seeds = append(seeds, n)
@@ -286,7 +286,7 @@ func (s *Sweep) rowsOf(g *group, e *evaluation) ([][]cty.Value, Diagnostics) {
 			p = checkAxisValues(a.name, values)
 		}
 		if p != nil {
-			d := errorAt(a.expr.Range(), p.summary, "%s", p.detail)
+			d := errorAt(p.place(a.expr), p.summary, "%s", p.detail)
 			if g.dependent {
 				d.Expression, d.EvalContext = a.expr, e.context()
 			}
@@ -321,13 +321,13 @@ func (s *Sweep) rowsOf(g *group, e *evaluation) ([][]cty.Value, Diagnostics) {
 
 // checkAxisValues makes sure that the values can be told apart and shown in a table.
 func checkAxisValues(name string, values []cty.Value) *problem {
-	for _, v := range values {
+	for i, v := range values {
 		ty := v.Type()
 		switch {
 		case v.IsNull(), ty.IsPrimitiveType(), ty.IsObjectType(), ty.IsMapType(), ty == datasetType, ty == bestType:
 		default:
 			return problemf(wrongType, "The values of axis %s are strings, numbers, bools, objects or null; one is %s. Give the "+
-				"object { x = … } and write matrix.%s.x where the list is needed.", quote(name), describe(v), name)
+				"object { x = … } and write matrix.%s.x where the list is needed.", quote(name), describe(v), name).in(i)
 		}
 	}
 	return nil
