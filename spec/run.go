@@ -182,19 +182,9 @@ func (s *Sweep) checkRun(r *Run, e *evaluation, diags *Diagnostics) {
 		report("weights", ineffective("The mode scratch starts from random parameters, so weights would have no effect. Take "+
 			"them out, make them null where matrix.mode is \"scratch\", or choose the mode finetune."))
 	}
-	if r.Schedule == nil {
-		return
-	}
-	if r.Schedule.Kind == "onecycle" && r.Schedule.MaxLR != nil && r.Optimizer != nil && r.Optimizer.LR != nil {
+	if sch := r.Schedule; sch != nil && sch.Kind == "onecycle" && sch.MaxLR != nil && r.Optimizer != nil && r.Optimizer.LR != nil {
 		report("optimizer.lr", ineffective("A one-cycle schedule that is given max_lr takes the learning rate from there, so "+
 			"lr would have no effect. Take one of them out."))
-	}
-	if w := r.Schedule.Warmup; w != nil && r.Epochs != nil && *w >= *r.Epochs && *w > 0 {
-		report("schedule.warmup", problemf(outOfRange, "warmup takes %d epochs, and the run has only %d.", *w, *r.Epochs))
-	}
-	if ms := r.Schedule.Milestones; len(ms) > 0 && r.Epochs != nil && ms[len(ms)-1] >= *r.Epochs {
-		report("schedule.milestones", ineffective("The milestone %d comes when the run, of %d epochs, is over, so it would have "+
-			"no effect.", ms[len(ms)-1], *r.Epochs))
 	}
 }
 

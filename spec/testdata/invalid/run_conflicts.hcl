@@ -15,10 +15,6 @@ sweep "scratch" {
       kind     = matrix.kind
       momentum = 0.9 # ERROR: Setting without effect: The optimizer adam has no momentum
     }
-    schedule {
-      kind   = "constant"
-      warmup = 5 # ERROR: Value out of range: warmup takes 5 epochs, and the run has only 5.
-    }
   }
 }
 
@@ -34,19 +30,6 @@ sweep "onecycle" {
     schedule {
       kind   = "onecycle"
       max_lr = 0.1
-    }
-  }
-}
-
-sweep "milestones" {
-  dataset = dataset.d
-  run {
-    arch   = "resnet18"
-    mode   = "finetune"
-    epochs = 30
-    schedule {
-      kind       = "multistep"
-      milestones = [10, 30] # ERROR: Setting without effect: The milestone 30 comes when the run, of 30 epochs, is over
     }
   }
 }

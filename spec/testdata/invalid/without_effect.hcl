@@ -30,6 +30,7 @@ sweep "sgd" {
     mode = "finetune"
     optimizer {
       kind     = "sgd"
+      momentum = 0
       nesterov = true         # ERROR: Setting without effect: Nesterov's rule
       betas    = [0.9, 0.999] # ERROR: Setting without effect: The optimizer sgd has no betas
     }
