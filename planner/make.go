@@ -21,8 +21,9 @@ import (
 func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.Diagnostics) {
 	p := newPlanning(ctx, s, w, opt)
 
-	p.expand()
-	p.checkUpstream()
+	if !p.expand() {
+		return nil, p.diagnostics()
+	}
 	p.describeData()
 	// A run's identity holds those of the runs that it starts from, so runs are settled in waves: first those that start
 	// from none, then those whose upstream is settled. The order of settling is the order of execution.
@@ -53,11 +54,10 @@ type planning struct {
 	opt   Options
 	archs []string
 
-	sweeps     []*sweepState
-	candidates []*candidate // in the files' order
-	pending    []*candidate // those not yet settled
-	settled    []*candidate // those identified, in an order of execution
-	byID       map[string]*candidate
+	sweeps  []*sweepState
+	pending []*candidate // those not yet settled, in the files' order
+	settled []*candidate // the others, in an order of execution
+	byID    map[string]*candidate
 
 	datasets    []Dataset
 	datasetByID map[*spec.Dataset]int // -1: it can't be described
@@ -139,8 +139,8 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 	return p
 }
 
-// expand evaluates each sweep's run block for its combinations and seeds. It walks no further than MaxRuns.
-func (p *planning) expand() {
+// expand evaluates each sweep's run block for its combinations and seeds. It gives up at MaxRuns.
+func (p *planning) expand() bool {
 	for _, sw := range p.spec.Sweeps {
 		state := &sweepState{Sweep: sw, checked: map[checkKey]bool{}}
 		p.sweeps = append(p.sweeps, state)
@@ -150,23 +150,24 @@ func (p *planning) expand() {
 			}
 			if p.ctx.Err() != nil {
 				p.complain(nil, "Planning was interrupted", "Planning was interrupted; nothing was saved.")
-				return
+				return false
 			}
-			if len(p.candidates)+len(sw.Seeds) > p.opt.MaxRuns {
+			if len(p.pending)+len(sw.Seeds) > p.opt.MaxRuns {
 				p.complain(&sw.Range, "Too many runs", "There are more than %d runs: sweep %q alone has up to %d. If that is meant, plan with -max-runs.",
 					p.opt.MaxRuns, sw.Name, sw.Size())
-				return
+				return false
 			}
 			state.combinations = append(state.combinations, combination)
 			for _, seed := range sw.Seeds {
-				p.candidates = append(p.candidates, p.evaluate(state, seed))
+				p.evaluate(state, seed)
 			}
 		}
 	}
+	return true
 }
 
 // evaluate makes a candidate of a sweep's last combination.
-func (p *planning) evaluate(sw *sweepState, seed int64) *candidate {
+func (p *planning) evaluate(sw *sweepState, seed int64) {
 	c := &candidate{sweep: sw, combination: len(sw.combinations) - 1, seed: seed}
 	sw.candidates = append(sw.candidates, c)
 	sw.unsettled++
@@ -176,7 +177,6 @@ func (p *planning) evaluate(sw *sweepState, seed int64) *candidate {
 		c.state = broken
 	}
 	p.pass(c, diags)
-	return c
 }
 
 // describeData describes the data sets that runs use.

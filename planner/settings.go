@@ -32,7 +32,7 @@ func (f *filler) settings() (s Settings, ok bool) {
 	s.Epochs = or(run.Epochs, defaultEpochs)
 	s.BatchSize = or(run.BatchSize, defaultBatchSize)
 	s.Image = f.image(run.Image, transform)
-	s.Augment = f.augment(run.Augment, s.Image)
+	s.Augment = augment(run.Augment, s.Image)
 	s.Optimizer = optimizer(run.Optimizer)
 	s.ParamGroups = paramGroups(run.ParamGroups)
 	s.Schedule = f.schedule(run.Schedule, s.Optimizer.LR, s.Epochs)
