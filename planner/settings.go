@@ -16,9 +16,10 @@ type filler struct {
 }
 
 // settings gives them, or false where they make no sense.
-func (f *filler) settings() (s Settings, ok bool) {
+func (f *filler) settings() (s *Settings, ok bool) {
 	p, run := f.p, f.c.run
 	before := p.faults
+	s = new(Settings)
 
 	s.Arch, s.Mode = run.Arch, run.Mode
 	if !slices.Contains(p.archs, s.Arch) {

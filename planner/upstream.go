@@ -73,7 +73,7 @@ func (p *planning) startFromBest(c *candidate, from *sweepState) bool {
 	if o == nil {
 		o = &origin{}
 		for _, u := range from.candidates {
-			s := &p.settings[u.settings]
+			s := p.settings[u.settings]
 			if s.Arch != c.run.Arch {
 				continue
 			}
@@ -113,7 +113,7 @@ func (p *planning) startFromRun(c *candidate, prefix string, found []string) boo
 	}
 	id, arch := found[0], ""
 	if u := p.byID[id]; u != nil {
-		s := &p.settings[u.settings]
+		s := p.settings[u.settings]
 		arch, c.fromImage, c.upstream = s.Arch, s.Image, []*candidate{u}
 	} else {
 		state, _, err := p.shelf.state(id)
