@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -143,7 +142,7 @@ func (f *fakeData) Describe(_ context.Context, d *spec.Dataset) (Dataset, error)
 	}
 	return Dataset{
 		Name: d.Name, Kind: d.Kind, Path: d.Path, Splits: d.Splits, Fractions: d.Fractions,
-		Hash: "hash of " + d.Path + f.changed, Classes: classes, Pictures: map[string]int{"train": f.train, "val": f.val},
+		Hash: "hash of " + filepath.Clean(d.Path) + f.changed, Classes: classes, Pictures: map[string]int{"train": f.train, "val": f.val},
 	}, nil
 }
 
@@ -232,13 +231,4 @@ func sweepOf(run string) string {
   }
 }
 `
-}
-
-func readFile(tb testing.TB, path string) []byte {
-	tb.Helper()
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return raw
 }
