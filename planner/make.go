@@ -4,10 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
+	"math/big"
+	"runtime"
 	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -21,8 +26,9 @@ import (
 func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.Diagnostics) {
 	p := newPlanning(ctx, s, w, opt)
 
-	p.expand()
-	p.checkUpstream()
+	if !p.expand() {
+		return nil, p.diagnostics()
+	}
 	p.describeData()
 	// A run's identity holds those of the runs that it starts from, so runs are settled in waves: first those that start
 	// from none, then those whose upstream is settled. The order of settling is the order of execution.
@@ -53,19 +59,18 @@ type planning struct {
 	opt   Options
 	archs []string
 
-	sweeps     []*sweepState
-	candidates []*candidate // in the files' order
-	pending    []*candidate // those not yet settled
-	settled    []*candidate // those identified, in an order of execution
-	byID       map[string]*candidate
+	sweeps  []*sweepState
+	pending []*candidate // those not yet settled, in the files' order
+	settled []*candidate // the others, in an order of execution
+	byID    map[string]*candidate
 
 	datasets    []Dataset
 	datasetByID map[*spec.Dataset]int // -1: it can't be described
 
-	settings   []Settings
-	canonical  []string // of settings, as their trajectory has it
-	settingsBy map[string]int
-	encoder    settingsEncoder
+	settings   []*Settings // distinct ones
+	hashes     []settingsHash
+	settingsBy map[settingsKey]int
+	encoder    encoder
 	identifier identifier
 
 	inspections map[inspectionKey]inspected
@@ -122,7 +127,7 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 		archs:       w.Models.Names(),
 		byID:        map[string]*candidate{},
 		datasetByID: map[*spec.Dataset]int{},
-		settingsBy:  map[string]int{},
+		settingsBy:  map[settingsKey]int{},
 		inspections: map[inspectionKey]inspected{},
 		fileHashes:  map[string]fileHash{},
 		origins:     map[originKey]*origin{},
@@ -139,8 +144,8 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 	return p
 }
 
-// expand evaluates each sweep's run block for its combinations and seeds. It walks no further than MaxRuns.
-func (p *planning) expand() {
+// expand lists the sweeps' combinations with their seeds, and evaluates the run block for each. It gives up at MaxRuns.
+func (p *planning) expand() bool {
 	for _, sw := range p.spec.Sweeps {
 		state := &sweepState{Sweep: sw, checked: map[checkKey]bool{}}
 		p.sweeps = append(p.sweeps, state)
@@ -148,35 +153,56 @@ func (p *planning) expand() {
 			if p.pass(nil, diags); diags.HasErrors() {
 				continue
 			}
-			if p.ctx.Err() != nil {
-				p.complain(nil, "Planning was interrupted", "Planning was interrupted; nothing was saved.")
-				return
-			}
-			if len(p.candidates)+len(sw.Seeds) > p.opt.MaxRuns {
+			if len(p.pending)+len(sw.Seeds) > p.opt.MaxRuns {
 				p.complain(&sw.Range, "Too many runs", "There are more than %d runs: sweep %q alone has up to %d. If that is meant, plan with -max-runs.",
 					p.opt.MaxRuns, sw.Name, sw.Size())
-				return
+				return false
+			}
+			for _, seed := range sw.Seeds {
+				c := &candidate{sweep: state, combination: len(state.combinations), seed: seed}
+				state.candidates = append(state.candidates, c)
+				p.pending = append(p.pending, c)
 			}
 			state.combinations = append(state.combinations, combination)
-			for _, seed := range sw.Seeds {
-				p.candidates = append(p.candidates, p.evaluate(state, seed))
-			}
+		}
+		state.unsettled = len(state.candidates)
+	}
+	diags := p.evaluate()
+	if p.ctx.Err() != nil {
+		p.complain(nil, "Planning was interrupted", "Planning was interrupted; nothing was saved.")
+		return false
+	}
+	for i, c := range p.pending {
+		p.pass(c, diags[i])
+		if diags[i].HasErrors() {
+			c.state = broken
 		}
 	}
+	return true
 }
 
-// evaluate makes a candidate of a sweep's last combination.
-func (p *planning) evaluate(sw *sweepState, seed int64) *candidate {
-	c := &candidate{sweep: sw, combination: len(sw.combinations) - 1, seed: seed}
-	sw.candidates = append(sw.candidates, c)
-	sw.unsettled++
-	p.pending = append(p.pending, c)
-	var diags spec.Diagnostics
-	if c.run, diags = sw.Run(sw.combinations[c.combination], seed); diags.HasErrors() {
-		c.state = broken
+// evaluate evaluates the run blocks of all candidates, on all cores: it is the longest part of a big plan.
+func (p *planning) evaluate() []spec.Diagnostics {
+	diags := make([]spec.Diagnostics, len(p.pending))
+	const chunk = 256
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for p.ctx.Err() == nil {
+				hi := int(next.Add(chunk))
+				lo := hi - chunk
+				if lo >= len(p.pending) {
+					return
+				}
+				for i, c := range p.pending[lo:min(hi, len(p.pending))] {
+					c.run, diags[lo+i] = c.sweep.Run(c.sweep.combinations[c.combination], c.seed)
+				}
+			}
+		})
 	}
-	p.pass(c, diags)
-	return c
+	workers.Wait()
+	return diags
 }
 
 // describeData describes the data sets that runs use.
@@ -215,30 +241,34 @@ func (p *planning) fill(c *candidate) bool {
 	return true
 }
 
+// settingsKey tells settings apart.
+type settingsKey struct {
+	hash   settingsHash
+	epochs int
+	stop   EarlyStop
+	path   string
+}
+
 // intern gives the index of settings among the distinct ones.
-func (p *planning) intern(s Settings) int {
-	canonical := p.encoder.encode(&s)
-	n := len(canonical)
-	key := append(canonical, 0)
-	key = strconv.AppendInt(key, int64(s.Epochs), 10)
+func (p *planning) intern(s *Settings) int {
+	key := settingsKey{hash: hashSettings(&p.encoder, s), epochs: s.Epochs, path: s.Weights.Path}
 	if s.EarlyStop != nil {
-		key = append(key, mustJSON(s.EarlyStop)...)
+		key.stop = *s.EarlyStop
 	}
-	key = append(append(key, 0), s.Weights.Path...)
-	if i, ok := p.settingsBy[string(key)]; ok {
-		return i
+	i, known := p.settingsBy[key]
+	if !known {
+		i = len(p.settings)
+		p.settingsBy[key] = i
+		p.settings = append(p.settings, s)
+		p.hashes = append(p.hashes, key.hash)
 	}
-	i, kept := len(p.settings), string(key)
-	p.settingsBy[kept] = i
-	p.settings = append(p.settings, s)
-	p.canonical = append(p.canonical, kept[:n])
 	return i
 }
 
 // identify computes a candidate's ids.
 func (p *planning) identify(c *candidate) {
-	s := &p.settings[c.settings]
-	c.id, c.trajectory = p.identifier.identify(p.world.Numerics, p.datasets[c.dataset].Hash, p.canonical[c.settings], s.Epochs, s.EarlyStop, c.seed)
+	s := p.settings[c.settings]
+	c.id, c.trajectory = p.identifier.identify(p.world.Numerics, p.datasets[c.dataset].Hash, &p.hashes[c.settings], s.Epochs, s.EarlyStop, c.seed)
 	c.state = identified
 	if _, known := p.byID[c.id]; !known {
 		p.byID[c.id] = c
@@ -303,8 +333,21 @@ func (p *planning) config(c *candidate) Config {
 	return config
 }
 
-// valueJSON is a value of the language as JSON.
+// valueJSON is a value of the language as JSON. A number is the nearest float64, as everywhere in a plan.
 func valueJSON(v cty.Value) json.RawMessage {
+	if !v.IsNull() && v.IsKnown() {
+		switch v.Type() {
+		case cty.Number:
+			if n, accuracy := v.AsBigFloat().Int64(); accuracy == big.Exact {
+				return strconv.AppendInt(nil, n, 10)
+			}
+			if x, _ := v.AsBigFloat().Float64(); !math.IsInf(x, 0) {
+				return mustJSON(x)
+			}
+		case cty.String:
+			return mustJSON(v.AsString())
+		}
+	}
 	raw, err := ctyjson.Marshal(v, v.Type())
 	if err != nil {
 		panic(fmt.Sprintf("planner: a value of the spec has no JSON: %v", err))
@@ -317,7 +360,8 @@ func (p *planning) assemble() *Plan {
 	plan := &Plan{
 		Format: format, Version: p.world.Version, Numerics: p.world.Numerics, Target: p.opt.Target,
 		Sources: make([]Source, 0, len(p.spec.Sources)), Variables: map[string]json.RawMessage{},
-		Datasets: []Dataset{}, Settings: []Settings{}, Configs: []Config{}, Runs: []Run{}, Warnings: p.warnings,
+		Datasets: []Dataset{}, Settings: make([]Settings, 0, len(p.settings)), Configs: []Config{},
+		Runs: make([]Run, 0, len(p.settled)), Warnings: p.warnings,
 	}
 	for _, s := range p.spec.Sources {
 		plan.Sources = append(plan.Sources, Source(s))
@@ -348,8 +392,8 @@ func (p *planning) assemble() *Plan {
 		}
 		plan.Runs = append(plan.Runs, Run{
 			ID: c.id, Trajectory: c.trajectory, Config: configs[c],
-			Settings: renumber(settings, c.settings, &plan.Settings, p.settings),
-			Dataset:  renumber(datasets, c.dataset, &plan.Datasets, p.datasets),
+			Settings: renumber(settings, c.settings, &plan.Settings, p.settings[c.settings]),
+			Dataset:  renumber(datasets, c.dataset, &plan.Datasets, &p.datasets[c.dataset]),
 			Seed:     c.seed, Action: p.actions[c.id], Needs: p.needs(c), Params: c.params,
 		})
 	}
@@ -371,10 +415,10 @@ func (p *planning) needs(c *candidate) []string {
 // renumbering and renumber keep of a list what is referred to, in the order of the first reference.
 func renumbering(n int) []int { return slices.Repeat([]int{-1}, n) }
 
-func renumber[T any](to []int, i int, kept *[]T, all []T) int {
+func renumber[T any](to []int, i int, kept *[]T, item *T) int {
 	if to[i] < 0 {
 		to[i] = len(*kept)
-		*kept = append(*kept, all[i])
+		*kept = append(*kept, *item)
 	}
 	return to[i]
 }

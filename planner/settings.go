@@ -16,9 +16,10 @@ type filler struct {
 }
 
 // settings gives them, or false where they make no sense.
-func (f *filler) settings() (s Settings, ok bool) {
+func (f *filler) settings() (s *Settings, ok bool) {
 	p, run := f.p, f.c.run
 	before := p.faults
+	s = new(Settings)
 
 	s.Arch, s.Mode = run.Arch, run.Mode
 	if !slices.Contains(p.archs, s.Arch) {
@@ -32,7 +33,7 @@ func (f *filler) settings() (s Settings, ok bool) {
 	s.Epochs = or(run.Epochs, defaultEpochs)
 	s.BatchSize = or(run.BatchSize, defaultBatchSize)
 	s.Image = f.image(run.Image, transform)
-	s.Augment = f.augment(run.Augment, s.Image)
+	s.Augment = augment(run.Augment, s.Image)
 	s.Optimizer = optimizer(run.Optimizer)
 	s.ParamGroups = paramGroups(run.ParamGroups)
 	s.Schedule = f.schedule(run.Schedule, s.Optimizer.LR, s.Epochs)
