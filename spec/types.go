@@ -58,6 +58,9 @@ type Sweep struct {
 // Combination is one configuration of a sweep: a value for each axis that is active in it.
 type Combination struct {
 	Labels []Label
+
+	values []cty.Value // by axis, null where the axis is inactive
+	rows   []int       // see evaluation
 }
 
 // Label is an axis and its value, as the user wrote it.
