@@ -8,7 +8,8 @@ import "encoding/json"
 type Plan struct {
 	Format    int                        `json:"format"` // of this file, 1
 	Version   string                     `json:"ftrun_version"`
-	Target    string                     `json:"target"` // the file or directory that was planned, as the user named it
+	Numerics  int                        `json:"numerics_version"` // of the arithmetic that the ids are made with
+	Target    string                     `json:"target"`           // the file or directory that was planned, as the user named it
 	Sources   []Source                   `json:"sources"`
 	Variables map[string]json.RawMessage `json:"variables,omitempty"`
 

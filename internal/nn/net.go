@@ -54,6 +54,8 @@ type Layer struct {
 type Op interface {
 	// infer gives the result's shape for inputs of the given shapes, or says what is wrong with them.
 	infer(in []Shape) (Shape, error)
+	// lower adds the operation to a graph and returns its result.
+	lower(at site) *node
 }
 
 type (

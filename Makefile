@@ -1,0 +1,47 @@
+# Everything that a person or CI does with the tree. A new machine needs Go and make.
+
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+export CGO_ENABLED := 0
+
+.PHONY: all build test race bench demo generate check fix fuzz clean
+
+all: check test build
+
+build: ## bin/ftrun, one static file
+	$(GO) build -trimpath -ldflags "-s -w -X github.com/ftrun/ftrun/internal/cli.version=$(VERSION)" -o bin/ftrun ./cmd/ftrun
+
+test: ## all tests that run by default
+	$(GO) test ./...
+
+race: ## the packages whose code runs side by side, under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short ./internal/runlog ./internal/data ./internal/weights ./internal/nn/... ./executor
+
+bench: build ## kernels, planning
+	$(GO) test -run '^$$' -bench . -benchtime 300ms ./internal/kernels/cpu ./spec ./planner
+
+demo: build ## the quickstart: pretrain on one generated task, compare modes on another
+	cd examples/quickstart && ../../bin/ftrun plan quickstart.hcl && ../../bin/ftrun apply -auto-approve
+
+generate: ## generated files, made anew
+	$(GO) generate ./...
+
+check: ## what fix would change, and what only a person can
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./internal/kernels/...
+	$(GO) run $(STATICCHECK) ./...
+
+fix: ## what check complains of, as far as a program can
+	gofmt -w .
+	$(GO) mod tidy
+	$(GO) generate ./...
+
+fuzz: ## each fuzz target for a while
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+		$(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 20s $$p || exit 1; done; done
+
+clean:
+	rm -rf bin

@@ -1,0 +1,126 @@
+package cpu
+
+import (
+	"math"
+	"unsafe"
+
+	"github.com/ftrun/ftrun/internal/kernels"
+)
+
+// shiftRows is how many rows, evenly spaced, are averaged for a first guess at the mean.
+const shiftRows = 16
+
+// BatchNormStats: x (M,C) → mean (C), invstd (C), and the running statistics (C) moved.
+//
+// One pass over x sums d = x − shift and d², so var = Σd²/M − (Σd/M)². The shift is the mean of a few rows: then the
+// second term is small beside the first, and nothing cancels, whatever the mean of x.
+func (d *Device) BatchNormStats(m, c int, x, mean, invstd, runningMean, runningVar kernels.Buffer,
+	momentum, eps float32) error {
+	xs, means, invstds := floats(x, m*c), floats(mean, c), floats(invstd, c)
+	rm, rv := optional(runningMean, c), optional(runningVar, c)
+	s := d.streams()
+
+	shift := means // until the mean is known
+	clear(shift)
+	picked := min(m, shiftRows)
+	for i := range picked {
+		row := i * m / picked * c
+		for j, v := range xs[row : row+c] {
+			shift[j] += v / float32(picked)
+		}
+	}
+	partial := d.reduce(m, c, 2, func(first, column, rows, n int, sums *float32) {
+		s.moments.of(n, s)(&xs[first], &shift[column], sums, at(sums, c), rows, c, n)
+	})
+	keep, move := 1-float64(momentum), float64(momentum)
+	bessel := float64(m) / float64(max(m-1, 1))
+	for j := range means {
+		off := total(partial, 2, c, 0, j) / float64(m)
+		variance := max(total(partial, 2, c, 1, j)/float64(m)-off*off, 0)
+		mu := float64(shift[j]) + off
+		means[j] = float32(mu)
+		invstds[j] = float32(1 / math.Sqrt(variance+float64(eps)))
+		if rm != nil {
+			rm[j] = float32(keep*float64(rm[j]) + move*mu)
+			rv[j] = float32(keep*float64(rv[j]) + move*variance*bessel)
+		}
+	}
+	return nil
+}
+
+// BatchNormInvStd: variance (C) → invstd (C) = 1/sqrt(variance+eps).
+func (d *Device) BatchNormInvStd(c int, variance, invstd kernels.Buffer, eps float32) error {
+	in, out := floats(variance, c), floats(invstd, c)
+	for j, v := range in {
+		out[j] = float32(1 / math.Sqrt(float64(v)+float64(eps)))
+	}
+	return nil
+}
+
+// BatchNormApply: x, residual (M,C), the rest (C) → y (M,C) = act((x−mean)·invstd·gamma + beta + residual).
+func (d *Device) BatchNormApply(m, c int, x, mean, invstd, gamma, beta, residual, y kernels.Buffer,
+	act kernels.Activation) error {
+	xs, ys, res := floats(x, m*c), floats(y, m*c), optional(residual, m*c)
+	means, invstds, gammas, betas := floats(mean, c), floats(invstd, c), floats(gamma, c), floats(beta, c)
+	f := grow(&d.shared.partial, c)
+	for j := range f {
+		f[j] = invstds[j] * gammas[j]
+	}
+	lo, hi := bounds(act)
+	s := d.streams()
+	pMean, pF, pBeta := unsafe.SliceData(means), unsafe.SliceData(f), unsafe.SliceData(betas)
+	d.eachRow(m, c, func(from, to int) {
+		if res == nil {
+			s.normalize(&xs[from*c], &ys[from*c], pMean, pF, pBeta, to-from, c, lo, hi)
+		} else {
+			s.normalizeAdd(&xs[from*c], &res[from*c], &ys[from*c], pMean, pF, pBeta, to-from, c, lo, hi)
+		}
+	})
+	return nil
+}
+
+// BatchNormReduce: dy, x (M,C), mean, invstd (C) → dgamma (C) = Σ_m dy·xhat, dbeta (C) = Σ_m dy.
+func (d *Device) BatchNormReduce(m, c int, dy, x, mean, invstd, dgamma, dbeta kernels.Buffer) error {
+	dys, xs := floats(dy, m*c), floats(x, m*c)
+	means, invstds := floats(mean, c), floats(invstd, c)
+	dgammas, dbetas := floats(dgamma, c), floats(dbeta, c)
+	s := d.streams()
+	partial := d.reduce(m, c, 2, func(first, column, rows, n int, sums *float32) {
+		s.projections.of(n, s)(&dys[first], &xs[first], &means[column], sums, at(sums, c), rows, c, n)
+	})
+	for j := range dgammas {
+		dbetas[j] = float32(total(partial, 2, c, 0, j))
+		dgammas[j] = float32(total(partial, 2, c, 1, j) * float64(invstds[j]))
+	}
+	return nil
+}
+
+// BatchNormBackwardData: dy, x (M,C), the rest (C) → dx (M,C), with batch statistics
+// gamma·invstd·(dy − dbeta/M − xhat·dgamma/M), with frozen ones gamma·invstd·dy.
+func (d *Device) BatchNormBackwardData(m, c int, dy, x, mean, invstd, gamma, dgamma, dbeta, dx kernels.Buffer) error {
+	dys, dxs := floats(dy, m*c), floats(dx, m*c)
+	invstds, gammas := floats(invstd, c), floats(gamma, c)
+	s := d.streams()
+	factors := grow(&d.shared.partial, 3*c)
+	f, a, b := factors[:c], factors[c:2*c], factors[2*c:]
+	for j := range f {
+		f[j] = gammas[j] * invstds[j]
+	}
+	if dgamma == nil && dbeta == nil {
+		d.eachRow(m, c, func(from, to int) {
+			s.scaleRows(&dys[from*c], &dxs[from*c], unsafe.SliceData(f), to-from, c)
+		})
+		return nil
+	}
+	xs, means := floats(x, m*c), floats(mean, c)
+	dgammas, dbetas := floats(dgamma, c), floats(dbeta, c)
+	for j := range f {
+		a[j] = dbetas[j] / float32(m)
+		b[j] = dgammas[j] / float32(m) * invstds[j]
+	}
+	d.eachRow(m, c, func(from, to int) {
+		s.normalizeBackward(&dys[from*c], &xs[from*c], &dxs[from*c], unsafe.SliceData(means), unsafe.SliceData(f),
+			unsafe.SliceData(a), unsafe.SliceData(b), to-from, c)
+	})
+	return nil
+}

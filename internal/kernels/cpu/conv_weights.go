@@ -1,0 +1,187 @@
+package cpu
+
+import "github.com/ftrun/ftrun/internal/kernels"
+
+// The gradient of the weights is, for every tap (r,s), the sum over pixels of the outer products of a pixel of x and the
+// pixel of dy that it meets. A tile is some channels of x at one tap by a panel of channels of dy. Pixels that meet only
+// padding are left out, so x needs no padded copy. Where x has very few channels, a tile takes the S·C elements of a row
+// of taps together, from a padded band.
+//
+// The batch is cut into chunks that follow from the shape; each has its own sum, and the sums are added in order.
+
+const (
+	maxChunks    = 16  // of the batch, each with a gradient of its own
+	pixelBlock   = 256 // pixels of dy that stay in the cache while all tiles pass over them
+	fewChannels  = 8   // below this many, tiles take rows of taps
+	chunkBenefit = 2   // a chunk's gradient is at least so much smaller than its dy
+)
+
+// ConvBackwardWeights computes dw from x and dy.
+func (d *Device) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) error {
+	checkConv(c)
+	xs, dys, dws := floats(x, c.LenX()), floats(dy, c.LenY()), floats(dw, c.LenW())
+	if isDepthwise(c) {
+		d.depthwiseBackwardWeights(c, xs, dys, dws)
+		return nil
+	}
+	f := forwardOf(c, d.micro)
+	chunks := min(maxChunks, max(1, len(dys)/(chunkBenefit*len(dws))))
+	if f.s > 1 && f.c < fewChannels {
+		chunks = min(chunks, f.n*f.p)
+		d.sumChunks(chunks, dws, func(sums func(chunk int) []float32) {
+			d.parallel(func(worker int) {
+				lo, hi := d.split(chunks*f.groups, worker)
+				for u := lo; u < hi; u++ {
+					chunk, g := u/f.groups, u%f.groups
+					r0, r1 := share(f.n*f.p, chunk, chunks)
+					d.tapRows(&f, xs, dys, sums(chunk), worker, g, r0, r1)
+				}
+			})
+		})
+		return nil
+	}
+	chunks = min(chunks, f.n)
+	t := tapTiles{correlation: &f, rows: (f.c + d.micro.rows - 1) / d.micro.rows}
+	tiles := f.r * f.s * t.rows
+	d.sumChunks(chunks, dws, func(sums func(chunk int) []float32) {
+		d.parallel(func(worker int) {
+			lo, hi := d.split(chunks*f.groups*tiles, worker)
+			for lo < hi {
+				u := lo / tiles
+				end := min(hi, (u+1)*tiles)
+				chunk, g := u/f.groups, u%f.groups
+				n0, n1 := share(f.n, chunk, chunks)
+				d.tapChannels(&t, xs, dys, sums(chunk), worker, g, n0, n1, lo-u*tiles, end-u*tiles)
+				lo = end
+			}
+		})
+	})
+	return nil
+}
+
+// sumChunks lets run compute the sums of all chunks, and adds them in order into dw.
+func (d *Device) sumChunks(chunks int, dw []float32, run func(sums func(chunk int) []float32)) {
+	n := len(dw)
+	partial := grow(&d.shared.partial, (chunks-1)*n)
+	run(func(chunk int) []float32 {
+		if chunk == 0 {
+			return dw
+		}
+		return partial[(chunk-1)*n : chunk*n]
+	})
+	if chunks == 1 {
+		return
+	}
+	d.parallel(func(worker int) {
+		lo, hi := d.split(n, worker)
+		for chunk := 1; chunk < chunks; chunk++ {
+			addTo(dw[lo:hi], partial[(chunk-1)*n+lo:(chunk-1)*n+hi])
+		}
+	})
+}
+
+// addTo adds src to dst.
+func addTo(dst, src []float32) {
+	src = src[:len(dst)]
+	for i, v := range src {
+		dst[i] += v
+	}
+}
+
+// panelOf returns the panel's part of dy for images·rows·q pixels from row p of image n on, and the elements between its
+// pixels, rows and images. A panel that is not full is copied and padded with zeros.
+func (d *Device) panelOf(f *correlation, dy []float32, worker, g, i, n, p, images, rows int) (b []float32, pixel, row, image int) {
+	kind, cols := f.panels.panel(i)
+	width := f.panels.width[kind]
+	at := n*f.yImage + p*f.yRow + g*f.k + i*f.panels.width[1]
+	if cols == width {
+		return dy[at:], f.yPixel, f.yRow, f.yImage
+	}
+	b = grow(&d.workers[worker].panel, images*rows*f.q*width)
+	dst := b
+	for k := range images {
+		src := dy[at+k*f.yImage:]
+		for range rows * f.q {
+			copy(dst[:width], src[:cols])
+			clear(dst[cols:width])
+			dst = dst[width:]
+			src = src[min(f.yPixel, len(src)):]
+		}
+	}
+	return b, width, f.q * width, rows * f.q * width
+}
+
+// tapTiles numbers the tiles of a gradient: taps, and the rows of channels at each.
+type tapTiles struct {
+	*correlation
+	rows int // tiles of channels at a tap
+}
+
+// tapChannels sums tiles [t0, t1) of group g over pictures [n0, n1) into dw.
+func (d *Device) tapChannels(t *tapTiles, x, dy, dw []float32, worker, g, n0, n1, t0, t1 int) {
+	pix, cols := t.groups*t.c, t.groups*t.k
+	images, parts := max(1, pixelBlock/(t.p*t.q)), 1
+	if images == 1 {
+		parts = min(t.p, (t.p*t.q+pixelBlock-1)/pixelBlock)
+	}
+	for n := n0; n < n1; n += images {
+		count := min(images, n1-n)
+		for part := range parts {
+			p0, p1 := share(t.p, part, parts)
+			for i := range t.panels.count() {
+				kind, own := t.panels.panel(i)
+				b, pixel, row, image := d.panelOf(t.correlation, dy, worker, g, i, n, p0, count, p1-p0)
+				for u := t0; u < t1; u++ {
+					tap := u / t.rows
+					r, s := tap/t.s, tap%t.s
+					c0, c1 := share(t.c, u%t.rows, t.rows)
+					lo, hi := meets(r, t.h, t.p, t.sh, t.padH)
+					left, right := meets(s, t.w, t.q, t.sw, t.padW)
+					lo, hi = max(lo, p0), min(hi, p1)
+					a := &x[0]
+					if lo < hi && left < right {
+						a = &x[((n*t.h+lo*t.sh+r-t.padH)*t.w+left*t.sw+s-t.padW)*pix+g*t.c+c0]
+					} else {
+						lo, hi, left, right = p0, p0, 0, 0
+					}
+					d.micro.outer[kind][c1-c0](a, &b[(lo-p0)*row+left*pixel],
+						&dw[(tap*t.c+c0)*cols+g*t.k+i*t.panels.width[1]], t.sw*pix, pixel, right-left,
+						t.sh*t.w*pix, row, hi-lo, t.h*t.w*pix, image, count, cols, mask(own), n > n0 || part > 0)
+				}
+			}
+		}
+	}
+}
+
+// meets is the range of output positions in [0, out) whose tap lies inside an input of size in.
+func meets(tap, in, out, stride, pad int) (lo, hi int) {
+	lo = max(0, (pad-tap+stride-1)/stride)
+	hi = min(out, (in-1+pad-tap+stride)/stride)
+	return lo, max(lo, hi)
+}
+
+// tapRows sums the whole gradient of group g over rows [lo, hi) of n·p into dw, by tiles of whole rows of taps.
+func (d *Device) tapRows(f *correlation, x, dy, dw []float32, worker, g, lo, hi int) {
+	run, cols := f.s*f.c, f.groups*f.k
+	rowLen := ((f.q-1)*f.sw + f.s) * f.c
+	most := max(1, pixelBlock/f.q)
+	tiles := (run + d.micro.rows - 1) / d.micro.rows
+	for u := lo; u < hi; {
+		n, p := u/f.p, u%f.p
+		rows := min(most, f.p-p, hi-u)
+		band := grow(&d.workers[worker].band, ((rows-1)*f.sh+f.r)*rowLen)
+		f.pad(band, x, n, g, p*f.sh-f.padH)
+		for i := range f.panels.count() {
+			kind, own := f.panels.panel(i)
+			b, pixel, row, _ := d.panelOf(f, dy, worker, g, i, n, p, 1, rows)
+			for r := range f.r {
+				for t := range tiles {
+					c0, c1 := share(run, t, tiles)
+					d.micro.outer[kind][c1-c0](&band[r*rowLen+c0], &b[0], &dw[(r*run+c0)*cols+g*f.k+i*f.panels.width[1]],
+						f.sw*f.c, pixel, f.q, f.sh*rowLen, row, rows, 0, 0, 1, cols, mask(own), u > lo)
+				}
+			}
+		}
+		u += rows
+	}
+}

@@ -1,0 +1,60 @@
+package cpu
+
+// avx512Streams and avx2Streams name the kernels that gen/ wrote.
+var (
+	avx512Streams = streams{
+		clamp:             clampAVX512,
+		addClamp:          addClampAVX512,
+		gate:              gateAVX512,
+		scale:             scaleAVX512,
+		scaleRows:         scaleRowsAVX512,
+		normalize:         normalizeAVX512,
+		normalizeAdd:      normalizeAddAVX512,
+		normalizeBackward: normalizeBackwardAVX512,
+		sgd:               sgdAVX512,
+		sgdMomentum:       sgdMomentumAVX512,
+		adam:              adamAVX512,
+		narrow:            16, wide: 64,
+		sumColumns:  columns[func(x, sum *float32, rows, stride, n int)]{sumColumns1AVX512, sumColumns4AVX512},
+		moments:     columns[func(x, shift, sum, squares *float32, rows, stride, n int)]{moments1AVX512, moments4AVX512},
+		projections: columns[func(dy, x, mean, sum, products *float32, rows, stride, n int)]{projections1AVX512, projections4AVX512},
+		squareLanes: 32, sumSquares: sumSquaresAVX512,
+		maxWindow:         maxWindowAVX512,
+		maxWindowBackward: maxWindowBackwardAVX512,
+		sumWindow:         sumWindowAVX512,
+		spreadWindow:      spreadWindowAVX512,
+	}
+	avx2Streams = streams{
+		clamp:             clampAVX2,
+		addClamp:          addClampAVX2,
+		gate:              gateAVX2,
+		scale:             scaleAVX2,
+		scaleRows:         scaleRowsAVX2,
+		normalize:         normalizeAVX2,
+		normalizeAdd:      normalizeAddAVX2,
+		normalizeBackward: normalizeBackwardAVX2,
+		sgd:               sgdAVX2,
+		sgdMomentum:       sgdMomentumAVX2,
+		adam:              adamAVX2,
+		narrow:            8, wide: 32,
+		sumColumns:  columns[func(x, sum *float32, rows, stride, n int)]{sumColumns1AVX2, sumColumns4AVX2},
+		moments:     columns[func(x, shift, sum, squares *float32, rows, stride, n int)]{moments1AVX2, moments4AVX2},
+		projections: columns[func(dy, x, mean, sum, products *float32, rows, stride, n int)]{projections1AVX2, projections4AVX2},
+		squareLanes: 16, sumSquares: sumSquaresAVX2,
+		maxWindow:         maxWindowAVX2,
+		maxWindowBackward: maxWindowBackwardAVX2,
+		sumWindow:         sumWindowAVX2,
+		spreadWindow:      spreadWindowAVX2,
+	}
+)
+
+// streams is the kernels of the device's path.
+func (d *Device) streams() *streams {
+	switch d.path {
+	case avx512:
+		return &avx512Streams
+	case avx2:
+		return &avx2Streams
+	}
+	return &genericStreams
+}

@@ -1,0 +1,227 @@
+package cpu
+
+import (
+	"math"
+	"unsafe"
+)
+
+// genericStreams is the kernels in portable Go.
+var genericStreams = streams{
+	clamp: func(x, y *float32, n int, lo, hi float32) {
+		xs, ys := elements2(x, y, n)
+		for i, v := range xs {
+			ys[i] = clamp(v, lo, hi)
+		}
+	},
+	addClamp: func(a, b, y *float32, n int, lo, hi float32) {
+		as, bs := elements2(a, b, n)
+		ys := unsafe.Slice(y, n)
+		for i, v := range as {
+			ys[i] = clamp(v+bs[i], lo, hi)
+		}
+	},
+	gate: func(y, dy, dx *float32, n int, top float32) {
+		ys, dys := elements2(y, dy, n)
+		dxs := unsafe.Slice(dx, n)
+		for i, v := range ys {
+			g := dys[i]
+			if !(0 < v && v <= top) {
+				g = 0
+			}
+			dxs[i] = g
+		}
+	},
+	scale: func(x *float32, n int, f float32) {
+		for i, v := range unsafe.Slice(x, n) {
+			*at(x, i) = v * f
+		}
+	},
+
+	scaleRows: func(x, y, f *float32, rows, n int) {
+		fs := unsafe.Slice(f, n)
+		for r := range rows {
+			xs, ys := elements2(at(x, r*n), at(y, r*n), n)
+			for j, v := range xs {
+				ys[j] = v * fs[j]
+			}
+		}
+	},
+	normalize: func(x, y, mean, f, beta *float32, rows, n int, lo, hi float32) {
+		means, fs := elements2(mean, f, n)
+		betas := unsafe.Slice(beta, n)
+		for r := range rows {
+			xs, ys := elements2(at(x, r*n), at(y, r*n), n)
+			for j, v := range xs {
+				ys[j] = clamp((v-means[j])*fs[j]+betas[j], lo, hi)
+			}
+		}
+	},
+	normalizeAdd: func(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32) {
+		means, fs := elements2(mean, f, n)
+		betas := unsafe.Slice(beta, n)
+		for r := range rows {
+			xs, ys := elements2(at(x, r*n), at(y, r*n), n)
+			added := unsafe.Slice(at(res, r*n), n)
+			for j, v := range xs {
+				ys[j] = clamp((v-means[j])*fs[j]+betas[j]+added[j], lo, hi)
+			}
+		}
+	},
+	normalizeBackward: func(dy, x, dx, mean, f, a, b *float32, rows, n int) {
+		means, fs := elements2(mean, f, n)
+		as, bs := elements2(a, b, n)
+		for r := range rows {
+			dys, dxs := elements2(at(dy, r*n), at(dx, r*n), n)
+			xs := unsafe.Slice(at(x, r*n), n)
+			for j, g := range dys {
+				dxs[j] = fs[j] * (g - as[j] - (xs[j]-means[j])*bs[j])
+			}
+		}
+	},
+
+	sgd: func(w, grad *float32, n int, lr, decay float32) {
+		ws, gs := elements2(w, grad, n)
+		for i, g := range gs {
+			ws[i] -= lr * (g + decay*ws[i])
+		}
+	},
+	sgdMomentum: func(w, grad, v *float32, n int, lr, momentum, decay, ofG, ofV float32) {
+		ws, gs := elements2(w, grad, n)
+		vs := unsafe.Slice(v, n)
+		for i, g := range gs {
+			g += decay * ws[i]
+			vs[i] = momentum*vs[i] + g
+			ws[i] -= lr * (ofG*g + ofV*vs[i])
+		}
+	},
+	adam: func(w, grad, m, v *float32, n int, keep1, new1, keep2, new2, step, unbias, eps, decay, shrink float32) {
+		ws, gs := elements2(w, grad, n)
+		ms, vs := elements2(m, v, n)
+		for i, g := range gs {
+			g += decay * ws[i]
+			ms[i] = keep1*ms[i] + new1*g
+			vs[i] = keep2*vs[i] + new2*g*g
+			root := float32(math.Sqrt(float64(vs[i])))
+			ws[i] = shrink*ws[i] - step*ms[i]/(root*unbias+eps)
+		}
+	},
+
+	narrow: 4, wide: 16,
+	sumColumns: columns[func(x, sum *float32, rows, stride, n int)]{
+		narrow: genericSumColumns, wide: genericSumColumns,
+	},
+	moments: columns[func(x, shift, sum, squares *float32, rows, stride, n int)]{
+		narrow: genericMoments, wide: genericMoments,
+	},
+	projections: columns[func(dy, x, mean, sum, products *float32, rows, stride, n int)]{
+		narrow: genericProjections, wide: genericProjections,
+	},
+
+	squareLanes: 4,
+	sumSquares: func(x *float32, lanes *float64, n int) {
+		var sum [4]float64
+		for xs := unsafe.Slice(x, n); len(xs) >= 4; xs = xs[4:] {
+			for i := range sum {
+				sum[i] += float64(xs[i]) * float64(xs[i])
+			}
+		}
+		copy(unsafe.Slice(lanes, 4), sum[:])
+	},
+
+	maxWindow: func(x, y *float32, r, s, row, column, n int) {
+		ys := unsafe.Slice(y, n)
+		copy(ys, unsafe.Slice(x, n))
+		for h := range r {
+			for w := range s {
+				for j, v := range unsafe.Slice(at(x, h*row+w*column), n) {
+					if v > ys[j] || v != v {
+						ys[j] = v
+					}
+				}
+			}
+		}
+	},
+	maxWindowBackward: func(x, dx, y, dy *float32, r, s, row, column, n int) {
+		ys, dys := elements2(y, dy, n)
+	channels:
+		for j, v := range ys {
+			for h := range r {
+				for w := range s {
+					i := h*row + w*column + j
+					if e := *at(x, i); e == v || e != e && v != v {
+						*at(dx, i) += dys[j]
+						continue channels
+					}
+				}
+			}
+		}
+	},
+	sumWindow: func(x, y *float32, r, s, row, column, n int, f float32) {
+		ys := unsafe.Slice(y, n)
+		clear(ys)
+		for h := range r {
+			for w := range s {
+				for j, v := range unsafe.Slice(at(x, h*row+w*column), n) {
+					ys[j] += v
+				}
+			}
+		}
+		for j := range ys {
+			ys[j] *= f
+		}
+	},
+	spreadWindow: func(dx, dy *float32, r, s, row, column, n int, f float32) {
+		dys := unsafe.Slice(dy, n)
+		for h := range r {
+			for w := range s {
+				dxs := unsafe.Slice(at(dx, h*row+w*column), n)
+				for j, g := range dys {
+					dxs[j] += f * g
+				}
+			}
+		}
+	},
+}
+
+// elements2 is n elements from each pointer.
+func elements2(a, b *float32, n int) (as, bs []float32) {
+	return unsafe.Slice(a, n), unsafe.Slice(b, n)
+}
+
+func genericSumColumns(x, sum *float32, rows, stride, n int) {
+	sums := unsafe.Slice(sum, n)
+	clear(sums)
+	for r := range rows {
+		for j, v := range unsafe.Slice(at(x, r*stride), n) {
+			sums[j] += v
+		}
+	}
+}
+
+func genericMoments(x, shift, sum, squares *float32, rows, stride, n int) {
+	sums, squareSums := elements2(sum, squares, n)
+	clear(sums)
+	clear(squareSums)
+	shifts := unsafe.Slice(shift, n)
+	for r := range rows {
+		for j, v := range unsafe.Slice(at(x, r*stride), n) {
+			e := v - shifts[j]
+			sums[j] += e
+			squareSums[j] += e * e
+		}
+	}
+}
+
+func genericProjections(dy, x, mean, sum, products *float32, rows, stride, n int) {
+	sums, productSums := elements2(sum, products, n)
+	clear(sums)
+	clear(productSums)
+	means := unsafe.Slice(mean, n)
+	for r := range rows {
+		dys, xs := elements2(at(dy, r*stride), at(x, r*stride), n)
+		for j, g := range dys {
+			sums[j] += g
+			productSums[j] += g * (xs[j] - means[j])
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package layout holds tests of the house itself: which folder may import which.
+package layout

@@ -1,0 +1,77 @@
+package nn
+
+import (
+	"gorgonia.org/tensor"
+
+	"github.com/ftrun/ftrun/internal/kernels"
+)
+
+func (o Conv2d) lower(at site) *node {
+	x, s, out := at.shapes[0], o.stride(), at.out
+	d := kernels.Conv{
+		N: at.batch, H: x.H, W: x.W, C: x.C,
+		K: o.Out, R: o.Kernel[0], S: o.Kernel[1],
+		StrideH: s[0], StrideW: s[1], PadH: o.Padding[0], PadW: o.Padding[1],
+		Groups: o.groups(),
+	}
+	return at.apply(conv{d, at.act}, tensor.Shape{at.batch, out.H, out.W, out.C}, append(at.in, at.params...)...)
+}
+
+// conv: x (N,H,W,C), w (R,S,C/G,K), bias (K), which may be missing → y (N,P,Q,K) = act(conv(x, w) + bias).
+type conv struct {
+	d   kernels.Conv
+	act kernels.Activation
+}
+
+func (conv) String() string { return "conv" }
+
+func (k conv) run(dev kernels.Device, in []kernels.Buffer, y kernels.Buffer) error {
+	return dev.ConvForward(k.d, in[0], in[1], third(in), y, k.act)
+}
+
+func (k conv) gradient(at place, in []*node, y, dy *node) []*node {
+	dy = at.activateBackward(k.act, y, dy)
+	grads := make([]*node, len(in))
+	if at.wants[in[1]] {
+		grads[1] = at.apply(convBackwardWeights{k.d}, in[1].Shape().Clone(), in[0], dy)
+	}
+	if len(in) == 3 && at.wants[in[2]] {
+		grads[2] = at.sumRows(dy, k.d.K)
+	}
+	if at.wants[in[0]] {
+		grads[0] = at.apply(convBackwardData{k.d}, in[0].Shape().Clone(), in[1], dy)
+	}
+	return grads
+}
+
+// convBackwardData: w (R,S,C/G,K), dy (N,P,Q,K) → dx (N,H,W,C).
+type convBackwardData struct{ d kernels.Conv }
+
+func (convBackwardData) String() string { return "conv backward data" }
+
+func (k convBackwardData) run(dev kernels.Device, in []kernels.Buffer, dx kernels.Buffer) error {
+	return dev.ConvBackwardData(k.d, in[0], in[1], dx)
+}
+
+// convBackwardWeights: x (N,H,W,C), dy (N,P,Q,K) → dw (R,S,C/G,K).
+type convBackwardWeights struct{ d kernels.Conv }
+
+func (convBackwardWeights) String() string { return "conv backward weights" }
+
+func (k convBackwardWeights) run(dev kernels.Device, in []kernels.Buffer, dw kernels.Buffer) error {
+	return dev.ConvBackwardWeights(k.d, in[0], in[1], dw)
+}
+
+// sumRows is the gradient of a bias (C): the sum of dy (M,C) over its rows.
+func (p place) sumRows(dy *node, c int) *node {
+	return p.apply(sumRows{m: dy.Shape().TotalSize() / c, c: c}, tensor.Shape{c}, dy)
+}
+
+// sumRows: x (M,C) → y (C).
+type sumRows struct{ m, c int }
+
+func (sumRows) String() string { return "sum rows" }
+
+func (k sumRows) run(dev kernels.Device, in []kernels.Buffer, y kernels.Buffer) error {
+	return dev.SumRows(k.m, k.c, in[0], y)
+}

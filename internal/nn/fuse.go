@@ -1,0 +1,180 @@
+package nn
+
+import (
+	"slices"
+
+	"github.com/ftrun/ftrun/internal/kernels"
+)
+
+// unit is one operation of the network that is to be run, with what is fused into it.
+type unit struct {
+	index       int // of the layer whose operation it is
+	in          []Ref
+	out         Ref // the layer whose result it gives: the last one that is fused into it
+	act         kernels.Activation
+	hasResidual bool
+	residual    Ref // batch norm only: what is added before act
+}
+
+// reads calls visit for each result that u reads.
+func (u unit) reads(visit func(*Ref)) {
+	for i := range u.in {
+		visit(&u.in[i])
+	}
+	if u.hasResidual {
+		visit(&u.residual)
+	}
+}
+
+// pass makes a network simpler without changing the results that are asked for.
+type pass func(*reduced)
+
+// passes are run in this order.
+var passes = []pass{
+	prune,           // what nothing asks for
+	skipDropout,     // dropout in evaluation
+	fuseActivations, // conv → relu, linear → relu, batch norm → relu, add → relu
+	fuseResiduals,   // batch norm → add (→ relu)
+}
+
+// reduced is a network on its way through the passes.
+type reduced struct {
+	net      *Net
+	training bool
+	units    []unit
+	outputs  []Ref       // what must be had in the end
+	alias    map[Ref]Ref // results that equal others
+}
+
+func reduce(net *Net, training bool, outputs []Ref) *reduced {
+	r := &reduced{net: net, training: training, outputs: outputs, alias: map[Ref]Ref{}}
+	for i, l := range net.Layers {
+		r.units = append(r.units, unit{index: i, in: slices.Clone(l.In), out: Ref(i)})
+	}
+	for _, p := range passes {
+		p(r)
+	}
+	return r
+}
+
+// resolve is the result that stands for x.
+func (r *reduced) resolve(x Ref) Ref {
+	for {
+		y, ok := r.alias[x]
+		if !ok {
+			return x
+		}
+		x = y
+	}
+}
+
+// uses counts how often each result is read, being an output included.
+func (r *reduced) uses() map[Ref]int {
+	n := map[Ref]int{}
+	for _, u := range r.units {
+		u.reads(func(x *Ref) { n[*x]++ })
+	}
+	for _, x := range r.outputs {
+		n[r.resolve(x)]++
+	}
+	return n
+}
+
+func (r *reduced) op(u unit) Op { return r.net.Layers[u.index].Op }
+
+// prune removes the units whose results nothing needs: in evaluation those that lead to the auxiliary output alone.
+func prune(r *reduced) {
+	needed := map[Ref]bool{}
+	for _, x := range r.outputs {
+		needed[x] = true
+	}
+	for i := len(r.units) - 1; i >= 0; i-- {
+		if u := r.units[i]; needed[u.out] {
+			u.reads(func(x *Ref) { needed[*x] = true })
+		}
+	}
+	r.units = slices.DeleteFunc(r.units, func(u unit) bool { return !needed[u.out] })
+}
+
+// skipDropout lets the readers of a dropout that does nothing read its input.
+func skipDropout(r *reduced) {
+	r.units = slices.DeleteFunc(r.units, func(u unit) bool {
+		d, ok := r.op(u).(Dropout)
+		if !ok || r.training && d.P > 0 {
+			return false
+		}
+		r.alias[u.out] = u.in[0]
+		return true
+	})
+	for _, u := range r.units {
+		u.reads(func(x *Ref) { *x = r.resolve(*x) })
+	}
+}
+
+// fuseActivations makes an activation part of the operation before it, where nothing else reads that one's result.
+func fuseActivations(r *reduced) {
+	uses, by := r.uses(), r.producers()
+	gone := map[int]bool{}
+	for i, u := range r.units {
+		a, ok := r.op(u).(Activate)
+		if !ok {
+			continue
+		}
+		j, ok := by[u.in[0]]
+		if !ok || uses[u.in[0]] != 1 {
+			continue
+		}
+		switch r.op(r.units[j]).(type) {
+		case Conv2d, Linear, BatchNorm2d, Add:
+			r.units[j].act, r.units[j].out = a.Kind, u.out
+			gone[i] = true
+		}
+	}
+	r.remove(gone)
+}
+
+// fuseResiduals makes the sum of a batch norm's result and another one part of the batch norm, where nothing else reads
+// the former.
+func fuseResiduals(r *reduced) {
+	uses, by := r.uses(), r.producers()
+	gone := map[int]bool{}
+	for i, u := range r.units {
+		if _, ok := r.op(u).(Add); !ok || len(u.in) != 2 || u.in[0] == u.in[1] {
+			continue
+		}
+		for side, x := range u.in {
+			j, ok := by[x]
+			if !ok || uses[x] != 1 {
+				continue
+			}
+			b := r.units[j]
+			if _, ok := r.op(b).(BatchNorm2d); !ok || b.act != kernels.Identity || b.hasResidual {
+				continue
+			}
+			b.out, b.act, b.hasResidual, b.residual = u.out, u.act, true, u.in[1-side]
+			r.units[i] = b // here, where both are there
+			gone[j] = true
+			break
+		}
+	}
+	r.remove(gone)
+}
+
+// producers is the unit that makes each result, by its place in r.units.
+func (r *reduced) producers() map[Ref]int {
+	by := map[Ref]int{}
+	for i, u := range r.units {
+		by[u.out] = i
+	}
+	return by
+}
+
+func (r *reduced) remove(gone map[int]bool) {
+	kept := r.units[:0]
+	for i, u := range r.units {
+		if !gone[i] {
+			kept = append(kept, u)
+		}
+	}
+	r.units = kept
+}

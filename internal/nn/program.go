@@ -1,0 +1,178 @@
+package nn
+
+import (
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/ftrun/ftrun/internal/kernels"
+)
+
+// Program is a network compiled for one batch size, for training or evaluation. It is not for concurrent use; Programs
+// over different stores and slabs are.
+type Program struct {
+	net   *Net
+	store *ParamStore
+	set   Settings
+
+	graph   *graph
+	machine gorgonia.VM
+	input   *node
+	labels  *node
+	params  []*node // by index in net.Params; nil where no operation reads it
+	logits  *node
+	losses  []loss
+	results func(Ref) *node
+
+	classWeights kernels.Buffer
+	plan         *memoryPlan
+	slab         *Slab
+	ownSlab      bool
+	bound        int // the slab's version to which the results are bound
+
+	hostLabels, hostLogits []float32
+}
+
+// loss is a cross-entropy with its weight in the sum.
+type loss struct {
+	node  *node
+	scale float32
+}
+
+// Result is what a run gives to the host.
+type Result struct {
+	Loss   float64   // mean over the batch, auxiliary part included; training only
+	Logits []float32 // (batch, classes), valid until the next run
+}
+
+// Run takes pictures x (N,H,W,C) and, for training, their labels through the network and back. step numbers the training
+// steps of a run of training: dropout draws from it. Parameters are left alone; running statistics and counters of the
+// batch norm layers in training mode move.
+//
+// An error is the device's and names the layer. Half a step may have moved running statistics then.
+func (p *Program) Run(x []float32, labels []int, step uint64) (Result, error) {
+	if len(x) != p.input.Shape().TotalSize() || p.set.Training && len(labels) != p.set.Batch {
+		panic(fmt.Sprintf("nn: %d numbers and %d labels for pictures of %v", len(x), len(labels), p.input.Shape()))
+	}
+	if err := p.bind(); err != nil {
+		return Result{}, err
+	}
+	if err := p.store.dev.Upload(p.buffer(p.input), x); err != nil {
+		return Result{}, fmt.Errorf("input: %w", err)
+	}
+	if p.set.Training {
+		for i, l := range labels {
+			p.hostLabels[i] = float32(l)
+		}
+		if err := p.store.dev.Upload(p.buffer(p.labels), p.hostLabels); err != nil {
+			return Result{}, fmt.Errorf("labels: %w", err)
+		}
+	}
+	if err := p.execute(step); err != nil {
+		return Result{}, err
+	}
+	p.count()
+	return p.fetch()
+}
+
+// bind lays the results into the slab, where that has moved since the last time.
+func (p *Program) bind() error {
+	if err := p.slab.reserve(p.plan.size); err != nil {
+		return err
+	}
+	if p.hostLogits == nil {
+		p.hostLogits = make([]float32, p.logits.Shape().TotalSize())
+		p.hostLabels = make([]float32, p.set.Batch)
+	} else if p.bound == p.slab.version {
+		return nil
+	}
+	p.plan.bind(p.graph, p.slab.buf)
+	p.bound = p.slab.version
+	return nil
+}
+
+func (p *Program) execute(step uint64) error {
+	p.graph.step, p.graph.failure = step, nil
+	p.machine.Reset() // without it a second run does nothing
+	err := p.machine.RunAll()
+	if p.graph.failure != nil {
+		return p.graph.failure
+	}
+	return err
+}
+
+// count counts the step in num_batches_tracked.
+func (p *Program) count() {
+	for i, par := range p.net.Params {
+		if par.Kind == Counter && p.set.batchStats(par.Layer) {
+			p.store.counters[i]++
+		}
+	}
+}
+
+func (p *Program) fetch() (Result, error) {
+	var r Result
+	for _, l := range p.losses {
+		var v [1]float32
+		b := p.buffer(l.node)
+		if err := p.store.dev.Download(v[:], b.Slice(b.Len()-1, b.Len())); err != nil {
+			return r, fmt.Errorf("loss: %w", err)
+		}
+		r.Loss += float64(l.scale) * float64(v[0])
+	}
+	if err := p.store.dev.Download(p.hostLogits, p.buffer(p.logits)); err != nil {
+		return r, fmt.Errorf("logits: %w", err)
+	}
+	r.Logits = p.hostLogits
+	return r, nil
+}
+
+func (p *Program) buffer(n *node) kernels.Buffer { return p.graph.values[n].buf }
+
+// Gradient is the gradient of parameter i, in the device's layout, valid until the next run of a Program of this slab;
+// nil where the parameter is not trained or the loss does not depend on it.
+func (p *Program) Gradient(i int) kernels.Buffer {
+	if n := p.params[i]; n != nil && n.Deriv() != nil {
+		return p.buffer(n.Deriv())
+	}
+	return nil
+}
+
+// GradientTorch is the gradient of parameter i in torch's order, nil where there is none.
+func (p *Program) GradientTorch(i int) ([]float32, error) {
+	b := p.Gradient(i)
+	if b == nil {
+		return nil, nil
+	}
+	return p.store.ToTorch(i, b)
+}
+
+// Kept is a result of Settings.Keep, (N,H,W,C), with its shape for one picture.
+func (p *Program) Kept(x Ref) ([]float32, Shape, error) {
+	shape := p.shape(x)
+	v := make([]float32, p.set.Batch*shape.Len())
+	if err := p.store.dev.Download(v, p.buffer(p.results(x))); err != nil {
+		return nil, shape, fmt.Errorf("%s: %w", p.net.Layers[x].Name, err)
+	}
+	return v, shape, nil
+}
+
+// Memory is the number of bytes that the Program needs on the device: its part of the slab, and the parameters, which it
+// shares with the other Programs of the store.
+func (p *Program) Memory() int64 { return 4*int64(p.plan.size) + p.store.Memory() }
+
+// Close frees what the Program does not share.
+func (p *Program) Close() error {
+	if p.machine != nil {
+		p.machine.Close()
+		p.machine = nil
+	}
+	if p.classWeights != nil {
+		p.store.dev.Free(p.classWeights)
+		p.classWeights = nil
+	}
+	if p.ownSlab {
+		p.slab.Close()
+	}
+	return nil
+}

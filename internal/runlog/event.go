@@ -1,0 +1,178 @@
+// Package runlog is the memory of runs: the events that a run emits while it goes on, the results that it leaves, and
+// the store that keeps both as plain files.
+//
+// Everything that a person or a program sees of a run is an Event. Progress bars, JSON lines and the run's own files are
+// Sinks of one stream.
+package runlog
+
+import (
+	"encoding/json"
+	"io"
+	"sync"
+	"time"
+)
+
+// Event is something that happened in an apply. The concrete types are below.
+type Event interface{ kind() string }
+
+// Head is what all events of a run carry.
+type Head struct {
+	Run string `json:"run"` // the run's id
+}
+
+type (
+	// ApplyStarted opens the stream.
+	ApplyStarted struct {
+		Runs    int    `json:"runs"` // to be trained now
+		Done    int    `json:"done"` // finished before
+		Device  string `json:"device"`
+		Path    string `json:"path"` // instruction path
+		Threads int    `json:"threads"`
+	}
+	// Note tells of something that is no run's own: a download, a lock file written.
+	Note struct {
+		Text string `json:"text"`
+	}
+	// Fetching reports the progress of a download, in bytes; Total is 0 where the server does not say.
+	Fetching struct {
+		File  string `json:"file"`
+		Bytes int64  `json:"bytes"`
+		Total int64  `json:"total"`
+	}
+	// RunStarted begins a run, or goes on with it from Epoch and Step.
+	RunStarted struct {
+		Head
+		Name   string `json:"name"` // sweep and labels, for people
+		Seed   int64  `json:"seed"`
+		Epochs int    `json:"epochs"`
+		Steps  int    `json:"steps_per_epoch"`
+		Epoch  int    `json:"from_epoch,omitempty"` // epochs already done, where resumed
+		Step   int    `json:"from_step,omitempty"`
+		Params Params `json:"params"`
+	}
+	// Step is one optimizer step of an epoch; Epoch and Step count from 1.
+	Step struct {
+		Head
+		Epoch int     `json:"epoch"`
+		Step  int     `json:"step"`
+		Of    int     `json:"of"`
+		Loss  float64 `json:"loss"` // mean over the epoch so far
+		Acc   float64 `json:"acc"`
+	}
+	// EpochDone ends an epoch, validation included.
+	EpochDone struct {
+		Head
+		Metrics Epoch `json:"metrics"`
+		Best    bool  `json:"best"` // the monitored metric is the best so far
+	}
+	// Warning is told once where it happens.
+	Warning struct {
+		Head
+		Text string `json:"text"`
+	}
+	// RunFinished ends a run well.
+	RunFinished struct {
+		Head
+		Result Result `json:"result"`
+	}
+	// RunFailed ends a run badly; the others go on.
+	RunFailed struct {
+		Head
+		Name  string `json:"name"`
+		Error string `json:"error"`
+	}
+	// RunInterrupted says that a run was saved and can go on.
+	RunInterrupted struct {
+		Head
+		Epoch int `json:"epoch"` // epochs done
+		Step  int `json:"step"`  // steps done of the next
+	}
+	// RunSkipped says that a run was not started, and why: one that it needs failed, or another process has it.
+	RunSkipped struct {
+		Head
+		Name   string `json:"name"`
+		Reason string `json:"reason"`
+	}
+	// ApplyFinished closes the stream.
+	ApplyFinished struct {
+		Finished int     `json:"finished"`
+		Failed   int     `json:"failed"`
+		Skipped  int     `json:"skipped"`
+		Seconds  float64 `json:"seconds"`
+	}
+)
+
+func (ApplyStarted) kind() string   { return "apply_started" }
+func (Note) kind() string           { return "note" }
+func (Fetching) kind() string       { return "fetching" }
+func (RunStarted) kind() string     { return "run_started" }
+func (Step) kind() string           { return "step" }
+func (EpochDone) kind() string      { return "epoch" }
+func (Warning) kind() string        { return "warning" }
+func (RunFinished) kind() string    { return "run_finished" }
+func (RunFailed) kind() string      { return "run_failed" }
+func (RunInterrupted) kind() string { return "run_interrupted" }
+func (RunSkipped) kind() string     { return "run_skipped" }
+func (ApplyFinished) kind() string  { return "apply_finished" }
+
+// Sink receives events. Emit may be called by several goroutines and must not block for long.
+type Sink interface{ Emit(Event) }
+
+// Sinks passes events on to each of its members in order.
+type Sinks []Sink
+
+// Emit passes e on.
+func (s Sinks) Emit(e Event) {
+	for _, sink := range s {
+		sink.Emit(e)
+	}
+}
+
+// SinkFunc makes a Sink of a function.
+type SinkFunc func(Event)
+
+// Emit calls f.
+func (f SinkFunc) Emit(e Event) { f(e) }
+
+// JSONLines writes one event a line: {"time":…,"event":"epoch",…}. It leaves the single steps out.
+type JSONLines struct {
+	mu  sync.Mutex
+	w   io.Writer
+	now func() time.Time
+}
+
+// NewJSONLines returns a sink that writes to w.
+func NewJSONLines(w io.Writer) *JSONLines { return &JSONLines{w: w, now: time.Now} }
+
+// Emit writes the event's line. What the writer refuses is lost: a broken pipe does not stop a training.
+func (j *JSONLines) Emit(e Event) {
+	if _, ok := e.(Step); ok {
+		return
+	}
+	line, err := MarshalEvent(e, j.now())
+	if err != nil {
+		panic("runlog: event without JSON: " + err.Error())
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, _ = j.w.Write(append(line, '\n'))
+}
+
+// MarshalEvent gives the event's JSON with its time and name in front.
+func MarshalEvent(e Event, at time.Time) ([]byte, error) {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	head, err := json.Marshal(struct {
+		Time  string `json:"time"`
+		Event string `json:"event"`
+	}{at.UTC().Format(time.RFC3339Nano), e.kind()})
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > 2 {
+		head = append(append(head[:len(head)-1], ','), body[1:]...)
+	}
+	return head, nil
+}

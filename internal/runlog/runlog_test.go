@@ -1,0 +1,162 @@
+package runlog
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWriteFileKeepsTheOldContentWhenWritingFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sub", "f")
+	put := func(s string, fail error) error {
+		return WriteFile(path, func(w io.Writer) error {
+			if _, err := io.WriteString(w, s); err != nil {
+				return err
+			}
+			return fail
+		})
+	}
+	if err := put("old", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := put("half", errors.New("disk full")); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("error %v does not name the file", err)
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || string(got) != "old" {
+		t.Errorf("content %q, %v; want the old one", got, err)
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 1 {
+		t.Errorf("%d files left behind, want 1", len(entries))
+	}
+}
+
+func TestStoreRoundTrip(t *testing.T) {
+	s := Open(t.TempDir())
+	if all, err := s.Statuses(); err != nil || len(all) != 0 {
+		t.Fatalf("an empty store has %v, %v", all, err)
+	}
+	r := s.Run("abc123")
+	want := Status{ID: "abc123", State: Finished, Arch: "resnet18", Started: time.Unix(5, 0).UTC(), Result: &Result{Metrics: Metrics{ValAcc: 0.75, BestEpoch: 2}}}
+	if err := r.WriteStatus(want); err != nil {
+		t.Fatal(err)
+	}
+	epochs := []Epoch{{Epoch: 1, ValAcc: 0.5, Confusion: [][]int{{1, 1}, {1, 1}}}, {Epoch: 2, ValAcc: 0.75}}
+	if err := r.WriteEpochs(epochs); err != nil {
+		t.Fatal(err)
+	}
+	preds := []Prediction{{Path: "val/a/1.jpg", Class: 1, Probs: []float32{0.25, 0.75}}}
+	if err := r.WritePredictions(preds); err != nil {
+		t.Fatal(err)
+	}
+
+	all, err := s.Statuses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(map[string]Status{"abc123": want}, all); d != "" {
+		t.Error(d)
+	}
+	gotE, err := r.Epochs()
+	if d := cmp.Diff(epochs, gotE); d != "" || err != nil {
+		t.Error(d, err)
+	}
+	gotP, err := r.Predictions()
+	if d := cmp.Diff(preds, gotP); d != "" || err != nil {
+		t.Error(d, err)
+	}
+	if gotP[0].Predicted() != 1 {
+		t.Error("wrong class predicted")
+	}
+}
+
+func TestStoreFindsRunsByPrefix(t *testing.T) {
+	s := Open(t.TempDir())
+	for _, id := range []string{"aa11", "aa22", "bb"} {
+		if err := s.Run(id).WriteStatus(Status{State: Finished}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for prefix, want := range map[string]string{"b": "bb", "aa1": "aa11", "aa": "", "c": "", "": ""} {
+		r, err := s.Find(prefix)
+		if (err == nil) != (want != "") || err == nil && r.ID != want {
+			t.Errorf("Find(%q) = %v, %v; want %q", prefix, r, err, want)
+		}
+	}
+}
+
+func TestADamagedStatusCountsAsFailed(t *testing.T) {
+	s := Open(t.TempDir())
+	r := s.Run("aa")
+	if err := r.WriteStatus(Status{State: Finished}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(r.path(statusFile), []byte("{"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.Statuses()
+	if err != nil || all["aa"].State != Failed || all["aa"].Error == "" {
+		t.Errorf("got %+v, %v", all["aa"], err)
+	}
+}
+
+func TestLease(t *testing.T) {
+	r := Open(t.TempDir()).Run("aa")
+	first, err := r.Acquire("process 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var busy *BusyError
+	if _, err := r.Acquire("process 2"); !errors.As(err, &busy) || busy.Owner != "process 1" {
+		t.Fatalf("second owner got %v", err)
+	}
+	// The first stalls.
+	old := time.Now().Add(-2 * LeaseTimeout)
+	if err := os.Chtimes(r.path(leaseFile), old, old); err != nil {
+		t.Fatal(err)
+	}
+	second, err := r.Acquire("process 2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Held() || !second.Held() {
+		t.Errorf("held: first %v, second %v", first.Held(), second.Held())
+	}
+	first.Release()
+	if !second.Held() {
+		t.Error("releasing a lost lease took the new owner's away")
+	}
+	second.Release()
+	third, err := r.Acquire("process 3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	third.Release()
+}
+
+func TestJSONLines(t *testing.T) {
+	var out bytes.Buffer
+	sink := NewJSONLines(&out)
+	sink.now = func() time.Time { return time.Unix(0, 0) }
+	sink.Emit(Step{Loss: 1})
+	sink.Emit(RunFailed{Head: Head{Run: "aa"}, Name: "s[arch=x]", Error: "no"})
+	sink.Emit(EpochDone{Head: Head{Run: "aa"}, Metrics: Epoch{Epoch: 1}, Best: true})
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	want := `{"time":"1970-01-01T00:00:00Z","event":"run_failed","run":"aa","name":"s[arch=x]","error":"no"}`
+	if len(lines) != 2 || lines[0] != want {
+		t.Errorf("got %s", out.String())
+	}
+	for _, l := range lines {
+		if !json.Valid([]byte(l)) {
+			t.Errorf("not JSON: %s", l)
+		}
+	}
+}

@@ -1,0 +1,306 @@
+package runlog
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+)
+
+// State is where a run stands.
+type State string
+
+const (
+	Pending     State = "pending"
+	Running     State = "running"
+	Interrupted State = "interrupted"
+	Finished    State = "finished"
+	Failed      State = "failed"
+)
+
+// Status is a run's status.json.
+type Status struct {
+	ID       string    `json:"id"`
+	State    State     `json:"status"`
+	Arch     string    `json:"arch"`
+	Name     string    `json:"name"` // sweep and labels under which it was first run
+	Started  time.Time `json:"started"`
+	Updated  time.Time `json:"updated"`
+	Classes  []string  `json:"classes"`
+	Error    string    `json:"error,omitempty"`
+	Epoch    int       `json:"epoch,omitempty"` // epochs that the checkpoint has done
+	Attempts int       `json:"attempts"`
+	Result   *Result   `json:"result,omitempty"` // of a finished run
+}
+
+// Store is a folder of runs: <dir>/runs/<id>/.
+type Store struct{ Dir string }
+
+// Open names a store. The folder is made when something is first written.
+func Open(dir string) *Store { return &Store{Dir: dir} }
+
+// Files of a run.
+const (
+	configFile      = "config.json"
+	metricsFile     = "metrics.jsonl"
+	predictionsFile = "predictions.jsonl"
+	bestFile        = "best.safetensors"
+	checkpointFile  = "last.ckpt"
+	statusFile      = "status.json"
+)
+
+// PlanPath is where the last plan lies.
+func (s *Store) PlanPath() string { return filepath.Join(s.Dir, "plan.json") }
+
+// HashCachePath is where the content hashes of pictures are remembered.
+func (s *Store) HashCachePath() string { return filepath.Join(s.Dir, "hashes.json") }
+
+// Run names one run's folder.
+func (s *Store) Run(id string) *Run {
+	return &Run{ID: id, Dir: filepath.Join(s.Dir, "runs", id)}
+}
+
+// IDs lists the runs that have a folder, sorted.
+func (s *Store) IDs() ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(s.Dir, "runs"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the store: %w", err)
+	}
+	var ids []string
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			ids = append(ids, e.Name())
+		}
+	}
+	sort.Strings(ids)
+	return ids, nil
+}
+
+// Statuses reads the status of every run in the store. A run whose status can't be read counts as failed, with the
+// reason in Error, so that it is planned again.
+func (s *Store) Statuses() (map[string]Status, error) {
+	ids, err := s.IDs()
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]Status, len(ids))
+	for _, id := range ids {
+		st, ok, err := s.Run(id).Status()
+		if err != nil {
+			st, ok = Status{ID: id, State: Failed, Error: err.Error()}, true
+		}
+		if ok {
+			all[id] = st
+		}
+	}
+	return all, nil
+}
+
+// Find returns the one run whose id starts with prefix.
+func (s *Store) Find(prefix string) (*Run, error) {
+	ids, err := s.IDs()
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, id := range ids {
+		if id == prefix {
+			return s.Run(id), nil
+		}
+		if prefix != "" && strings.HasPrefix(id, prefix) {
+			found = append(found, id)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("there is no run %q in %s: `ftrun runs list` shows those that are there", prefix, s.Dir)
+	case 1:
+		return s.Run(found[0]), nil
+	}
+	return nil, fmt.Errorf("%q is the beginning of %d runs (%s, %s …): give more of the id", prefix, len(found), found[0], found[1])
+}
+
+// Remove deletes a run.
+func (s *Store) Remove(id string) error { return os.RemoveAll(s.Run(id).Dir) }
+
+// Run is one run's folder.
+type Run struct {
+	ID  string
+	Dir string
+}
+
+func (r *Run) path(name string) string { return filepath.Join(r.Dir, name) }
+
+// BestPath, CheckpointPath: the weights of the best epoch and the state to go on from.
+func (r *Run) BestPath() string       { return r.path(bestFile) }
+func (r *Run) CheckpointPath() string { return r.path(checkpointFile) }
+
+// Status reads status.json; ok is false where there is none.
+func (r *Run) Status() (st Status, ok bool, err error) {
+	raw, err := os.ReadFile(r.path(statusFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Status{}, false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &st)
+	}
+	if err != nil {
+		return Status{}, false, fmt.Errorf("the status of run %s can't be read: %w", r.ID, err)
+	}
+	return st, true, nil
+}
+
+// WriteStatus replaces status.json.
+func (r *Run) WriteStatus(st Status) error {
+	st.ID = r.ID
+	return r.writeJSON(statusFile, st)
+}
+
+// WriteConfig replaces config.json: the run as planned, for people and for later.
+func (r *Run) WriteConfig(v any) error { return r.writeJSON(configFile, v) }
+
+// ReadConfig decodes config.json into v.
+func (r *Run) ReadConfig(v any) error {
+	raw, err := os.ReadFile(r.path(configFile))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, v)
+}
+
+func (r *Run) writeJSON(name string, v any) error {
+	raw, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return WriteFile(r.path(name), func(w io.Writer) error {
+		_, err := w.Write(append(raw, '\n'))
+		return err
+	})
+}
+
+// WriteEpochs replaces metrics.jsonl.
+func (r *Run) WriteEpochs(epochs []Epoch) error { return writeLines(r.path(metricsFile), epochs) }
+
+// Epochs reads metrics.jsonl.
+func (r *Run) Epochs() ([]Epoch, error) { return readLines[Epoch](r.path(metricsFile)) }
+
+// WritePredictions replaces predictions.jsonl.
+func (r *Run) WritePredictions(p []Prediction) error {
+	return writeLines(r.path(predictionsFile), p)
+}
+
+// Predictions reads predictions.jsonl.
+func (r *Run) Predictions() ([]Prediction, error) {
+	return readLines[Prediction](r.path(predictionsFile))
+}
+
+// Size is the number of bytes that the run's files take.
+func (r *Run) Size() (int64, error) {
+	var total int64
+	err := filepath.WalkDir(r.Dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			total += info.Size()
+		}
+		return err
+	})
+	return total, err
+}
+
+func writeLines[T any](path string, items []T) error {
+	return WriteFile(path, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		for _, it := range items {
+			if err := enc.Encode(it); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func readLines[T any](path string) ([]T, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	dec := json.NewDecoder(bufio.NewReader(f))
+	var items []T
+	for {
+		var it T
+		err := dec.Decode(&it)
+		if errors.Is(err, io.EOF) {
+			return items, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s, line %d: %w", path, len(items)+1, err)
+		}
+		items = append(items, it)
+	}
+}
+
+// WriteFile makes or replaces a file as a whole: what write gives goes to a file beside it, which is synced and renamed.
+// Whatever happens, path holds the old content or the new.
+func WriteFile(path string, write func(io.Writer) error) (err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			err = fmt.Errorf("writing %s: %w", path, err)
+		}
+	}()
+	buf := bufio.NewWriterSize(f, 1<<20)
+	if err = write(buf); err != nil {
+		return err
+	}
+	if err = buf.Flush(); err != nil {
+		return err
+	}
+	// CreateTemp makes files for the owner only; results are to be as readable as the umask lets any other file be.
+	if err = f.Chmod(0o666 &^ umask()); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// Clear removes what earlier attempts left, all but the lease.
+func (r *Run) Clear() error {
+	for _, name := range []string{statusFile, checkpointFile, bestFile, predictionsFile, metricsFile, configFile} {
+		if err := os.Remove(r.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

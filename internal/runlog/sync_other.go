@@ -1,0 +1,10 @@
+//go:build !unix
+
+package runlog
+
+import "io/fs"
+
+func umask() fs.FileMode { return 0o022 }
+
+// syncDir does nothing: such systems have no folders to sync.
+func syncDir(string) error { return nil }

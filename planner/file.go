@@ -1,0 +1,263 @@
+package planner
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// format is the version of the plan file. It goes up when a reader of the one before would misunderstand it.
+const format = 1
+
+// Save writes a plan file: aside first, then renamed, so that there is always a whole one.
+func Save(path string, p *Plan) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("saving the plan: %w", err)
+		}
+	}()
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".plan-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if err := WriteJSON(f, p); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// WriteJSON writes a plan as docs/plan-json.md describes it: what `ftrun plan -json` prints and what a plan file holds.
+// Lists stand with one element a line.
+func WriteJSON(w io.Writer, p *Plan) error {
+	b := &jsonWriter{w: bufio.NewWriterSize(w, 1<<16)}
+	b.w.WriteByte('{')
+	b.field("format", p.Format)
+	b.field("ftrun_version", p.Version)
+	b.field("numerics_version", p.Numerics)
+	b.field("target", p.Target)
+	writeList(b, "sources", p.Sources)
+	if len(p.Variables) > 0 {
+		b.field("variables", p.Variables)
+	}
+	writeList(b, "datasets", p.Datasets)
+	writeList(b, "settings", p.Settings)
+	writeList(b, "configurations", p.Configs)
+	writeList(b, "runs", p.Runs)
+	if len(p.Warnings) > 0 {
+		writeList(b, "warnings", p.Warnings)
+	}
+	b.field("summary", p.Summarize())
+	b.w.WriteString("}\n")
+	return errors.Join(b.err, b.w.Flush())
+}
+
+// encoder is a json.Encoder to memory that is used over and over.
+type encoder struct {
+	buf  bytes.Buffer
+	json *json.Encoder
+}
+
+// encode gives the JSON of v, valid until the next call.
+func (e *encoder) encode(v any) ([]byte, error) {
+	if e.json == nil {
+		e.json = json.NewEncoder(&e.buf)
+		e.json.SetEscapeHTML(false)
+	}
+	e.buf.Reset()
+	if err := e.json.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(e.buf.Bytes(), []byte{'\n'}), nil
+}
+
+// jsonWriter writes an object field by field, since its lists are too long for one piece. It keeps the first error of
+// encoding; its bufio.Writer keeps those of writing.
+type jsonWriter struct {
+	w       *bufio.Writer
+	encoder encoder
+	fields  int
+	err     error
+}
+
+func (b *jsonWriter) name(name string) {
+	if b.fields++; b.fields > 1 {
+		b.w.WriteString(",\n")
+	}
+	b.w.WriteString(`"` + name + `":`)
+}
+
+func (b *jsonWriter) value(v any) {
+	raw, err := b.encoder.encode(v)
+	if b.err == nil {
+		b.err = err
+	}
+	b.w.Write(raw)
+}
+
+func (b *jsonWriter) field(name string, v any) {
+	b.name(name)
+	b.value(v)
+}
+
+func writeList[T any](b *jsonWriter, name string, list []T) {
+	b.name(name)
+	b.w.WriteByte('[')
+	for i := range list {
+		if i > 0 {
+			b.w.WriteByte(',')
+		}
+		b.w.WriteByte('\n')
+		b.value(&list[i])
+	}
+	b.w.WriteByte(']')
+}
+
+// Summary counts what a plan holds. Runs with the same id are one training.
+type Summary struct {
+	Configurations int `json:"configurations"`
+	Runs           int `json:"runs"`      // entries of the plan
+	Trainings      int `json:"trainings"` // distinct ids: the sum of the four below
+	Create         int `json:"create"`
+	Done           int `json:"done"`
+	Resume         int `json:"resume"`
+	Replace        int `json:"replace"`
+	// Epochs is how many are to be trained at most: early stopping may end a run sooner, and a resumed run has some done.
+	Epochs int64 `json:"epochs"`
+}
+
+// Summarize counts.
+func (p *Plan) Summarize() Summary {
+	s := Summary{Configurations: len(p.Configs), Runs: len(p.Runs)}
+	seen := make(map[string]bool, len(p.Runs))
+	for i := range p.Runs {
+		r := &p.Runs[i]
+		if seen[r.ID] {
+			continue
+		}
+		seen[r.ID] = true
+		s.Trainings++
+		switch r.Action {
+		case Create:
+			s.Create++
+		case Done:
+			s.Done++
+			continue
+		case Resume:
+			s.Resume++
+		case Replace:
+			s.Replace++
+		}
+		s.Epochs += int64(p.Settings[r.Settings].Epochs)
+	}
+	return s
+}
+
+// Load reads a plan file and makes sure that it is whole: what refers to something refers to something that is there,
+// runs come after those that they wait for, and ids are those of their settings, so that nothing is trained under a
+// wrong one.
+func Load(path string) (*Plan, error) {
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no plan at %s: make one with `ftrun plan`: %w", path, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the plan can't be read: %w", err)
+	}
+	p, err := parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s can't be applied: %w; make it anew with `ftrun plan`", path, err)
+	}
+	return p, nil
+}
+
+func parse(raw []byte) (*Plan, error) {
+	var head struct {
+		Format  *int   `json:"format"`
+		Version string `json:"ftrun_version"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return nil, fmt.Errorf("it is no plan, or a damaged one: %w", err)
+	}
+	switch {
+	case head.Format == nil:
+		return nil, errors.New("it is no plan: it has no format")
+	case *head.Format != format:
+		return nil, fmt.Errorf("it has format %d, by ftrun %s, and this ftrun reads format %d", *head.Format, head.Version, format)
+	}
+	p := new(Plan)
+	if err := json.Unmarshal(raw, p); err != nil {
+		return nil, fmt.Errorf("it is damaged: %w", err)
+	}
+	if err := p.verify(); err != nil {
+		return nil, fmt.Errorf("it is damaged or was edited: %w", err)
+	}
+	return p, nil
+}
+
+// verify holds a plan that was read against itself.
+func (p *Plan) verify() error {
+	hashes := make([]settingsHash, len(p.Settings))
+	var encoder encoder
+	for i := range p.Settings {
+		if len(p.Settings[i].Trainable) == 0 {
+			return fmt.Errorf("settings %d train nothing", i)
+		}
+		hashes[i] = hashSettings(&encoder, &p.Settings[i])
+	}
+	for i, d := range p.Datasets {
+		if len(d.Classes) < 2 || d.Pictures["train"] < 1 || d.Pictures["val"] < 1 {
+			return fmt.Errorf("data set %d lacks classes or pictures", i)
+		}
+	}
+	var ids identifier
+	seen := make(map[string]bool, len(p.Runs))
+	for i := range p.Runs {
+		r := &p.Runs[i]
+		if !inside(r.Config, p.Configs) || !inside(r.Settings, p.Settings) || !inside(r.Dataset, p.Datasets) {
+			return fmt.Errorf("run %d refers to a configuration, settings or a data set that it doesn't hold", i)
+		}
+		s := &p.Settings[r.Settings]
+		id, trajectory := ids.identify(p.Numerics, p.Datasets[r.Dataset].Hash, &hashes[r.Settings], s.Epochs, s.EarlyStop, r.Seed)
+		if r.ID != id || r.Trajectory != trajectory {
+			return fmt.Errorf("the id of run %d, %q, is not that of its settings", i, r.ID)
+		}
+		for _, need := range r.Needs {
+			if !seen[need] {
+				return fmt.Errorf("run %d waits for %q, which doesn't come before it", i, need)
+			}
+		}
+		seen[r.ID] = true
+		if !slices.Contains([]Action{Create, Done, Resume, Replace}, r.Action) {
+			return fmt.Errorf("run %d has the unknown action %q", i, r.Action)
+		}
+	}
+	return nil
+}
+
+func inside[T any](i int, list []T) bool { return i >= 0 && i < len(list) }

@@ -1,0 +1,431 @@
+package planner
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
+	"runtime"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/ftrun/ftrun/spec"
+)
+
+// Make plans a spec: all its runs, in an order in which they can be done. All errors come at once, and with any error
+// there is no plan. What needs a look at every run is done once for each distinct settings.
+func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.Diagnostics) {
+	p := newPlanning(ctx, s, w, opt)
+
+	if !p.expand() {
+		return nil, p.diagnostics()
+	}
+	p.describeData()
+	// A run's identity holds those of the runs that it starts from, so runs are settled in waves: first those that start
+	// from none, then those whose upstream is settled. The order of settling is the order of execution.
+	for wave := p.ready(); len(wave) > 0; wave = p.ready() {
+		for _, c := range wave {
+			if p.fill(c) && p.check(c) {
+				p.identify(c)
+			}
+		}
+	}
+	p.checkUnsettled()
+	p.dropRepeats()
+	p.choose()
+	p.decide()
+
+	plan, diags := p.assemble(), p.diagnostics()
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return plan, diags
+}
+
+// planning is the state of one Make.
+type planning struct {
+	ctx   context.Context
+	spec  *spec.Spec
+	world World
+	opt   Options
+	archs []string
+
+	sweeps  []*sweepState
+	pending []*candidate // those not yet settled, in the files' order
+	settled []*candidate // the others, in an order of execution
+	byID    map[string]*candidate
+
+	datasets    []Dataset
+	datasetByID map[*spec.Dataset]int // -1: it can't be described
+
+	settings   []*Settings // distinct ones
+	hashes     []settingsHash
+	settingsBy map[settingsKey]int
+	encoder    encoder
+	identifier identifier
+
+	inspections map[inspectionKey]inspected
+	fileHashes  map[string]fileHash
+	shelf       *shelf
+	origins     map[originKey]*origin
+	actions     map[string]Action
+
+	faults   int // so far, repeats included
+	reported reports
+	warnings []string
+}
+
+// sweepState is a sweep in the making.
+type sweepState struct {
+	*spec.Sweep
+	combinations []spec.Combination
+	candidates   []*candidate
+	unsettled    int
+	checked      map[checkKey]bool
+}
+
+// candidate is a run in the making: one combination of one sweep with one seed.
+type candidate struct {
+	sweep       *sweepState
+	combination int // index in the sweep's
+	seed        int64
+	run         *spec.Run
+
+	state     candidateState
+	upstream  []*candidate // of this plan, that it starts from
+	from      Weights      // kind, and ids, of the runs that it starts from
+	fromImage Image        // that they were trained with; zero where it isn't known
+
+	settings   int
+	dataset    int
+	params     Params
+	trajectory string
+	id         string
+	chosen     bool
+}
+
+type candidateState uint8
+
+const (
+	waiting candidateState = iota
+	identified
+	broken // there is an error, which has been told
+)
+
+func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *planning {
+	p := &planning{
+		ctx: ctx, spec: s, world: w, opt: opt,
+		archs:       w.Models.Names(),
+		byID:        map[string]*candidate{},
+		datasetByID: map[*spec.Dataset]int{},
+		settingsBy:  map[settingsKey]int{},
+		inspections: map[inspectionKey]inspected{},
+		fileHashes:  map[string]fileHash{},
+		origins:     map[originKey]*origin{},
+		actions:     map[string]Action{},
+		reported:    reports{at: map[reportKey]*report{}},
+	}
+	if p.opt.MaxRuns == 0 {
+		p.opt.MaxRuns = DefaultMaxRuns
+	}
+	var err error
+	if p.shelf, err = openShelf(w.Store); err != nil {
+		p.complain(nil, "Store can't be read", "%v.", err)
+	}
+	return p
+}
+
+// expand lists the sweeps' combinations with their seeds, and evaluates the run block for each. It gives up at MaxRuns.
+func (p *planning) expand() bool {
+	for _, sw := range p.spec.Sweeps {
+		state := &sweepState{Sweep: sw, checked: map[checkKey]bool{}}
+		p.sweeps = append(p.sweeps, state)
+		for combination, diags := range sw.Combinations() {
+			if p.pass(nil, diags); diags.HasErrors() {
+				continue
+			}
+			if len(p.pending)+len(sw.Seeds) > p.opt.MaxRuns {
+				p.complain(&sw.Range, "Too many runs", "There are more than %d runs: sweep %q alone has up to %d. If that is meant, plan with -max-runs.",
+					p.opt.MaxRuns, sw.Name, sw.Size())
+				return false
+			}
+			for _, seed := range sw.Seeds {
+				c := &candidate{sweep: state, combination: len(state.combinations), seed: seed}
+				state.candidates = append(state.candidates, c)
+				p.pending = append(p.pending, c)
+			}
+			state.combinations = append(state.combinations, combination)
+		}
+		state.unsettled = len(state.candidates)
+	}
+	diags := p.evaluate()
+	if p.ctx.Err() != nil {
+		p.complain(nil, "Planning was interrupted", "Planning was interrupted; nothing was saved.")
+		return false
+	}
+	for i, c := range p.pending {
+		p.pass(c, diags[i])
+		if diags[i].HasErrors() {
+			c.state = broken
+		}
+	}
+	return true
+}
+
+// evaluate evaluates the run blocks of all candidates, on all cores: it is the longest part of a big plan.
+func (p *planning) evaluate() []spec.Diagnostics {
+	diags := make([]spec.Diagnostics, len(p.pending))
+	const chunk = 256
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for p.ctx.Err() == nil {
+				hi := int(next.Add(chunk))
+				lo := hi - chunk
+				if lo >= len(p.pending) {
+					return
+				}
+				for i, c := range p.pending[lo:min(hi, len(p.pending))] {
+					c.run, diags[lo+i] = c.sweep.Run(c.sweep.combinations[c.combination], c.seed)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return diags
+}
+
+// describeData describes the data sets that runs use.
+func (p *planning) describeData() {
+	for _, c := range p.pending {
+		if c.state == broken {
+			continue
+		}
+		d := c.run.Dataset
+		if _, known := p.datasetByID[d]; known {
+			continue
+		}
+		described, err := p.world.Data.Describe(p.ctx, d)
+		if err == nil {
+			p.datasetByID[d] = len(p.datasets)
+			p.datasets = append(p.datasets, described)
+			p.checkDataset(d, described)
+			continue
+		}
+		p.datasetByID[d] = -1
+		p.complain(datasetRange(d, "path"), "Data set can't be read", "The data set %q can't be read: %v.", d.Name, err)
+	}
+}
+
+// fill gives a candidate, whose upstream is known, its settings among the distinct ones. false: they can't be.
+func (p *planning) fill(c *candidate) bool {
+	p.settled = append(p.settled, c)
+	c.sweep.unsettled--
+	c.dataset = p.datasetByID[c.run.Dataset]
+	settings, ok := (&filler{p, c}).settings()
+	if !ok || c.dataset < 0 {
+		c.state = broken
+		return false
+	}
+	c.settings = p.intern(settings)
+	return true
+}
+
+// settingsKey tells settings apart.
+type settingsKey struct {
+	hash   settingsHash
+	epochs int
+	stop   EarlyStop
+	path   string
+}
+
+// intern gives the index of settings among the distinct ones.
+func (p *planning) intern(s *Settings) int {
+	key := settingsKey{hash: hashSettings(&p.encoder, s), epochs: s.Epochs, path: s.Weights.Path}
+	if s.EarlyStop != nil {
+		key.stop = *s.EarlyStop
+	}
+	i, known := p.settingsBy[key]
+	if !known {
+		i = len(p.settings)
+		p.settingsBy[key] = i
+		p.settings = append(p.settings, s)
+		p.hashes = append(p.hashes, key.hash)
+	}
+	return i
+}
+
+// identify computes a candidate's ids.
+func (p *planning) identify(c *candidate) {
+	s := p.settings[c.settings]
+	c.id, c.trajectory = p.identifier.identify(p.world.Numerics, p.datasets[c.dataset].Hash, &p.hashes[c.settings], s.Epochs, s.EarlyStop, c.seed)
+	c.state = identified
+	if _, known := p.byID[c.id]; !known {
+		p.byID[c.id] = c
+	}
+}
+
+// fileHash hashes a file of weights once.
+func (p *planning) fileHash(path string) (string, error) {
+	h, known := p.fileHashes[path]
+	if !known {
+		h.sum, h.err = p.world.Weights.FileSHA256(path)
+		p.fileHashes[path] = h
+	}
+	return h.sum, h.err
+}
+
+type fileHash struct {
+	sum string
+	err error
+}
+
+// dropRepeats leaves out the combinations of a sweep that come to the runs of an earlier one, as axes do that the run
+// block doesn't look at. It says so: it may be a slip.
+func (p *planning) dropRepeats() {
+	for _, sw := range p.sweeps {
+		seen := map[string]int{}
+		repeats, first := 0, ""
+		var kept []*candidate
+		for lo := 0; lo < len(sw.candidates); lo += len(sw.Seeds) {
+			group := sw.candidates[lo:min(lo+len(sw.Seeds), len(sw.candidates))]
+			var ids strings.Builder
+			for _, c := range group {
+				ids.WriteString(c.id)
+			}
+			earlier, repeat := seen[ids.String()]
+			if !repeat || group[0].id == "" {
+				seen[ids.String()] = group[0].combination
+				kept = append(kept, group...)
+				continue
+			}
+			if repeats++; repeats == 1 {
+				a, b := p.config(group[0]), p.config(&candidate{sweep: sw, combination: earlier})
+				first = fmt.Sprintf("%s is the same as %s", a.Name(), b.Name())
+			}
+		}
+		if repeats > 0 {
+			sw.candidates = kept
+			p.warn(&sw.Range, "Combinations with the same settings",
+				"%d of %d combinations of sweep %q come to the settings of an earlier one and are left out: %s. Does the run block look at every axis?",
+				repeats, len(sw.combinations), sw.Name, first)
+		}
+	}
+}
+
+// config makes a candidate's configuration.
+func (p *planning) config(c *candidate) Config {
+	labels := c.sweep.combinations[c.combination].Labels
+	config := Config{Sweep: c.sweep.Name, Labels: make([]Label, 0, len(labels))}
+	for _, l := range labels {
+		config.Labels = append(config.Labels, Label{Axis: l.Axis, Value: valueJSON(l.Value)})
+	}
+	return config
+}
+
+// valueJSON is a value of the language as JSON. A number is the nearest float64, as everywhere in a plan.
+func valueJSON(v cty.Value) json.RawMessage {
+	if !v.IsNull() && v.IsKnown() {
+		switch v.Type() {
+		case cty.Number:
+			if n, accuracy := v.AsBigFloat().Int64(); accuracy == big.Exact {
+				return strconv.AppendInt(nil, n, 10)
+			}
+			if x, _ := v.AsBigFloat().Float64(); !math.IsInf(x, 0) {
+				return mustJSON(x)
+			}
+		case cty.String:
+			return mustJSON(v.AsString())
+		}
+	}
+	raw, err := ctyjson.Marshal(v, v.Type())
+	if err != nil {
+		panic(fmt.Sprintf("planner: a value of the spec has no JSON: %v", err))
+	}
+	return raw
+}
+
+// assemble writes the chosen runs down, and only what they refer to.
+func (p *planning) assemble() *Plan {
+	plan := &Plan{
+		Format: format, Version: p.world.Version, Numerics: p.world.Numerics, Target: p.opt.Target,
+		Sources: make([]Source, 0, len(p.spec.Sources)), Variables: map[string]json.RawMessage{},
+		Datasets: []Dataset{}, Settings: make([]Settings, 0, len(p.settings)), Configs: []Config{},
+		Runs: make([]Run, 0, len(p.settled)), Warnings: p.warnings,
+	}
+	for _, s := range p.spec.Sources {
+		plan.Sources = append(plan.Sources, Source(s))
+	}
+	for name, v := range p.spec.Inputs {
+		plan.Variables[name] = valueJSON(v)
+	}
+
+	// Configurations are in the files' order, runs in an order of execution.
+	configs := map[*candidate]int{}
+	for _, sw := range p.sweeps {
+		combination := -1
+		for _, c := range sw.candidates {
+			if !c.chosen {
+				continue
+			}
+			if c.combination != combination {
+				combination = c.combination
+				plan.Configs = append(plan.Configs, p.config(c))
+			}
+			configs[c] = len(plan.Configs) - 1
+		}
+	}
+	datasets, settings := renumbering(len(p.datasets)), renumbering(len(p.settings))
+	for _, c := range p.settled {
+		if !c.chosen {
+			continue
+		}
+		plan.Runs = append(plan.Runs, Run{
+			ID: c.id, Trajectory: c.trajectory, Config: configs[c],
+			Settings: renumber(settings, c.settings, &plan.Settings, p.settings[c.settings]),
+			Dataset:  renumber(datasets, c.dataset, &plan.Datasets, &p.datasets[c.dataset]),
+			Seed:     c.seed, Action: p.actions[c.id], Needs: p.needs(c), Params: c.params,
+		})
+	}
+	return plan
+}
+
+// needs lists the ids of the chosen runs that c starts from.
+func (p *planning) needs(c *candidate) []string {
+	var ids []string
+	for _, u := range c.upstream {
+		if u.chosen {
+			ids = append(ids, u.id)
+		}
+	}
+	sort.Strings(ids)
+	return slices.Compact(ids)
+}
+
+// renumbering and renumber keep of a list what is referred to, in the order of the first reference.
+func renumbering(n int) []int { return slices.Repeat([]int{-1}, n) }
+
+func renumber[T any](to []int, i int, kept *[]T, item *T) int {
+	if to[i] < 0 {
+		to[i] = len(*kept)
+		*kept = append(*kept, *item)
+	}
+	return to[i]
+}
+
+func datasetRange(d *spec.Dataset, attr string) *hcl.Range {
+	if r, ok := d.Ranges[attr]; ok {
+		return &r
+	}
+	return &d.Range
+}

@@ -1,0 +1,109 @@
+package planner
+
+import (
+	"context"
+
+	"github.com/ftrun/ftrun/spec"
+)
+
+// World is what planning must know beside the spec. The interfaces are small so that planning needs neither a network
+// nor a graph nor weights at hand, and tests need no files.
+type World struct {
+	Models  Models
+	Data    Data
+	Weights WeightsCatalogue
+	Store   Store
+
+	Version string // of ftrun
+	// Numerics is the version of the arithmetic: it goes up when a change gives the same settings other bits.
+	Numerics int
+}
+
+// Models knows the architectures.
+type Models interface {
+	// Names lists the architectures.
+	Names() []string
+	// DefaultImage gives the pixels of the shorter side and of the centre crop that arch was made for.
+	DefaultImage(arch string) (resize, crop int)
+	// MinCrop is the smallest picture, in pixels, that arch takes.
+	MinCrop(arch string) int
+	// Inspect describes a network of a known architecture without building a graph. An error is a pattern that can't be
+	// read.
+	Inspect(Network) (Inspection, error)
+}
+
+// Network is the part of a run's settings that decides what its network holds and trains.
+type Network struct {
+	Arch      string
+	Classes   int
+	Crop      int
+	Trainable []string // patterns
+	BatchNorm string   // "train", "frozen", "auto"
+	Groups    []string // patterns of the parameter groups, in order
+}
+
+// Inspection is what a Network comes to.
+type Inspection struct {
+	Params Params
+	// Unmatched are those patterns, of Trainable and of Groups, that name no parameter.
+	Unmatched []string
+	// Idle are those patterns of Groups that name parameters, but none that is trained and not taken by a group before.
+	Idle []string
+}
+
+// Data knows the data sets.
+type Data interface {
+	// Describe finds a data set and fills in Hash, Classes and Pictures. The hash covers all that a run sees of it: the
+	// classes, the content of each picture and the split that it is in.
+	Describe(context.Context, *spec.Dataset) (Dataset, error)
+}
+
+// WeightsCatalogue knows pretrained weights by name and files of weights by content.
+type WeightsCatalogue interface {
+	// Names lists the weights of an architecture.
+	Names(arch string) []string
+	// Lookup finds weights by name, "DEFAULT" included.
+	Lookup(arch, name string) (CatalogueEntry, bool)
+	// FileSHA256 is the hash of a file's content, in hexadecimal digits.
+	FileSHA256(path string) (string, error)
+}
+
+// CatalogueEntry is one set of pretrained weights.
+type CatalogueEntry struct {
+	Name  string // its own name, where "DEFAULT" was asked for too
+	Image Image  // the transform that it was trained for
+}
+
+// Store knows the runs of before.
+type Store interface {
+	// IDs lists the runs that have left something: one listing, cheap beside 100,000 runs.
+	IDs() ([]string, error)
+	// Status tells of one of them.
+	Status(id string) (RunState, error)
+}
+
+// RunState is what the store holds of a run. Neither finished nor failed: pending, running or interrupted.
+type RunState struct {
+	Finished   bool
+	Failed     bool
+	Checkpoint bool // there is one to go on from
+	Arch       string
+	Image      Image // that it was trained with; zero where it isn't known
+}
+
+// Options of Make.
+type Options struct {
+	Target string // the file or directory that is planned, for the plan's own record
+
+	// Targets, Excludes and Replace are selectors: see ParseSelector. Targets keeps what they select and the runs that
+	// those start from; Excludes drops what they select and the runs that would start from those, unless those have
+	// finished; Replace trains anew what is there already.
+	Targets  []string
+	Excludes []string
+	Replace  []string
+
+	MaxRuns int // 0: DefaultMaxRuns
+}
+
+// DefaultMaxRuns is the number of runs above which a plan wants to be asked for: a slip in a matrix is more likely.
+const DefaultMaxRuns = 100_000

@@ -1,0 +1,163 @@
+// Package reports compares runs: it groups them by configuration, sets accuracy against trained parameters, and writes
+// the comparison as text, Markdown, CSV and JSON.
+package reports
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/internal/stats"
+)
+
+// Run is one run as reports see it: what was asked for and what came of it. Its JSON is that of `ftrun report -format
+// json`.
+type Run struct {
+	ID      string            `json:"id"`
+	Sweep   string            `json:"sweep"`
+	Labels  map[string]string `json:"labels"`
+	Seed    int64             `json:"seed"`
+	Status  runlog.State      `json:"status"`
+	Error   string            `json:"error,omitempty"`
+	Params  runlog.Params     `json:"params"`
+	Metrics *runlog.Metrics   `json:"metrics,omitempty"` // of a finished run
+	Timing  *runlog.Timing    `json:"timing,omitempty"`
+	Device  string            `json:"device,omitempty"`
+	Path    string            `json:"path,omitempty"`
+
+	Axes []string `json:"-"` // the labels' names in the sweep's order
+}
+
+// Row is one configuration: its runs over the seeds.
+type Row struct {
+	Labels    map[string]string
+	Acc       stats.Summary // best validation accuracy of the finished runs
+	BestEpoch stats.Summary
+	Params    runlog.Params
+	Seconds   stats.Summary // of one run
+	Speed     stats.Summary // pictures trained a second
+	Finished  int
+	Failed    int
+	Open      int  // not finished and not failed
+	Best      bool // the highest mean accuracy of the table
+}
+
+// Table compares the configurations of one sweep.
+type Table struct {
+	Sweep string
+	Axes  []string // that vary, in the sweep's order: the columns
+	Fixed []string // that do not: "arch=resnet18"
+	All   []string // the names of all axes
+	Rows  []Row    // by accuracy, best first; those without a finished run last
+	// Mixed names the instruction paths where the runs were not all made with the same one: their bits, though hardly
+	// their accuracies, may differ for that reason alone.
+	Mixed []string
+}
+
+// Compare makes a table of each sweep, in the order in which the sweeps first occur.
+func Compare(runs []Run) []Table {
+	var tables []Table
+	for _, sweep := range distinct(runs, func(r Run) string { return r.Sweep }) {
+		var of []Run
+		for _, r := range runs {
+			if r.Sweep == sweep {
+				of = append(of, r)
+			}
+		}
+		tables = append(tables, compare(sweep, of))
+	}
+	return tables
+}
+
+func compare(sweep string, runs []Run) Table {
+	t := Table{Sweep: sweep}
+	var axes []string
+	for _, r := range runs {
+		for _, a := range r.Axes {
+			if !slices.Contains(axes, a) {
+				axes = append(axes, a)
+			}
+		}
+	}
+	t.All = axes
+	for _, a := range axes {
+		values := distinct(runs, func(r Run) string { return r.Labels[a] })
+		if len(values) > 1 {
+			t.Axes = append(t.Axes, a)
+		} else if values[0] != "" {
+			t.Fixed = append(t.Fixed, a+"="+values[0])
+		}
+	}
+	key := func(r Run) string {
+		k := ""
+		for _, a := range axes {
+			k += r.Labels[a] + "\x00"
+		}
+		return k
+	}
+	for _, k := range distinct(runs, key) {
+		var of []Run
+		for _, r := range runs {
+			if key(r) == k {
+				of = append(of, r)
+			}
+		}
+		t.Rows = append(t.Rows, row(of))
+	}
+	slices.SortStableFunc(t.Rows, func(a, b Row) int {
+		if (a.Finished > 0) != (b.Finished > 0) {
+			return cmp.Compare(b.Finished, a.Finished)
+		}
+		return cmp.Compare(b.Acc.Mean, a.Acc.Mean)
+	})
+	for i := range t.Rows {
+		t.Rows[i].Best = len(t.Rows) > 1 && t.Rows[0].Finished > 0 && t.Rows[i].Finished > 0 && t.Rows[i].Acc.Mean == t.Rows[0].Acc.Mean
+	}
+	if paths := distinct(runs, func(r Run) string { return r.Path }); len(paths) > 1 {
+		for _, p := range paths {
+			if p != "" {
+				t.Mixed = append(t.Mixed, p)
+			}
+		}
+		if len(t.Mixed) == 1 {
+			t.Mixed = nil
+		}
+	}
+	return t
+}
+
+func row(runs []Run) Row {
+	r := Row{Labels: runs[0].Labels, Params: runs[0].Params}
+	var acc, epoch, seconds, speed []float64
+	for _, run := range runs {
+		switch {
+		case run.Status == runlog.Finished && run.Metrics != nil:
+			r.Finished++
+			acc = append(acc, run.Metrics.ValAcc)
+			epoch = append(epoch, float64(run.Metrics.BestEpoch))
+			if run.Timing != nil {
+				seconds = append(seconds, run.Timing.Seconds)
+				speed = append(speed, run.Timing.ImagesPerSecond)
+			}
+		case run.Status == runlog.Failed:
+			r.Failed++
+		default:
+			r.Open++
+		}
+	}
+	r.Acc, r.BestEpoch = stats.Summarize(acc), stats.Summarize(epoch)
+	r.Seconds, r.Speed = stats.Summarize(seconds), stats.Summarize(speed)
+	return r
+}
+
+func distinct[T any](items []T, key func(T) string) []string {
+	var keys []string
+	seen := map[string]bool{}
+	for _, it := range items {
+		if k := key(it); !seen[k] {
+			seen[k] = true
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
