@@ -8,7 +8,6 @@ import (
 	"math/big"
 	"runtime"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,10 +25,9 @@ import (
 func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.Diagnostics) {
 	p := newPlanning(ctx, s, w, opt)
 
-	if !p.expand() {
+	if !p.expand() || !p.describeData() {
 		return nil, p.diagnostics()
 	}
-	p.describeData()
 	// A run's identity holds those of the runs that it starts from, so runs are settled in waves: first those that start
 	// from none, then those whose upstream is settled. The order of settling is the order of execution.
 	for wave := p.ready(); len(wave) > 0; wave = p.ready() {
@@ -40,15 +38,16 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		}
 	}
 	p.checkUnsettled()
-	p.dropRepeats()
-	p.choose()
-	p.decide()
-
-	plan, diags := p.assemble(), p.diagnostics()
+	if p.faults == 0 {
+		p.dropRepeats()
+		p.choose()
+		p.decide()
+	}
+	diags := p.diagnostics()
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	return plan, diags
+	return p.assemble(diags), diags
 }
 
 // planning is the state of one Make.
@@ -77,11 +76,11 @@ type planning struct {
 	fileHashes  map[string]fileHash
 	shelf       *shelf
 	origins     map[originKey]*origin
+	planned     map[string]bool // ids of chosen candidates
 	actions     map[string]Action
 
-	faults   int // so far, repeats included
+	faults   int // errors so far, repeats included
 	reported reports
-	warnings []string
 }
 
 // sweepState is a sweep in the making.
@@ -110,6 +109,7 @@ type candidate struct {
 	params     Params
 	trajectory string
 	id         string
+	repeat     bool // of an earlier combination of its sweep
 	chosen     bool
 }
 
@@ -131,6 +131,7 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 		inspections: map[inspectionKey]inspected{},
 		fileHashes:  map[string]fileHash{},
 		origins:     map[originKey]*origin{},
+		planned:     map[string]bool{},
 		actions:     map[string]Action{},
 		reported:    reports{at: map[reportKey]*report{}},
 	}
@@ -168,8 +169,7 @@ func (p *planning) expand() bool {
 		state.unsettled = len(state.candidates)
 	}
 	diags := p.evaluate()
-	if p.ctx.Err() != nil {
-		p.complain(nil, "Planning was interrupted", "Planning was interrupted; nothing was saved.")
+	if p.interrupted() {
 		return false
 	}
 	for i, c := range p.pending {
@@ -206,7 +206,7 @@ func (p *planning) evaluate() []spec.Diagnostics {
 }
 
 // describeData describes the data sets that runs use.
-func (p *planning) describeData() {
+func (p *planning) describeData() bool {
 	for _, c := range p.pending {
 		if c.state == broken {
 			continue
@@ -216,6 +216,9 @@ func (p *planning) describeData() {
 			continue
 		}
 		described, err := p.world.Data.Describe(p.ctx, d)
+		if p.interrupted() {
+			return false
+		}
 		if err == nil {
 			p.datasetByID[d] = len(p.datasets)
 			p.datasets = append(p.datasets, described)
@@ -225,6 +228,15 @@ func (p *planning) describeData() {
 		p.datasetByID[d] = -1
 		p.complain(datasetRange(d, "path"), "Data set can't be read", "The data set %q can't be read: %v.", d.Name, err)
 	}
+	return true
+}
+
+func (p *planning) interrupted() bool {
+	if p.ctx.Err() == nil {
+		return false
+	}
+	p.complain(nil, "Planning was interrupted", "Planning was interrupted; nothing was saved.")
+	return true
 }
 
 // fill gives a candidate, whose upstream is known, its settings among the distinct ones. false: they can't be.
@@ -304,10 +316,13 @@ func (p *planning) dropRepeats() {
 				ids.WriteString(c.id)
 			}
 			earlier, repeat := seen[ids.String()]
-			if !repeat || group[0].id == "" {
+			if !repeat {
 				seen[ids.String()] = group[0].combination
 				kept = append(kept, group...)
 				continue
+			}
+			for _, c := range group {
+				c.repeat = true
 			}
 			if repeats++; repeats == 1 {
 				a, b := p.config(group[0]), p.config(&candidate{sweep: sw, combination: earlier})
@@ -356,12 +371,15 @@ func valueJSON(v cty.Value) json.RawMessage {
 }
 
 // assemble writes the chosen runs down, and only what they refer to.
-func (p *planning) assemble() *Plan {
+func (p *planning) assemble(diags spec.Diagnostics) *Plan {
 	plan := &Plan{
 		Format: format, Version: p.world.Version, Numerics: p.world.Numerics, Target: p.opt.Target,
 		Sources: make([]Source, 0, len(p.spec.Sources)), Variables: map[string]json.RawMessage{},
 		Datasets: []Dataset{}, Settings: make([]Settings, 0, len(p.settings)), Configs: []Config{},
-		Runs: make([]Run, 0, len(p.settled)), Warnings: p.warnings,
+		Runs: make([]Run, 0, len(p.settled)),
+	}
+	for _, d := range diags { // none is an error
+		plan.Warnings = append(plan.Warnings, d.Detail)
 	}
 	for _, s := range p.spec.Sources {
 		plan.Sources = append(plan.Sources, Source(s))
@@ -400,16 +418,16 @@ func (p *planning) assemble() *Plan {
 	return plan
 }
 
-// needs lists the ids of the chosen runs that c starts from.
+// needs lists those of the runs that c starts from that are in the plan too: the others have finished before.
 func (p *planning) needs(c *candidate) []string {
-	var ids []string
-	for _, u := range c.upstream {
-		if u.chosen {
-			ids = append(ids, u.id)
-		}
+	outside := func(id string) bool { return !p.planned[id] }
+	if !slices.ContainsFunc(c.from.Runs, outside) {
+		return c.from.Runs
 	}
-	sort.Strings(ids)
-	return slices.Compact(ids)
+	if ids := slices.DeleteFunc(slices.Clone(c.from.Runs), outside); len(ids) > 0 {
+		return ids
+	}
+	return nil
 }
 
 // renumbering and renumber keep of a list what is referred to, in the order of the first reference.

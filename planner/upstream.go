@@ -128,7 +128,7 @@ func (p *planning) startFromRun(c *candidate, prefix string, found []string) boo
 		arch, c.fromImage = state.Arch, state.Image
 	}
 	if arch != c.run.Arch {
-		p.fault(c, "weights", "Weights of another architecture", "Run %s is a %s; this run trains %s. Weights only fit the same architecture.", id, arch, c.run.Arch)
+		p.fault(c, "weights", "Weights of another architecture", "Run %s trained %s; this run trains %s. Weights only fit the same architecture.", id, arch, c.run.Arch)
 		return false
 	}
 	c.from, c.state = Weights{Kind: "run", Runs: []string{id}}, waiting
