@@ -135,6 +135,14 @@ func rangeOf(sw *spec.Sweep, path string) *hcl.Range {
 	}
 }
 
+// datasetRange is the place of an attribute of a data set, or its block.
+func datasetRange(d *spec.Dataset, attr string) *hcl.Range {
+	if r, ok := d.Ranges[attr]; ok {
+		return &r
+	}
+	return &d.Range
+}
+
 // didYouMean is the sentence that names the nearest of the known names, or lists them where they are few.
 func didYouMean(name string, known []string) string {
 	if best := spec.Nearest(name, known); best != "" {
