@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -205,9 +206,16 @@ func (m *module) resolve(path string) string {
 	return filepath.Join(m.dir, path)
 }
 
-// load reads the files and gives them their meaning, in the order in which meaning flows: the version that the files
-// are for, variables, locals, data sets, sweeps.
+// load gives the files their meaning and returns the diagnostics in the files' order.
 func (m *module) load(files, varFiles []string) Diagnostics {
+	diags := m.interpret(files, varFiles)
+	sortByPlace(diags, slices.Concat(files, varFiles))
+	return diags
+}
+
+// interpret reads the files and gives them their meaning, in the order in which meaning flows: the version that the files
+// are for, variables, locals, data sets, sweeps.
+func (m *module) interpret(files, varFiles []string) Diagnostics {
 	var diags Diagnostics
 	for _, path := range files {
 		body, d := m.parse(path)
@@ -236,5 +244,28 @@ func (m *module) load(files, varFiles []string) Diagnostics {
 	diags = append(diags, m.evaluateLocals()...)
 	diags = append(diags, m.decodeDatasets()...)
 	diags = append(diags, m.decodeSweeps()...)
+	for _, sw := range m.spec.Sweeps {
+		sw.broken = diags.HasErrors()
+	}
 	return diags
+}
+
+// sortByPlace sorts diagnostics as their places follow each other in the files; those without a place go first.
+func sortByPlace(diags Diagnostics, files []string) {
+	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int {
+		if c := cmp.Compare(fileIndex(a, files), fileIndex(b, files)); c != 0 || a.Subject == nil {
+			return c
+		}
+		return cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte)
+	})
+}
+
+func fileIndex(d *hcl.Diagnostic, files []string) int {
+	if d.Subject == nil {
+		return -1
+	}
+	if i := slices.Index(files, d.Subject.Filename); i >= 0 {
+		return i
+	}
+	return len(files)
 }

@@ -41,6 +41,7 @@ type scope struct {
 	axes  []string // of matrix
 	later []string // axes that are declared, but after this place
 	inRun bool     // matrix of the whole sweep, and run.seed
+	sweep *Sweep   // whose matrix it is
 	only  string   // nothing but this root, in the validation of a variable
 }
 

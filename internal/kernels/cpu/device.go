@@ -30,6 +30,8 @@ type Device struct {
 	workers []scratch // one per worker
 }
 
+var _ kernels.Device = (*Device)(nil)
+
 // New makes a device that computes on the given number of threads; 0 stands for as many as Go may run on. It takes the
 // widest vector instructions of the processor, or those that the environment variable FTRUN_CPU names.
 func New(threads int) (*Device, error) {

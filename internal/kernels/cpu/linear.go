@@ -77,21 +77,33 @@ func (d *Device) LinearBackwardWeights(l kernels.Linear, x, dy, dw kernels.Buffe
 // sumOuter computes c (m×n) = Σ_k a[k]ᵀ·b[k] of a (depth×m) and b (depth×n).
 func (d *Device) sumOuter(a, b, c []float32, m, n, depth int) {
 	p := panels{d.micro.width, n}
-	tiles := (m + d.micro.rows - 1) / d.micro.rows
+	tiles, count := (m+d.micro.rows-1)/d.micro.rows, p.count()
+	byTiles := idle(tiles, d.threads) <= idle(count, d.threads)
 	d.parallel(func(worker int) {
-		lo, hi := d.split(p.count(), worker)
+		t0, t1, i0, i1 := 0, tiles, 0, count
+		if byTiles {
+			t0, t1 = d.split(tiles, worker)
+		} else {
+			i0, i1 = d.split(count, worker)
+		}
 		for k := 0; k < depth; k += depthLen {
-			count := min(depthLen, depth-k)
-			for i := lo; i < hi; i++ {
-				kind, cols := p.panel(i)
-				panel, ldb := b[k*n+i*p.width[1]:], n
-				if cols < p.width[kind] {
-					ldb = p.width[kind]
-					panel = d.padPanel(panel, worker, count, cols, n, ldb)
-				}
-				for t := range tiles {
-					m0, m1 := share(m, t, tiles)
-					d.micro.outer[kind][m1-m0](&a[k*m+m0], &panel[0], &c[m0*n+i*p.width[1]], m, ldb, count,
+			rows := min(depthLen, depth-k)
+			var last []float32 // the last panel, padded where it is not full
+			kind, cols := p.panel(count - 1)
+			if cols < p.width[kind] {
+				last = d.padPanel(b[k*n+n-cols:], worker, rows, cols, n, p.width[kind])
+			}
+			// Along the rows of c: its memory is what takes the time.
+			for t := t0; t < t1; t++ {
+				m0, m1 := share(m, t, tiles)
+				for i := i0; i < i1; i++ {
+					kind, cols := p.panel(i)
+					col := i * p.width[1]
+					panel, ldb := b[k*n+col:], n
+					if i == count-1 && last != nil {
+						panel, ldb = last, p.width[kind]
+					}
+					d.micro.outer[kind][m1-m0](&a[k*m+m0], &panel[0], &c[m0*n+col], m, ldb, rows,
 						0, 0, 1, 0, 0, 1, n, mask(cols), k > 0)
 				}
 			}

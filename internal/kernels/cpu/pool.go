@@ -10,30 +10,33 @@ import (
 // one well under 1 µs; a training step has hundreds of parallel regions with a few µs between them.
 const spin = 50 * time.Microsecond
 
-// pool is the threads of a device beside the caller's own. Each gets the same body and its own number.
+// pool runs the shares of a parallel region. Share 0 is the caller's own, and each other one has a worker. A share that
+// its worker has not begun when the caller is through with its own, because the worker still wakes or another program
+// has its processor, is computed by the caller: who computes a share makes no difference to the result.
 type pool struct {
-	body    func(worker int)
+	body    func(share int)
 	turn    atomic.Uint32 // counts the calls of run
 	_       [cacheLine]byte
-	pending atomic.Int32 // workers that have not finished this turn
+	pending atomic.Int32 // shares of workers that are not finished
 	_       [cacheLine]byte
 	closed  bool
 	spin    time.Duration
 
 	caller  sleeper
-	workers []sleeper // worker i+1 waits on workers[i]
+	workers []worker // share i+1 is that of workers[i]
 }
 
-// sleeper lets one goroutine wait without spinning. asleep is set by the one that waits and cleared by the one that
-// wakes it; whoever clears it owes, or takes back, the token in wake.
-type sleeper struct {
-	asleep atomic.Bool
-	wake   chan struct{}
-	_      [cacheLine]byte
+type worker struct {
+	sleeper
+	taken atomic.Uint32 // the turn whose share was last begun
+	_     [cacheLine]byte
 }
+
+// take tells whether the share of the given turn was still to be had.
+func (w *worker) take(turn uint32) bool { return w.taken.CompareAndSwap(turn-1, turn) }
 
 func newPool(threads int) *pool {
-	p := &pool{workers: make([]sleeper, threads-1), spin: spin}
+	p := &pool{workers: make([]worker, threads-1), spin: spin}
 	if threads > runtime.GOMAXPROCS(0) {
 		p.spin = 0 // spinning would keep another worker off its processor
 	}
@@ -45,37 +48,56 @@ func newPool(threads int) *pool {
 	return p
 }
 
-// run calls body on every thread of the pool and on the caller's, and waits for all.
-func (p *pool) run(body func(worker int)) {
-	p.start(body)
+// run calls body for every share and returns when all are done.
+func (p *pool) run(body func(share int)) {
+	turn := p.start(body)
 	body(0)
-	p.caller.wait(p.spin, func() bool { return p.pending.Load() == 0 })
+	for i := range p.workers {
+		if p.workers[i].take(turn) {
+			body(i + 1)
+			p.pending.Add(-1)
+		}
+	}
+	p.join()
 	p.body = nil
 }
 
-// close ends the threads.
+// close ends the workers.
 func (p *pool) close() {
 	p.closed = true
 	p.start(nil)
-	p.caller.wait(p.spin, func() bool { return p.pending.Load() == 0 })
+	p.join()
 }
 
-func (p *pool) start(body func(worker int)) {
+// start makes the shares of a new turn known.
+func (p *pool) start(body func(share int)) (turn uint32) {
 	p.body = body
 	p.pending.Store(int32(len(p.workers)))
-	p.turn.Add(1)
+	turn = p.turn.Add(1)
 	for i := range p.workers {
 		p.workers[i].rouse()
 	}
+	return turn
 }
 
-func (p *pool) work(worker int) {
-	self := &p.workers[worker-1]
-	for done := uint32(0); ; done++ {
-		self.wait(p.spin, func() bool { return p.turn.Load() != done })
+// join waits for the shares that workers have begun.
+func (p *pool) join() {
+	p.caller.wait(p.spin, func() bool { return p.pending.Load() == 0 })
+}
+
+func (p *pool) work(share int) {
+	self := &p.workers[share-1]
+	turn := uint32(0)
+	for {
+		self.wait(p.spin, func() bool { return p.turn.Load() != turn })
+		turn = p.turn.Load()
+		if !self.take(turn) {
+			continue
+		}
+		// The turn cannot end before this share has, so what run and close have set stays.
 		closed := p.closed
 		if !closed {
-			p.body(worker)
+			p.body(share)
 		}
 		if p.pending.Add(-1) == 0 {
 			p.caller.rouse()
@@ -84,6 +106,14 @@ func (p *pool) work(worker int) {
 			return
 		}
 	}
+}
+
+// sleeper lets one goroutine wait without spinning. asleep is set by the one that waits and cleared by the one that
+// wakes it; whoever clears it owes, or takes back, the token in wake.
+type sleeper struct {
+	asleep atomic.Bool
+	wake   chan struct{}
+	_      [cacheLine]byte
 }
 
 // wait returns once ready does: it spins for a while, then sleeps until roused.

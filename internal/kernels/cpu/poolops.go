@@ -81,10 +81,16 @@ func (p *pooling) backward(d *Device, dx []float32, f func(x, y, r, s, channels 
 	d.eachUnit(p.n*blocks, p.h*p.w*min(p.c, poolChannels), func(unit int) {
 		n, c := unit/blocks, unit%blocks*poolChannels
 		channels := min(poolChannels, p.c-c)
-		for i := range p.h * p.w {
-			clear(dx[(n*p.h*p.w+i)*p.c+c:][:channels])
+		cleared := 0
+		clearTo := func(row int) { // just before the first window that needs it, while it will stay in the cache
+			for ; cleared < row; cleared++ {
+				for w := range p.w {
+					clear(dx[((n*p.h+cleared)*p.w+w)*p.c+c:][:channels])
+				}
+			}
 		}
 		for i, rows := range p.rows {
+			clearTo(rows.hi)
 			for j, cols := range p.cols {
 				if rows.len() <= 0 || cols.len() <= 0 {
 					continue
@@ -93,6 +99,7 @@ func (p *pooling) backward(d *Device, dx []float32, f func(x, y, r, s, channels 
 				f(((n*p.h+rows.lo)*p.w+cols.lo)*p.c+c, y+c, rows.len(), cols.len(), channels)
 			}
 		}
+		clearTo(p.h)
 	})
 }
 

@@ -184,7 +184,9 @@ var genericStreams = streams{
 }
 
 // elements2 is n elements from each pointer.
-func elements2(a, b *float32, n int) (as, bs []float32) { return unsafe.Slice(a, n), unsafe.Slice(b, n) }
+func elements2(a, b *float32, n int) (as, bs []float32) {
+	return unsafe.Slice(a, n), unsafe.Slice(b, n)
+}
 
 func genericSumColumns(x, sum *float32, rows, stride, n int) {
 	sums := unsafe.Slice(sum, n)

@@ -74,9 +74,9 @@ func (s *suite) linearBackwardWeights(t *testing.T) {
 			for _, n := range []int{1, 5, 32} {
 				d, r := kernels.Linear{N: n, I: test.I, O: test.O}, newSource(linearName(test))
 				s.check(t, call{
-					args: []arg{
-						{name: "x", data: r.normal(d.N * d.I)},
-						{name: "dy", data: r.normal(d.N * d.O)},
+					args: []arg{ // with a mean, so that the only element of "1 to 1" is not what cancelling left
+						{name: "x", data: shifted(r.normal(d.N*d.I), 1)},
+						{name: "dy", data: shifted(r.normal(d.N*d.O), 1)},
 						{name: "dw", data: zeros(d.O * d.I), role: out},
 					},
 					run: func(dev kernels.Device, b []kernels.Buffer) error {

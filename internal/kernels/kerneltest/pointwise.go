@@ -127,24 +127,29 @@ func (s *suite) dropout(t *testing.T) {
 			})
 		})
 	}
-	// The address of each word, against the generator itself: p is set to a word, and just above it.
+	// The address of a word and the comparison with p, against the generator itself: an element whose word has at most 24
+	// bits, so that p can be exactly word·2⁻³², is kept, and is not for the next larger p.
 	t.Run("threshold", func(t *testing.T) {
-		words := philox.Block(key.Key, [4]uint32{2, 7, 3, 5})
-		for lane, word := range words {
-			p := float32(word>>8) * 0x1p-24 // at most word·2⁻³²
-			above := math.Nextafter32(p, 1)
-			x := shifted(zeros(12), 1)
-			for _, test := range []struct {
-				p    float32
-				kept bool
-			}{{p, true}, {above, float64(word)*0x1p-32 >= float64(above)}} {
-				c := build(12, test.p, key)
-				c.args[0].data = x
+		const n = 4096
+		found := false
+		for i := range n {
+			word := philox.Block(key.Key, [4]uint32{uint32(i / 4), 7, 3, 5})[i%4]
+			if word%256 != 0 {
+				continue
+			}
+			found = true
+			p := float32(word>>8) * 0x1p-24
+			for p, kept := range map[float32]bool{p: true, math.Nextafter32(p, 1): false} {
+				c := build(n, p, key)
+				c.args[0].data = shifted(zeros(n), 1)
 				y := execute(t, s.devices[0], c)[1]
-				if kept := y[8+lane] != 0; kept != test.kept {
-					t.Errorf("word %08x, p %v: kept %v, want %v", word, test.p, kept, test.kept)
+				if (y[i] != 0) != kept {
+					t.Errorf("element %d, word %08x, p %v: %v, want kept %v", i, word, p, y[i], kept)
 				}
 			}
+		}
+		if !found {
+			t.Error("no word with at most 24 bits: choose another key")
 		}
 	})
 }

@@ -1,4 +1,5 @@
-// Command gen writes the assembly of package cpu. Its argument is the subject: gemm, linear or depthwise.
+// Command gen writes the assembly of package cpu. Its argument is the subject: gemm, linear,
+// depthwise, pointwise or window.
 //
 // Every kernel is written once, for both vector widths. Its documentation, which becomes the comment of the stub, is the
 // Go loop that it replaces; fma(a, b, c) there is a·b + c rounded once.
@@ -43,6 +44,14 @@ func main() {
 			for taps := 1; taps <= depthwiseTaps; taps++ {
 				depthwiseOuter(v, taps)
 			}
+		}
+	case "pointwise":
+		for _, v := range []*isa{avx512, avx2} {
+			pointwise(v)
+		}
+	case "window":
+		for _, v := range []*isa{avx512, avx2} {
+			windows(v)
 		}
 	default:
 		log.Fatalf("unknown subject %q", subject)
