@@ -96,8 +96,8 @@ func (n *Net) WantsGradient(trainable []bool) []bool {
 }
 
 // Activations is the number of elements that one picture, the results and the gradients take up together when they take
-// up most: an estimate of what a memory plan reaches that frees what nothing needs any more, and computes activations,
-// dropout and sums in place where it can.
+// up most: an estimate of what a memory plan reaches that frees what nothing needs any more, and computes batch norm,
+// activations, dropout and sums in place where it can. Gradients of parameters are not in it.
 func (n *Net) Activations(trainable, batchStats []bool) int64 {
 	needed := n.Needed(trainable != nil)
 	wants := n.WantsGradient(trainable)
@@ -199,7 +199,7 @@ func (n *Net) rereads(i int, wants, trainable, batchStats []bool) (input, result
 // inPlace says whether a result may take the place of the first input, and the input's gradient that of the result's.
 func inPlace(op Op) bool {
 	switch op.(type) {
-	case Activate, Dropout, Add:
+	case BatchNorm2d, Activate, Dropout, Add:
 		return true
 	}
 	return false
