@@ -2,21 +2,11 @@ package planner
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"math"
-	"math/big"
 	"runtime"
-	"slices"
-	"sort"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/ftrun/ftrun/spec"
 )
@@ -26,10 +16,9 @@ import (
 func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.Diagnostics) {
 	p := newPlanning(ctx, s, w, opt)
 
-	if !p.expand() {
+	if !p.expand() || !p.describeData() {
 		return nil, p.diagnostics()
 	}
-	p.describeData()
 	// A run's identity holds those of the runs that it starts from, so runs are settled in waves: first those that start
 	// from none, then those whose upstream is settled. The order of settling is the order of execution.
 	for wave := p.ready(); len(wave) > 0; wave = p.ready() {
@@ -40,15 +29,16 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		}
 	}
 	p.checkUnsettled()
-	p.dropRepeats()
-	p.choose()
-	p.decide()
-
-	plan, diags := p.assemble(), p.diagnostics()
+	if p.faults == 0 {
+		p.dropRepeats()
+		p.choose()
+		p.decide()
+	}
+	diags := p.diagnostics()
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	return plan, diags
+	return p.assemble(diags), diags
 }
 
 // planning is the state of one Make.
@@ -64,8 +54,8 @@ type planning struct {
 	settled []*candidate // the others, in an order of execution
 	byID    map[string]*candidate
 
-	datasets    []Dataset
-	datasetByID map[*spec.Dataset]int // -1: it can't be described
+	datasets  []Dataset
+	datasetOf map[*spec.Dataset]int // -1: it can't be described
 
 	settings   []*Settings // distinct ones
 	hashes     []settingsHash
@@ -77,11 +67,11 @@ type planning struct {
 	fileHashes  map[string]fileHash
 	shelf       *shelf
 	origins     map[originKey]*origin
+	planned     map[string]bool // ids of chosen candidates
 	actions     map[string]Action
 
-	faults   int // so far, repeats included
+	faults   int // errors so far, repeats included
 	reported reports
-	warnings []string
 }
 
 // sweepState is a sweep in the making.
@@ -110,6 +100,7 @@ type candidate struct {
 	params     Params
 	trajectory string
 	id         string
+	repeat     bool // of an earlier combination of its sweep
 	chosen     bool
 }
 
@@ -126,11 +117,12 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 		ctx: ctx, spec: s, world: w, opt: opt,
 		archs:       w.Models.Names(),
 		byID:        map[string]*candidate{},
-		datasetByID: map[*spec.Dataset]int{},
+		datasetOf:   map[*spec.Dataset]int{},
 		settingsBy:  map[settingsKey]int{},
 		inspections: map[inspectionKey]inspected{},
 		fileHashes:  map[string]fileHash{},
 		origins:     map[originKey]*origin{},
+		planned:     map[string]bool{},
 		actions:     map[string]Action{},
 		reported:    reports{at: map[reportKey]*report{}},
 	}
@@ -168,8 +160,7 @@ func (p *planning) expand() bool {
 		state.unsettled = len(state.candidates)
 	}
 	diags := p.evaluate()
-	if p.ctx.Err() != nil {
-		p.complain(nil, "Planning was interrupted", "Planning was interrupted; nothing was saved.")
+	if p.interrupted() {
 		return false
 	}
 	for i, c := range p.pending {
@@ -206,32 +197,44 @@ func (p *planning) evaluate() []spec.Diagnostics {
 }
 
 // describeData describes the data sets that runs use.
-func (p *planning) describeData() {
+func (p *planning) describeData() bool {
 	for _, c := range p.pending {
 		if c.state == broken {
 			continue
 		}
 		d := c.run.Dataset
-		if _, known := p.datasetByID[d]; known {
+		if _, known := p.datasetOf[d]; known {
 			continue
 		}
 		described, err := p.world.Data.Describe(p.ctx, d)
+		if p.interrupted() {
+			return false
+		}
 		if err == nil {
-			p.datasetByID[d] = len(p.datasets)
+			p.datasetOf[d] = len(p.datasets)
 			p.datasets = append(p.datasets, described)
 			p.checkDataset(d, described)
 			continue
 		}
-		p.datasetByID[d] = -1
+		p.datasetOf[d] = -1
 		p.complain(datasetRange(d, "path"), "Data set can't be read", "The data set %q can't be read: %v.", d.Name, err)
 	}
+	return true
+}
+
+func (p *planning) interrupted() bool {
+	if p.ctx.Err() == nil {
+		return false
+	}
+	p.complain(nil, "Planning was interrupted", "Planning was interrupted; nothing was saved.")
+	return true
 }
 
 // fill gives a candidate, whose upstream is known, its settings among the distinct ones. false: they can't be.
 func (p *planning) fill(c *candidate) bool {
 	p.settled = append(p.settled, c)
 	c.sweep.unsettled--
-	c.dataset = p.datasetByID[c.run.Dataset]
+	c.dataset = p.datasetOf[c.run.Dataset]
 	settings, ok := (&filler{p, c}).settings()
 	if !ok || c.dataset < 0 {
 		c.state = broken
@@ -304,10 +307,13 @@ func (p *planning) dropRepeats() {
 				ids.WriteString(c.id)
 			}
 			earlier, repeat := seen[ids.String()]
-			if !repeat || group[0].id == "" {
+			if !repeat {
 				seen[ids.String()] = group[0].combination
 				kept = append(kept, group...)
 				continue
+			}
+			for _, c := range group {
+				c.repeat = true
 			}
 			if repeats++; repeats == 1 {
 				a, b := p.config(group[0]), p.config(&candidate{sweep: sw, combination: earlier})
@@ -321,111 +327,4 @@ func (p *planning) dropRepeats() {
 				repeats, len(sw.combinations), sw.Name, first)
 		}
 	}
-}
-
-// config makes a candidate's configuration.
-func (p *planning) config(c *candidate) Config {
-	labels := c.sweep.combinations[c.combination].Labels
-	config := Config{Sweep: c.sweep.Name, Labels: make([]Label, 0, len(labels))}
-	for _, l := range labels {
-		config.Labels = append(config.Labels, Label{Axis: l.Axis, Value: valueJSON(l.Value)})
-	}
-	return config
-}
-
-// valueJSON is a value of the language as JSON. A number is the nearest float64, as everywhere in a plan.
-func valueJSON(v cty.Value) json.RawMessage {
-	if !v.IsNull() && v.IsKnown() {
-		switch v.Type() {
-		case cty.Number:
-			if n, accuracy := v.AsBigFloat().Int64(); accuracy == big.Exact {
-				return strconv.AppendInt(nil, n, 10)
-			}
-			if x, _ := v.AsBigFloat().Float64(); !math.IsInf(x, 0) {
-				return mustJSON(x)
-			}
-		case cty.String:
-			return mustJSON(v.AsString())
-		}
-	}
-	raw, err := ctyjson.Marshal(v, v.Type())
-	if err != nil {
-		panic(fmt.Sprintf("planner: a value of the spec has no JSON: %v", err))
-	}
-	return raw
-}
-
-// assemble writes the chosen runs down, and only what they refer to.
-func (p *planning) assemble() *Plan {
-	plan := &Plan{
-		Format: format, Version: p.world.Version, Numerics: p.world.Numerics, Target: p.opt.Target,
-		Sources: make([]Source, 0, len(p.spec.Sources)), Variables: map[string]json.RawMessage{},
-		Datasets: []Dataset{}, Settings: make([]Settings, 0, len(p.settings)), Configs: []Config{},
-		Runs: make([]Run, 0, len(p.settled)), Warnings: p.warnings,
-	}
-	for _, s := range p.spec.Sources {
-		plan.Sources = append(plan.Sources, Source(s))
-	}
-	for name, v := range p.spec.Inputs {
-		plan.Variables[name] = valueJSON(v)
-	}
-
-	// Configurations are in the files' order, runs in an order of execution.
-	configs := map[*candidate]int{}
-	for _, sw := range p.sweeps {
-		combination := -1
-		for _, c := range sw.candidates {
-			if !c.chosen {
-				continue
-			}
-			if c.combination != combination {
-				combination = c.combination
-				plan.Configs = append(plan.Configs, p.config(c))
-			}
-			configs[c] = len(plan.Configs) - 1
-		}
-	}
-	datasets, settings := renumbering(len(p.datasets)), renumbering(len(p.settings))
-	for _, c := range p.settled {
-		if !c.chosen {
-			continue
-		}
-		plan.Runs = append(plan.Runs, Run{
-			ID: c.id, Trajectory: c.trajectory, Config: configs[c],
-			Settings: renumber(settings, c.settings, &plan.Settings, p.settings[c.settings]),
-			Dataset:  renumber(datasets, c.dataset, &plan.Datasets, &p.datasets[c.dataset]),
-			Seed:     c.seed, Action: p.actions[c.id], Needs: p.needs(c), Params: c.params,
-		})
-	}
-	return plan
-}
-
-// needs lists the ids of the chosen runs that c starts from.
-func (p *planning) needs(c *candidate) []string {
-	var ids []string
-	for _, u := range c.upstream {
-		if u.chosen {
-			ids = append(ids, u.id)
-		}
-	}
-	sort.Strings(ids)
-	return slices.Compact(ids)
-}
-
-// renumbering and renumber keep of a list what is referred to, in the order of the first reference.
-func renumbering(n int) []int { return slices.Repeat([]int{-1}, n) }
-
-func renumber[T any](to []int, i int, kept *[]T, item *T) int {
-	if to[i] < 0 {
-		to[i] = len(*kept)
-		*kept = append(*kept, *item)
-	}
-	return to[i]
-}
-
-func datasetRange(d *spec.Dataset, attr string) *hcl.Range {
-	if r, ok := d.Ranges[attr]; ok {
-		return &r
-	}
-	return &d.Range
 }

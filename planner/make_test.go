@@ -190,6 +190,9 @@ func TestErrors(t *testing.T) {
 		{"extract with trainable", fine, sweepOf(`arch = "resnet18"
   mode = "extract"
   trainable = ["fc.**"]`), []string{`6: Trainable contradicts the mode:`}},
+		{"trainable of nothing", fine, sweepOf(`arch = "resnet18"
+  mode = "finetune"
+  trainable = [null]`), []string{`6: Nothing to train:`}},
 		{"pattern without a match", fine, sweepOf(`arch = "alexnet"
   mode = "finetune"
   trainable = ["layer4.**", "head"]`), []string{`6: Pattern without a match: No parameter of alexnet is named by the pattern "layer4.**", so it would train nothing.`}},
@@ -345,7 +348,7 @@ sweep "s" {
 			return w
 		}, sweepOf(`arch = "resnet18"
   mode = "finetune"
-  weights = "run:01234567"`), []string{`6: Weights of another architecture: Run 0123456789abcdef is a alexnet; this run trains resnet18.`}},
+  weights = "run:01234567"`), []string{`6: Weights of another architecture: Run 0123456789abcdef trained alexnet; this run trains resnet18.`}},
 		{"a run that has not finished", func() *fakeWorld {
 			w := newFakeWorld()
 			w.store["0123456789abcdef"] = RunState{Failed: true, Arch: "alexnet"}

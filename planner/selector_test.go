@@ -67,6 +67,54 @@ func TestTargetsAndExcludes(t *testing.T) {
 	}
 }
 
+// A run that starts from an excluded one waits for the same run of another sweep.
+func TestExcludedRunsOfAnotherSweep(t *testing.T) {
+	run := `
+  dataset = dataset.ants
+  run {
+    arch = "alexnet"
+    mode = "scratch"
+  }
+}
+`
+	p := plan(t, newFakeWorld(), `sweep "a" {`+run+`sweep "b" {`+run+`sweep "c" {
+  dataset = dataset.ants
+  run {
+    arch    = "alexnet"
+    mode    = "finetune"
+    weights = sweep.a.best
+  }
+}`, Options{Excludes: []string{"sweep.a"}})
+	if diff := cmp.Diff([]string{"b seed 0", "c seed 0"}, names(p)); diff != "" {
+		t.Fatalf("runs (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{p.Runs[0].ID}, p.Runs[1].Needs); diff != "" {
+		t.Errorf("needs (-want +got):\n%s", diff)
+	}
+}
+
+func TestATargetDoesNotBringRepeats(t *testing.T) {
+	p := plan(t, newFakeWorld(), `sweep "a" {
+  dataset = dataset.ants
+  matrix { unused = [1, 2] }
+  run {
+    arch = "alexnet"
+    mode = "scratch"
+  }
+}
+sweep "c" {
+  dataset = dataset.ants
+  run {
+    arch    = "alexnet"
+    mode    = "finetune"
+    weights = sweep.a.best
+  }
+}`, Options{Targets: []string{"sweep.c"}})
+	if diff := cmp.Diff([]string{"a[unused=1] seed 0", "c seed 0"}, names(p)); diff != "" {
+		t.Errorf("runs (-want +got):\n%s", diff)
+	}
+}
+
 func TestSelectorsThatSelectNothing(t *testing.T) {
 	for _, test := range []struct{ selector, want string }{
 		{"sweep.frist", `there is no such sweep. Did you mean "first"?`},

@@ -97,6 +97,9 @@ func (f *filler) trained(run *spec.Run) (patterns []string, batchNorm string) {
 			f.fault("trainable", "Trainable contradicts the mode",
 				`Mode "extract" trains the head alone. To choose what is trained, set mode to "finetune" and keep trainable.`)
 		}
+		if len(run.Trainable) == 0 {
+			f.fault("trainable", "Nothing to train", `trainable names nothing. Give patterns of parameters, such as "head" or "layer4.**".`)
+		}
 		patterns = slices.Clone(run.Trainable)
 		slices.Sort(patterns)
 		patterns, batchNorm = slices.Compact(patterns), "auto"

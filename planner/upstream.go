@@ -30,6 +30,7 @@ func (p *planning) ready() []*candidate {
 
 func (p *planning) takeReady(idDigits int) []*candidate {
 	var wave, rest []*candidate
+	found := map[string][]string{}
 	for _, c := range p.pending {
 		if c.state == broken {
 			c.sweep.unsettled--
@@ -47,9 +48,12 @@ func (p *planning) takeReady(idDigits int) []*candidate {
 			}
 		case w != nil && w.Run != "":
 			id := strings.TrimPrefix(w.Run, "run:")
-			if found := p.findRuns(id); len(id) < idDigits || len(found) == 0 {
+			if _, known := found[id]; !known && len(id) >= idDigits {
+				found[id] = p.findRuns(id)
+			}
+			if len(found[id]) == 0 {
 				rest = append(rest, c)
-			} else if p.startFromRun(c, id, found) {
+			} else if p.startFromRun(c, id, found[id]) {
 				wave = append(wave, c)
 			} else {
 				c.sweep.unsettled--
@@ -128,7 +132,7 @@ func (p *planning) startFromRun(c *candidate, prefix string, found []string) boo
 		arch, c.fromImage = state.Arch, state.Image
 	}
 	if arch != c.run.Arch {
-		p.fault(c, "weights", "Weights of another architecture", "Run %s is a %s; this run trains %s. Weights only fit the same architecture.", id, arch, c.run.Arch)
+		p.fault(c, "weights", "Weights of another architecture", "Run %s trained %s; this run trains %s. Weights only fit the same architecture.", id, arch, c.run.Arch)
 		return false
 	}
 	c.from, c.state = Weights{Kind: "run", Runs: []string{id}}, waiting
@@ -145,9 +149,6 @@ func (f *filler) upstream(plain Image) (Weights, Image) {
 
 // findRuns lists the ids, of this plan and of the store, that start with prefix.
 func (p *planning) findRuns(prefix string) []string {
-	if len(prefix) < minPrefix {
-		return nil
-	}
 	if _, ok := p.byID[prefix]; ok {
 		return []string{prefix}
 	}
