@@ -1,9 +1,18 @@
 // Package nn describes networks, compiles them to Gorgonia graphs over our own operations, and trains them.
 //
-// A Net is a description: layers, shapes, parameter names, nothing else. Counting parameters, estimating work and
-// finding the frozen part need no more than that. Compile makes a Gorgonia graph of it for one batch size and one set
-// of trained parameters, with a backward pass, a memory plan and a TapeMachine that runs it on a kernels.Device.
-// Optimizers are in nn/optim.
+// A Net is a description: layers, shapes, parameter names, nothing else. Builder makes one; counting parameters,
+// estimating work and finding the frozen part need no more than that.
+//
+// Compile makes a Program of it, for one batch size and one set of trained parameters, which runs on a kernels.Device:
+//
+//	fuse.go      passes over the layers: what is not needed goes, activations and sums join what is before them
+//	compile.go   the rest becomes a Gorgonia graph; conv.go, batchnorm.go … hold an operation and its gradient each
+//	backward.go  the gradients of the loss by whatever is trained join the graph
+//	memory.go    every result gets a place in one slab, shared with results that are not needed at the same time
+//	program.go   Gorgonia's TapeMachine runs the graph, once a step
+//
+// The parameters lie in a ParamStore, which Programs for other batch sizes and for evaluation share. Optimizers are in
+// nn/optim.
 package nn
 
 import (

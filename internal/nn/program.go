@@ -62,6 +62,9 @@ func (p *Program) Run(x []float32, labels []int, step uint64) (Result, error) {
 	}
 	if p.set.Training {
 		for i, l := range labels {
+			if l < 0 || l >= p.shape(p.net.Logits).Len() {
+				panic(fmt.Sprintf("nn: a label of %d for %d classes", l, p.shape(p.net.Logits).Len()))
+			}
 			p.hostLabels[i] = float32(l)
 		}
 		if err := p.store.dev.Upload(p.buffer(p.labels), p.hostLabels); err != nil {
@@ -147,7 +150,7 @@ func (p *Program) GradientTorch(i int) ([]float32, error) {
 	return p.store.ToTorch(i, b)
 }
 
-// Kept is a result of Settings.Keep, (N,H,W,C), with its shape for one picture.
+// Kept is a result of Settings.Keep, (N,H,W,C), as the last run left it, with its shape for one picture.
 func (p *Program) Kept(x Ref) ([]float32, Shape, error) {
 	shape := p.shape(x)
 	v := make([]float32, p.set.Batch*shape.Len())
