@@ -240,12 +240,10 @@ func newMemo(s *Sweep, expr hclsyntax.Expression) *memo {
 	size := 1
 	for _, t := range expr.Variables() {
 		name, _, named := stepName(t, 1)
-		switch t.RootName() {
-		case "run":
+		if root := t.RootName(); root == "run" {
 			return nil
-		default:
+		} else if root != "matrix" {
 			continue
-		case "matrix":
 		}
 		axis := slices.IndexFunc(s.axes, func(a axis) bool { return a.name == name })
 		if !named || axis < 0 {
@@ -425,7 +423,6 @@ var (
 	notNegative = interval{"0 or more", func(x float64) bool { return x >= 0 }}
 	fraction    = interval{"at least 0 and less than 1", func(x float64) bool { return x >= 0 && x < 1 }}
 	share       = interval{"between 0 and 1, both exclusive", func(x float64) bool { return x > 0 && x < 1 }}
-	closedUnit  = interval{"between 0 and 1", func(x float64) bool { return x >= 0 && x <= 1 }}
 )
 
 func (in interval) convert(name string, v cty.Value) (float64, *problem) {

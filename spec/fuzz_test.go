@@ -109,6 +109,11 @@ var hostile = []string{
 	"a = \"" + strings.Repeat("${\"", 50000),
 	"a = \"" + strings.Repeat("%{ if true }", 50000),
 	strings.Repeat("b {\n", 100000),
+	"a = " + strings.Repeat(strings.Repeat("-", 1900)+"[1, ", 199),
+	"a = " + strings.Repeat(strings.Repeat("-", 1900)+"[1, ", 198) + "1" + strings.Repeat("]", 198),
+	"locals {\n a0 = 1e300\n" + squares(25) + " s = \"${local.a25}\"\n}\n",
+	"variable \"x\" {\n type = number\n default = \"1e600000000\"\n}\nlocals { s = \"${var.x}\" }\n",
+	"locals {\n a = \"1e600000000\" * 1\n s = \"${local.a}\"\n}\n",
 	"locals {\n a0 = 1\n" + chain(5000) + "}\n",
 	"locals {\n a = 1e999999999\n b = \"${1e1000000000}\"\n}\n",
 	"locals {\n a = pow(-1, 0.5)\n b = log(0, 10)\n c = 0/0\n d = pow(10, 1000)\n e = log(-1, 2)\n}\n",
@@ -132,6 +137,15 @@ func chain(n int) string {
 	var b strings.Builder
 	for i := 1; i <= n; i++ {
 		b.WriteString(" a" + strconv.Itoa(i) + " = local.a" + strconv.Itoa(i-1) + " * 1e300\n")
+	}
+	return b.String()
+}
+
+// squares is n locals that each square the one before.
+func squares(n int) string {
+	var b strings.Builder
+	for i := 1; i <= n; i++ {
+		b.WriteString(" a" + strconv.Itoa(i) + " = local.a" + strconv.Itoa(i-1) + " * local.a" + strconv.Itoa(i-1) + "\n")
 	}
 	return b.String()
 }

@@ -106,11 +106,12 @@ func (m *module) find(target string) (files, varFiles []string, diags Diagnostic
 	if err != nil {
 		return nil, nil, Diagnostics{fileError(target, err)}
 	}
+	target = m.shorten(target)
 	m.dir = target
 	if !info.IsDir() {
 		m.dir = filepath.Dir(target)
 		path = filepath.Dir(path)
-		files = []string{filepath.Clean(target)}
+		files = []string{target}
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -136,6 +137,16 @@ func (m *module) find(target string) (files, varFiles []string, diags Diagnostic
 		})
 	}
 	return files, varFiles, diags
+}
+
+// shorten makes a path that lies below the working directory relative to it.
+func (m *module) shorten(path string) string {
+	if base, err := filepath.Abs(m.opt.Dir); err == nil && filepath.IsAbs(path) {
+		if rel, err := filepath.Rel(base, path); err == nil && filepath.IsLocal(rel) {
+			return rel
+		}
+	}
+	return filepath.Clean(path)
 }
 
 func fileError(path string, err error) *hcl.Diagnostic {

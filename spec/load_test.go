@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,15 +45,17 @@ func TestWorkingDirectory(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "sub", "a.hcl"), []byte("dataset \"d\" {\n  kind = \"imagefolder\"\n  path = \"../x\"\n}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s, diags := Load("sub/a.hcl", Options{Dir: dir})
-	if len(diags) > 0 {
-		t.Fatalf("unexpected diagnostics:\n%s", text(t, s, diags))
-	}
-	if got := s.Datasets[0].Path; got != "x" {
-		t.Errorf("the data set is at %q, want x", got)
-	}
-	if got := s.Sources[0].Path; got != "sub/a.hcl" {
-		t.Errorf("the source is %q", got)
+	for _, target := range []string{"sub/a.hcl", "./sub/../sub/a.hcl", filepath.Join(dir, "sub", "a.hcl"), "sub"} {
+		s, diags := Load(target, Options{Dir: dir})
+		if len(diags) > 0 {
+			t.Fatalf("unexpected diagnostics:\n%s", text(t, s, diags))
+		}
+		if got := s.Datasets[0].Path; got != "x" {
+			t.Errorf("%s: the data set is at %q, want x", target, got)
+		}
+		if got := s.Sources[0].Path; got != "sub/a.hcl" {
+			t.Errorf("%s: the source is %q", target, got)
+		}
 	}
 }
 
@@ -190,5 +193,17 @@ func TestVersion(t *testing.T) {
 		if diags.HasErrors() == test.ok {
 			t.Errorf("%s against %s: %v", test.version, test.constraint, diags)
 		}
+	}
+}
+
+// TestLongFile: the bound on nesting is none on length.
+func TestLongFile(t *testing.T) {
+	var b strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&b, "dataset \"d%d\" { # one of many\n  kind = \"synthetic\"\n}\n", i)
+	}
+	b.WriteString("locals {\n  l = [" + strings.Repeat("{ a = [1, 2], b = -1 },\n", 5000) + "]\n}\n")
+	if s := load(t, b.String()); len(s.Datasets) != 5000 {
+		t.Errorf("%d data sets", len(s.Datasets))
 	}
 }

@@ -100,6 +100,15 @@ func TestFusion(t *testing.T) {
 				"loss cross-entropy", "loss cross-entropy"},
 		},
 		{
+			name: "two sums in a row, of which one is fused",
+			layers: func(b *Builder) Ref {
+				x := b.Conv2d("c", Input, conv, Default)
+				y := b.Add("a1", b.BatchNorm2d("n", x, norm), x)
+				return b.Flatten("f", b.Add("a2", y, x))
+			},
+			want: []string{"c conv identity", "n inverse deviation", "n batch norm identity residual", "a2 add identity", "f flatten"},
+		},
+		{
 			name: "an activation after a skipped dropout",
 			layers: func(b *Builder) Ref {
 				return b.Flatten("f", b.ReLU("r", b.Dropout("d", b.Conv2d("c", Input, conv, Default), 0.5)))

@@ -77,6 +77,7 @@ func TestMemoryPlan(t *testing.T) {
 		programs := [2]*Program{compile(t, net, stores[0], set), compile(t, net, stores[1], alone)}
 		planned += programs[0].plan.size
 		separate += programs[1].plan.size
+		checkOverlaps(t, programs[0])
 		o := newOracle(t, stores[0], set)
 		for step := range uint64(2) {
 			var got [2][][]float32
@@ -101,6 +102,45 @@ func TestMemoryPlan(t *testing.T) {
 	}
 	if planned*3 > separate*2 {
 		t.Errorf("the plans take %d elements of %d: hardly anything is reused", planned, separate)
+	}
+}
+
+// checkOverlaps wants a result to share memory with what the operation reads only where the contract of the device
+// allows it, and then with one input, from the same element on.
+func checkOverlaps(t *testing.T, p *Program) {
+	t.Helper()
+	for _, n := range p.graph.nodes {
+		o, ok := n.Op().(*op)
+		if !ok {
+			continue
+		}
+		if _, ok := o.kernel.(viewer); ok {
+			continue
+		}
+		place := func(n *node) (lo, hi int) {
+			s, ok := p.plan.spots[n]
+			if !ok {
+				return -1, -1
+			}
+			lo = s.block.at + s.from
+			return lo, lo + n.Shape().TotalSize()
+		}
+		lo, hi := place(n)
+		shared := 0
+		for i, x := range o.from {
+			xlo, xhi := place(x)
+			if xhi <= lo || hi <= xlo {
+				continue
+			}
+			shared++
+			w, ok := o.kernel.(overwriter)
+			if !ok || !slices.Contains(w.overwrites(), i) || xlo != lo || xhi != hi {
+				t.Errorf("%s: the result [%d, %d) overlaps input %d, [%d, %d)", o, lo, hi, i, xlo, xhi)
+			}
+		}
+		if shared > 1 {
+			t.Errorf("%s: the result overlaps %d inputs", o, shared)
+		}
 	}
 }
 

@@ -114,8 +114,10 @@ func TestInit(t *testing.T) {
 					t.Errorf("%d of %d values are those of another %s", equal, n, other)
 				}
 			}
-			if equal := countEqual(x[1:], x[:n-1]); equal > n/1000 {
-				t.Errorf("%d of %d values are those of their neighbour", equal, n)
+			for d := 1; d <= 4; d++ {
+				if equal := countEqual(x[d:], x[:n-d]); equal > n/1000 {
+					t.Errorf("%d of %d values are those of their neighbour at distance %d", equal, n, d)
+				}
 			}
 		})
 	}

@@ -254,6 +254,17 @@ func (d *Device) transposeInto(dst, src []float32, rows, cols, lds, width int) {
 	}
 }
 
+// padPanel copies cols columns of rows (stride lds) to the worker's panel of the given width, padded with zeros.
+func (d *Device) padPanel(src []float32, worker, rows, cols, lds, width int) []float32 {
+	panel := grow(&d.workers[worker].panel, rows*width)
+	for i := range rows {
+		dst := panel[i*width : i*width+width]
+		copy(dst, src[i*lds:i*lds+cols])
+		clear(dst[cols:])
+	}
+	return panel
+}
+
 // correlate runs f over x.
 func (d *Device) correlate(f *correlation, x, packed, y []float32) {
 	units, run := f.n*f.p, d.correlateRows

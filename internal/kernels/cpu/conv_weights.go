@@ -72,42 +72,26 @@ func (d *Device) sumChunks(chunks int, dw []float32, run func(sums func(chunk in
 	if chunks == 1 {
 		return
 	}
-	d.parallel(func(worker int) {
-		lo, hi := d.split(n, worker)
+	st := d.streams()
+	lo, hi := bounds(kernels.Identity)
+	d.eachElement(n, func(from, to int) {
 		for chunk := 1; chunk < chunks; chunk++ {
-			addTo(dw[lo:hi], partial[(chunk-1)*n+lo:(chunk-1)*n+hi])
+			st.addClamp(&dw[from], &partial[(chunk-1)*n+from], &dw[from], to-from, lo, hi)
 		}
 	})
 }
 
-// addTo adds src to dst.
-func addTo(dst, src []float32) {
-	src = src[:len(dst)]
-	for i, v := range src {
-		dst[i] += v
-	}
-}
-
-// panelOf returns the panel's part of dy for images·rows·q pixels from row p of image n on, and the elements between its
-// pixels, rows and images. A panel that is not full is copied and padded with zeros.
+// panelOf returns panel i of group g of dy, for rows of q pixels from row p of picture n on, and the elements between
+// its pixels, rows and images. A panel that is not full is copied and padded with zeros. Several images are whole ones,
+// so the pixels follow each other without a gap.
 func (d *Device) panelOf(f *correlation, dy []float32, worker, g, i, n, p, images, rows int) (b []float32, pixel, row, image int) {
 	kind, cols := f.panels.panel(i)
 	width := f.panels.width[kind]
-	at := n*f.yImage + p*f.yRow + g*f.k + i*f.panels.width[1]
+	b = dy[n*f.yImage+p*f.yRow+g*f.k+i*f.panels.width[1]:]
 	if cols == width {
-		return dy[at:], f.yPixel, f.yRow, f.yImage
+		return b, f.yPixel, f.yRow, f.yImage
 	}
-	b = grow(&d.workers[worker].panel, images*rows*f.q*width)
-	dst := b
-	for k := range images {
-		src := dy[at+k*f.yImage:]
-		for range rows * f.q {
-			copy(dst[:width], src[:cols])
-			clear(dst[cols:width])
-			dst = dst[width:]
-			src = src[min(f.yPixel, len(src)):]
-		}
-	}
+	b = d.padPanel(b, worker, images*rows*f.q, cols, f.yPixel, width)
 	return b, width, f.q * width, rows * f.q * width
 }
 

@@ -5,6 +5,10 @@ import "github.com/ftrun/ftrun/internal/kernels"
 // A depthwise convolution has one filter a channel, so channels are the lanes of a vector and there is nothing to pack or
 // pad: tiles are some neighbouring pixels of a row, and taps that meet only padding are left out.
 
+// depthwiseBlock is the elements of dy that one call sums over: few enough for the cache, and for assembly, which cannot
+// be preempted, to return after some µs.
+const depthwiseBlock = 32 << 10
+
 // depthwiseForward computes y = act(conv(x, w) + bias).
 func (d *Device) depthwiseForward(c kernels.Conv, x, w, y []float32, p post) {
 	f := forwardOf(c, d.micro)
@@ -93,7 +97,7 @@ func (d *Device) depthwiseBackwardWeights(c kernels.Conv, x, dy, dw []float32) {
 				clear(sum)
 				for u := r0; u < r1; {
 					n, p := u/f.p, u%f.p
-					rows := min(max(1, pixelBlock/f.q), f.p-p, r1-u)
+					rows := min(max(1, depthwiseBlock/(f.q*f.groups)), f.p-p, r1-u)
 					d.depthwiseRows(&f, x, dy, sum, n, p, p+rows)
 					u += rows
 				}

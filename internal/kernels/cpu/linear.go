@@ -15,6 +15,7 @@ func (d *Device) LinearForward(l kernels.Linear, x, w, bias, y kernels.Buffer, a
 	xs, ws, ys := floats(x, l.N*l.I), floats(w, l.O*l.I), floats(y, l.N*l.O)
 	bs := optional(bias, l.O)
 	lo, hi := bounds(act)
+	st := d.streams()
 	groups := (l.O + dotCols - 1) / dotCols
 	d.parallel(func(worker int) {
 		g0, g1 := d.split(groups, worker)
@@ -25,16 +26,14 @@ func (d *Device) LinearForward(l kernels.Linear, x, w, bias, y kernels.Buffer, a
 				d.dotRows(l, xs[k:], ws[o*l.I+k:], ys[o:], n, min(dotCols, o1-o), k > 0)
 			}
 		}
-		if bs == nil && act == kernels.Identity {
-			return
-		}
 		for i := range l.N {
 			row := ys[i*l.O+o0 : i*l.O+o1]
-			if bs != nil {
-				addTo(row, bs[o0:o1])
-			}
-			for j, v := range row {
-				row[j] = clamp(v, lo, hi)
+			switch {
+			case len(row) == 0:
+			case bs != nil:
+				st.addClamp(&row[0], &bs[o0], &row[0], len(row), lo, hi)
+			case act != kernels.Identity:
+				st.clamp(&row[0], &row[0], len(row), lo, hi)
 			}
 		}
 	})
@@ -109,15 +108,4 @@ func (d *Device) sumOuter(a, b, c []float32, m, n, depth int) {
 			}
 		}
 	})
-}
-
-// padPanel copies cols columns of rows (stride lds) to the worker's panel of the given width, padded with zeros.
-func (d *Device) padPanel(src []float32, worker, rows, cols, lds, width int) []float32 {
-	panel := grow(&d.workers[worker].panel, rows*width)
-	for i := range rows {
-		dst := panel[i*width : i*width+width]
-		copy(dst, src[i*lds:i*lds+cols])
-		clear(dst[cols:])
-	}
-	return panel
 }

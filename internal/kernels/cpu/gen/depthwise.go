@@ -88,7 +88,7 @@ func (m *masked) fma(src Mem, x, acc, free reg.VecVirtual) {
 // depthwise computes some neighbouring pixels of a row of a depthwise convolution, all channels.
 func depthwise(v *isa, pixels int) {
 	name := fmt.Sprintf("depthwise%d%s", pixels, v.name)
-	TEXT(name, nosplit, "func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels int, lo, hi float32)")
+	TEXT(name, NOSPLIT, "func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels int, lo, hi float32)")
 	Pragma("noescape")
 	doc(fmt.Sprintf("%s convolves %d neighbouring pixels with one filter a channel.", name, pixels), fmt.Sprintf(`
 	for c := range channels {
@@ -164,7 +164,7 @@ func depthwise(v *isa, pixels int) {
 // sums a tap, for even and odd pixels, keep the adders busy.
 func depthwiseOuter(v *isa, taps int) {
 	name := fmt.Sprintf("depthwiseOuter%d%s", taps, v.name)
-	TEXT(name, nosplit, "func(x, dy, dw *float32, stepX, tapX, rowX, stepY, rowY, tapW, rows, pixels, channels int)")
+	TEXT(name, NOSPLIT, "func(x, dy, dw *float32, stepX, tapX, rowX, stepY, rowY, tapW, rows, pixels, channels int)")
 	Pragma("noescape")
 	doc(fmt.Sprintf("%s sums the gradients of %d neighbouring taps.", name, taps), fmt.Sprintf(`
 	for c := range channels {

@@ -140,7 +140,7 @@ func clamp(acc [][]reg.VecVirtual, x reg.VecVirtual) {
 func gemm(v *isa, rows, vectors int) {
 	width := vectors * v.lanes
 	name := fmt.Sprintf("gemm%dx%d%s", rows, width, v.name)
-	TEXT(name, nosplit, "func(a, b, c, bias, next *float32, lda, tap, taps, run, ldc int, mask uint32, accumulate bool, lo, hi float32)")
+	TEXT(name, NOSPLIT, "func(a, b, c, bias, next *float32, lda, tap, taps, run, ldc int, mask uint32, accumulate bool, lo, hi float32)")
 	Pragma("noescape")
 	doc(fmt.Sprintf("%s computes a tile of %d rows and %d columns; next is memory to prefetch.", name, rows, width), fmt.Sprintf(`
 	for i := range %d {
@@ -218,7 +218,7 @@ func gemm(v *isa, rows, vectors int) {
 func outer(v *isa, rows, vectors int) {
 	width := vectors * v.lanes
 	name := fmt.Sprintf("outer%dx%d%s", rows, width, v.name)
-	TEXT(name, nosplit, "func(a, b, c *float32, lda, ldb, pixels, rowA, rowB, rows, imageA, imageB, images, ldc int, mask uint32, accumulate bool)")
+	TEXT(name, NOSPLIT, "func(a, b, c *float32, lda, ldb, pixels, rowA, rowB, rows, imageA, imageB, images, ldc int, mask uint32, accumulate bool)")
 	Pragma("noescape")
 	doc(fmt.Sprintf("%s sums a tile of %d rows and %d columns over pixels.", name, rows, width), fmt.Sprintf(`
 	for i := range %d {

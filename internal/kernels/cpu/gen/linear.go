@@ -11,7 +11,7 @@ import (
 // dot computes the inner products of rows rows of x with cols (1 or 4) rows of w.
 func dot(v *isa, rows, cols int) {
 	name := fmt.Sprintf("dot%dx%d%s", rows, cols, v.name)
-	TEXT(name, nosplit, "func(x, w, y *float32, ldx, ldw, ldy, n int, accumulate bool)")
+	TEXT(name, NOSPLIT, "func(x, w, y *float32, ldx, ldw, ldy, n int, accumulate bool)")
 	Pragma("noescape")
 	doc(fmt.Sprintf("%s computes the inner products of %d rows with %d rows.", name, rows, cols), fmt.Sprintf(`
 	for i := range %d {

@@ -1,5 +1,5 @@
-// Command gen writes the assembly of package cpu. Its argument is the subject: gemm, linear,
-// depthwise, pointwise or window.
+// Command gen writes the assembly of package cpu. Its argument is the subject: gemm, linear, depthwise, pointwise or
+// window.
 //
 // Every kernel is written once, for both vector widths. Its documentation, which becomes the comment of the stub, is the
 // Go loop that it replaces; fma(a, b, c) there is a·b + c rounded once.
@@ -96,7 +96,7 @@ func table(name string, f func(i int) uint32) func() Mem {
 	var m *Mem
 	return func() Mem {
 		if m == nil {
-			g := GLOBL(name, 8|16) // RODATA|NOPTR
+			g := GLOBL(name, RODATA|NOPTR)
 			m = &g
 			for i := range 16 {
 				DATA(4*i, U32(f(i)))
@@ -134,8 +134,8 @@ func pointer(name string) reg.GPVirtual {
 	return r
 }
 
-// rowAddresses addresses base + i·stride for rows i that an instruction can reach: base
-// registers stand 5 strides apart, and the four rows after each are base plus 1, 2, 3 or 4 strides.
+// rowAddresses addresses rows that lie stride bytes apart, with few registers: bases stand 5 strides apart, and an
+// instruction reaches the four rows after each as its base plus 1, 2, 3 or 4 strides.
 type rowAddresses struct {
 	base            []reg.GPVirtual
 	stride, stride3 reg.GPVirtual
@@ -192,6 +192,3 @@ func doc(what, loop string) {
 	}
 	Doc(lines...)
 }
-
-// nosplit is the flag of a function that needs no stack of its own.
-const nosplit = 4

@@ -52,7 +52,7 @@ func clampTo(x, lo, hi reg.VecVirtual) {
 
 // begin opens a kernel.
 func begin(v *isa, name, what, loop, params string) {
-	TEXT(name+v.name, nosplit, "func("+params+")")
+	TEXT(name+v.name, NOSPLIT, "func("+params+")")
 	Pragma("noescape")
 	doc(name+v.name+" "+what, loop)
 }

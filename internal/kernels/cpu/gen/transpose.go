@@ -9,7 +9,7 @@ import (
 )
 
 func transposeDoc(name string, n int) {
-	TEXT(name, nosplit, "func(src, dst *float32, lds, ldd int)")
+	TEXT(name, NOSPLIT, "func(src, dst *float32, lds, ldd int)")
 	Pragma("noescape")
 	doc(fmt.Sprintf("%s transposes a square of %d elements a side.", name, n), fmt.Sprintf(`
 	for i := range %d {

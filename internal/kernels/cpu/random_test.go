@@ -1,0 +1,95 @@
+package cpu
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/ftrun/ftrun/internal/kernels"
+	"github.com/ftrun/ftrun/internal/kernels/ref"
+)
+
+// TestRandomConvolutions holds all three directions against the reference on shapes that no network has: unequal strides
+// and paddings, filters larger than the picture, padding wider than the filter.
+func TestRandomConvolutions(t *testing.T) {
+	const shapes = 150
+	for p := generic; p <= bestPath(); p++ {
+		t.Run(p.String(), func(t *testing.T) {
+			t.Setenv(pathVariable, p.String())
+			d, err := New(3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			r := rand.New(rand.NewPCG(7, uint64(p)))
+			for range shapes {
+				checkConvolution(t, d, r, randomConv(r))
+			}
+		})
+	}
+}
+
+func randomConv(r *rand.Rand) kernels.Conv {
+	for {
+		g := 1
+		if r.IntN(2) == 0 {
+			g = 1 + r.IntN(20)
+		}
+		c := kernels.Conv{
+			N: 1 + r.IntN(3), H: 1 + r.IntN(18), W: 1 + r.IntN(18), C: g * (1 + r.IntN(40/g)), K: g * (1 + r.IntN(50/g)),
+			R: 1 + r.IntN(5), S: 1 + r.IntN(7), StrideH: 1 + r.IntN(3), StrideW: 1 + r.IntN(3),
+			PadH: r.IntN(4), PadW: r.IntN(5), Groups: g,
+		}
+		if r.IntN(3) == 0 {
+			c.K = c.C // often depthwise
+		}
+		if r.IntN(4) == 0 {
+			c.R, c.S = 1, 1
+		}
+		if c.H+2*c.PadH >= c.R && c.W+2*c.PadW >= c.S {
+			return c
+		}
+	}
+}
+
+func checkConvolution(t *testing.T, d *Device, r *rand.Rand, c kernels.Conv) {
+	t.Helper()
+	normal := func(n int) kernels.Host {
+		x := make(kernels.Host, n)
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+		return x
+	}
+	right := ref.New()
+	x, w, bias, dy := normal(c.LenX()), normal(c.LenW()), normal(c.K), normal(c.LenY())
+	compare := func(what string, terms int, run func(d kernels.Device, out kernels.Host) error, n int) {
+		t.Helper()
+		want, got := make(kernels.Host, n), make(kernels.Host, n)
+		for i := range got {
+			got[i] = nan
+		}
+		if err := run(right, want); err != nil {
+			t.Fatal(err)
+		}
+		if err := run(d, got); err != nil {
+			t.Fatal(err)
+		}
+		bound := 1e-6 * (8 + 4*float64(terms))
+		for i, v := range want {
+			if diff := math.Abs(float64(v - got[i])); !(diff <= bound) {
+				t.Fatalf("%v, %s: element %d is %v, want %v", c, what, i, got[i], v)
+			}
+		}
+	}
+	act := kernels.Activation(r.IntN(3))
+	compare("forward", c.R*c.S*c.C/c.Groups, func(d kernels.Device, out kernels.Host) error {
+		return d.ConvForward(c, x, w, bias, out, act)
+	}, len(dy))
+	compare("backward data", c.R*c.S*c.K/c.Groups, func(d kernels.Device, out kernels.Host) error {
+		return d.ConvBackwardData(c, w, dy, out)
+	}, len(x))
+	compare("backward weights", c.N*c.P()*c.Q(), func(d kernels.Device, out kernels.Host) error {
+		return d.ConvBackwardWeights(c, x, dy, out)
+	}, len(w))
+}
