@@ -197,21 +197,21 @@ func Load(path string) (*Plan, error) {
 }
 
 func parse(raw []byte) (*Plan, error) {
-	var head struct {
-		Format  *int   `json:"format"`
-		Version string `json:"ftrun_version"`
-	}
-	if err := json.Unmarshal(raw, &head); err != nil {
-		return nil, fmt.Errorf("it is no plan, or a damaged one: %w", err)
-	}
-	switch {
-	case head.Format == nil:
-		return nil, errors.New("it is no plan: it has no format")
-	case *head.Format != format:
-		return nil, fmt.Errorf("it has format %d, by ftrun %s, and this ftrun reads format %d", *head.Format, head.Version, format)
-	}
 	p := new(Plan)
-	if err := json.Unmarshal(raw, p); err != nil {
+	err := json.Unmarshal(raw, p)
+	if err != nil || p.Format != format { // perhaps another format, of which not everything fits a Plan
+		var head struct {
+			Format  int    `json:"format"`
+			Version string `json:"ftrun_version"`
+		}
+		switch headErr := json.Unmarshal(raw, &head); {
+		case headErr != nil:
+			return nil, fmt.Errorf("it is no plan, or a damaged one: %w", headErr)
+		case head.Format == 0:
+			return nil, errors.New("it is no plan: it has no format")
+		case head.Format != format:
+			return nil, fmt.Errorf("it has format %d, by ftrun %s, and this ftrun reads format %d", head.Format, head.Version, format)
+		}
 		return nil, fmt.Errorf("it is damaged: %w", err)
 	}
 	if err := p.verify(); err != nil {
