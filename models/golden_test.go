@@ -9,21 +9,22 @@ import (
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/kernels"
-	"github.com/ftrun/ftrun/internal/kernels/ref"
+	"github.com/ftrun/ftrun/internal/kernels/cpu"
 	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/internal/testdata"
 	"github.com/ftrun/ftrun/internal/weights"
-	"github.com/ftrun/ftrun/models"
 )
 
-// The golden tests compare whole networks with PyTorch. They leave the largest architectures out unless
-// FTRUN_GOLDEN=all.
+// The golden tests compare whole networks with PyTorch. They leave out what takes long unless FTRUN_GOLDEN=all.
 var goldenAll = os.Getenv("FTRUN_GOLDEN") == "all"
 
 // device is what the golden tests compute on.
 func device(t *testing.T) kernels.Device {
 	t.Helper()
-	dev := ref.New()
+	dev, err := cpu.New(0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { dev.Close() })
 	return dev
 }
@@ -249,5 +250,3 @@ func nearSummary(t *testing.T, what string, x []float32, want summary, band floa
 	near(t, what+" l2", []float64{got.L2}, []float64{want.L2}, band*want.L2)
 	near(t, what+" first8", got.First8, want.First8, band*scale)
 }
-
-var _ = models.Build

@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"math"
-	"strings"
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/nn"
@@ -22,26 +20,19 @@ type logits struct {
 	Top5Values []float64 `json:"top5_values"`
 }
 
-// check compares logits with torch's, within band times their standard deviation.
-func (want logits) check(t *testing.T, what string, got []float32, band float64) {
+// logitsBand is how far logits may be from torch's, by their standard deviation. Torch's float32 is up to 2e-5 from its
+// float64 (mobilenet_v2), and to 4e-6 with most.
+const logitsBand = 3e-5
+
+// check compares logits with torch's, its float64 where there is that.
+func (want logits) check(t *testing.T, what string, got []float32) {
 	t.Helper()
 	values := doubles(got)
 	first := want.First16
 	if want.First16F64 != nil {
 		first = want.First16F64
 	}
-	worst := 0.0
-	for i := range first {
-		worst = max(worst, math.Abs(values[i]-first[i])/want.Std)
-	}
-	torch := 0.0
-	if want.First16F64 != nil {
-		for i := range first {
-			torch = max(torch, math.Abs(want.First16[i]-first[i])/want.Std)
-		}
-	}
-	t.Logf("%s: worst %.2g of std (torch's float32 %.2g)", what, worst, torch)
-	band *= want.Std
+	band := logitsBand * want.Std
 	near(t, what, values[:16], first, band)
 	s := summarise(got)
 	near(t, what+" mean and std", []float64{s.Mean, s.Std}, []float64{want.Mean, want.Std}, band)
@@ -74,14 +65,14 @@ func TestSyntheticLogits(t *testing.T) {
 	readJSON(t, "data/golden/synthetic_logits.json", &golden)
 	for _, arch := range models.Names() {
 		t.Run(arch, func(t *testing.T) {
-			if strings.HasPrefix(arch, "vgg1") && !goldenAll {
-				t.Skip("large: set FTRUN_GOLDEN=all")
+			net := build(t, arch, 1000)
+			if net.Work(nil).Forward > 2e9 && !goldenAll {
+				t.Skip("takes long: set FTRUN_GOLDEN=all")
 			}
 			want, ok := golden.Archs[arch]
 			if !ok {
 				t.Fatal("no golden logits")
 			}
-			net := build(t, arch, 1000)
 			hash := sha256.New()
 			s := store(t, device(t), net, func(i int) []float32 {
 				values := formulaWeights(net, i)
@@ -96,9 +87,9 @@ func TestSyntheticLogits(t *testing.T) {
 				x = append(x, readPicture(t, "data/golden/input_ants.f32")...)
 			}
 			got, _ := evaluate(t, net, s, x)
-			want.Formula.check(t, "formula picture", got[:1000], 1e-4)
+			want.Formula.check(t, "formula picture", got[:1000])
 			if want.Ants != nil {
-				want.Ants.check(t, "ants", got[1000:], 1e-4)
+				want.Ants.check(t, "ants", got[1000:])
 			}
 		})
 	}
@@ -134,7 +125,7 @@ func TestFileLogits(t *testing.T) {
 			}
 			got, program := evaluate(t, net, s, x, keep...)
 			for i, picture := range pictures {
-				golden.Logits[picture].check(t, picture, got[1000*i:1000*(i+1)], 1e-4)
+				golden.Logits[picture].check(t, picture, got[1000*i:1000*(i+1)])
 			}
 			for j, stage := range stages {
 				values, shape, err := program.Kept(keep[j])
@@ -143,7 +134,7 @@ func TestFileLogits(t *testing.T) {
 				}
 				for i, picture := range pictures {
 					want := golden.Stages[picture][stage]
-					nearSummary(t, picture+" "+stage, torchOrder(values[i*shape.Len():(i+1)*shape.Len()], shape), want, 1e-5)
+					nearSummary(t, picture+" "+stage, torchOrder(values[i*shape.Len():(i+1)*shape.Len()], shape), want, 3e-5)
 				}
 			}
 		})

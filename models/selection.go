@@ -18,7 +18,9 @@ const Head = "head"
 //
 // A pattern names parameters ("fc.bias") or modules, which stand for all that is in them ("layer4"), by their dotted
 // parts: "*" stands for any letters within one part, "?" for one letter, and a part "**" for any number of parts,
-// including none. "head" is the reshaped last layer, inception_v3's both. A pattern that picks nothing is an error.
+// including none. "head" is the reshaped last layer, inception_v3's both.
+//
+// A pattern that picks nothing is a *NoMatchError, a malformed one another error.
 func Match(net *nn.Net, patterns []string) ([]bool, error) {
 	picked := make([]bool, len(net.Params))
 	for _, pattern := range patterns {
@@ -54,14 +56,24 @@ func match(net *nn.Net, pattern string) ([]bool, error) {
 			buffer = p.Name
 		}
 	}
-	switch {
-	case some:
+	if some {
 		return picked, nil
-	case buffer != "":
-		return nil, fmt.Errorf("the pattern %q picks %s of %s, which is not trained but kept by batch norm: "+
-			"batch_norm says whether it moves", pattern, buffer, net.Arch)
 	}
-	return nil, fmt.Errorf("the pattern %q picks no parameter of %s%s", pattern, net.Arch, suggestion(net, pattern))
+	hint := suggestion(net, pattern)
+	if buffer != "" {
+		hint = fmt.Sprintf("%s is not trained but kept by batch norm", buffer)
+	}
+	return nil, &NoMatchError{Arch: net.Arch, Pattern: pattern, Hint: hint}
+}
+
+// NoMatchError is a pattern that is well formed and picks no parameter.
+type NoMatchError struct {
+	Arch, Pattern string
+	Hint          string // what may have been meant, "did you mean \"fc\"?"
+}
+
+func (e *NoMatchError) Error() string {
+	return fmt.Sprintf("the pattern %q picks no parameter of %s: %s", e.Pattern, e.Arch, e.Hint)
 }
 
 // matches says whether the pattern's parts stand for the name or a module that it is in.
@@ -110,9 +122,9 @@ func suggestion(net *nn.Net, pattern string) string {
 		}
 	}
 	if best == "" {
-		return ": its outermost modules are " + strings.Join(outermost, ", ")
+		return "its outermost modules are " + strings.Join(outermost, ", ")
 	}
-	return fmt.Sprintf(": did you mean %q?", best+strings.TrimPrefix(pattern, wanted))
+	return fmt.Sprintf("did you mean %q?", best+strings.TrimPrefix(pattern, wanted))
 }
 
 // Modes of batch norm: whether its statistics are the batch's, and move, or those of the start.

@@ -61,7 +61,7 @@ func TestMatchErrors(t *testing.T) {
 		{"a slip before a glob", "layr4.**", `did you mean "layer4.**"?`},
 		{"a slip in head", "haed", `did you mean "head"?`},
 		{"another family's name", "classifier.**", "its outermost modules are conv1, bn1, layer1, layer2, layer3, layer4, fc"},
-		{"a buffer", "bn1.running_mean", "is not trained"},
+		{"a buffer", "bn1.running_mean", "bn1.running_mean is not trained"},
 		{"a part too many", "fc.weight.0", `did you mean "fc.weight"?`},
 		{"an empty part", "layer1..conv1", `is malformed at ""`},
 		{"no pattern", "", `is malformed at ""`},

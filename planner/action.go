@@ -11,7 +11,11 @@ type shelf struct {
 	ids   []string // sorted
 }
 
+// openShelf lists a store; nil is an empty one.
 func openShelf(store Store) (*shelf, error) {
+	if store == nil {
+		return &shelf{}, nil
+	}
 	ids, err := store.IDs()
 	if err != nil {
 		return &shelf{}, fmt.Errorf("the store of runs can't be read: %w", err)
@@ -47,9 +51,6 @@ func (s *shelf) action(id string, replace bool) (Action, error) {
 
 // decide sets what apply will do with each chosen run.
 func (p *planning) decide() {
-	if p.faults > 0 {
-		return
-	}
 	replace := map[string]bool{}
 	if len(p.opt.Replace) > 0 {
 		all := p.kept()

@@ -9,7 +9,7 @@ import (
 // augment writes the operations on training pictures out in full, each with all its parameters. They replace the resize
 // and crop of evaluation, so what the network needs of these comes first where the operations don't do it themselves:
 // the resize, unless a random_resized_crop chooses the scale, and the centre crop, unless something crops.
-func (f *filler) augment(given *spec.Augment, image Image) *Augment {
+func augment(given *spec.Augment, image Image) *Augment {
 	if given == nil {
 		return nil
 	}
@@ -31,14 +31,8 @@ func (f *filler) augment(given *spec.Augment, image Image) *Augment {
 		case "random_rotation":
 			around(params, "degrees", 0)
 		case "color_jitter":
-			neutral := true
 			for name, middle := range map[string]float64{"brightness": 1, "contrast": 1, "saturation": 1, "hue": 0} {
 				around(params, name, middle)
-				neutral = neutral && params[name][0] == middle && params[name][1] == middle
-			}
-			if neutral {
-				f.fault("augment.ops", "Setting without effect",
-					"color_jitter changes nothing. Give it brightness, contrast, saturation or hue, as in { kind = \"color_jitter\", brightness = 0.2 }.")
 			}
 		}
 		a.Ops = append(a.Ops, AugmentOp{Kind: op.Kind, Params: params})

@@ -18,7 +18,7 @@ func (p *planning) check(c *candidate) bool {
 	fine, known := c.sweep.checked[key]
 	if !known || !fine { // again where not, so that its configurations are counted
 		before := p.faults
-		s, d := &p.settings[c.settings], &p.datasets[c.dataset]
+		s, d := p.settings[c.settings], &p.datasets[c.dataset]
 		params, ok := p.checkNetwork(c, s, d)
 		if ok {
 			p.checkBatches(c, s, d, params)
@@ -30,7 +30,7 @@ func (p *planning) check(c *candidate) bool {
 		c.state = broken
 		return false
 	}
-	c.params = p.inspect(&p.settings[c.settings], len(p.datasets[c.dataset].Classes)).Params
+	c.params = p.inspect(p.settings[c.settings], len(p.datasets[c.dataset].Classes)).Params
 	return true
 }
 

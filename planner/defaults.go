@@ -38,3 +38,8 @@ var (
 
 // resizeFor is the shorter side for a crop that is given alone: in the proportion of 256 to 224.
 func resizeFor(crop int) int { return int(math.Round(float64(crop) * 256 / 224)) }
+
+// DefaultImage is the transform of weights that bring none of their own: ImageNet's, at the given sizes in pixels.
+func DefaultImage(resize, crop int) Image {
+	return Image{Resize: resize, Crop: crop, Mean: imageNetMean, Std: imageNetStd}
+}

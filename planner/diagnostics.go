@@ -108,9 +108,7 @@ func (p *planning) complain(rng *hcl.Range, summary, format string, args ...any)
 
 // warn reports what may be a slip; the plan keeps it; rng may be nil.
 func (p *planning) warn(rng *hcl.Range, summary, format string, args ...any) {
-	detail := fmt.Sprintf(format, args...)
-	p.reported.add(&hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: summary, Detail: detail, Subject: rng}, nil)
-	p.warnings = append(p.warnings, detail)
+	p.reported.add(&hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: rng}, nil)
 }
 
 // pass hands on what spec found; c is nil where that was not in evaluating one candidate.
@@ -118,8 +116,6 @@ func (p *planning) pass(c *candidate, diags spec.Diagnostics) {
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError {
 			p.faults++
-		} else {
-			p.warnings = append(p.warnings, d.Detail)
 		}
 		p.reported.add(d, c)
 	}
@@ -137,6 +133,14 @@ func rangeOf(sw *spec.Sweep, path string) *hcl.Range {
 		}
 		path = path[:i]
 	}
+}
+
+// datasetRange is the place of an attribute of a data set, or its block.
+func datasetRange(d *spec.Dataset, attr string) *hcl.Range {
+	if r, ok := d.Ranges[attr]; ok {
+		return &r
+	}
+	return &d.Range
 }
 
 // didYouMean is the sentence that names the nearest of the known names, or lists them where they are few.

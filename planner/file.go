@@ -2,6 +2,7 @@ package planner
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,12 +77,32 @@ func WriteJSON(w io.Writer, p *Plan) error {
 	return errors.Join(b.err, b.w.Flush())
 }
 
+// encoder is a json.Encoder to memory that is used over and over.
+type encoder struct {
+	buf  bytes.Buffer
+	json *json.Encoder
+}
+
+// encode gives the JSON of v, valid until the next call.
+func (e *encoder) encode(v any) ([]byte, error) {
+	if e.json == nil {
+		e.json = json.NewEncoder(&e.buf)
+		e.json.SetEscapeHTML(false)
+	}
+	e.buf.Reset()
+	if err := e.json.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(e.buf.Bytes(), []byte{'\n'}), nil
+}
+
 // jsonWriter writes an object field by field, since its lists are too long for one piece. It keeps the first error of
 // encoding; its bufio.Writer keeps those of writing.
 type jsonWriter struct {
-	w      *bufio.Writer
-	fields int
-	err    error
+	w       *bufio.Writer
+	encoder encoder
+	fields  int
+	err     error
 }
 
 func (b *jsonWriter) name(name string) {
@@ -92,7 +113,7 @@ func (b *jsonWriter) name(name string) {
 }
 
 func (b *jsonWriter) value(v any) {
-	raw, err := json.Marshal(v)
+	raw, err := b.encoder.encode(v)
 	if b.err == nil {
 		b.err = err
 	}
@@ -201,13 +222,13 @@ func parse(raw []byte) (*Plan, error) {
 
 // verify holds a plan that was read against itself.
 func (p *Plan) verify() error {
-	canonical := make([]string, len(p.Settings))
-	var encoder settingsEncoder
+	hashes := make([]settingsHash, len(p.Settings))
+	var encoder encoder
 	for i := range p.Settings {
 		if len(p.Settings[i].Trainable) == 0 {
 			return fmt.Errorf("settings %d train nothing", i)
 		}
-		canonical[i] = string(encoder.encode(&p.Settings[i]))
+		hashes[i] = hashSettings(&encoder, &p.Settings[i])
 	}
 	for i, d := range p.Datasets {
 		if len(d.Classes) < 2 || d.Pictures["train"] < 1 || d.Pictures["val"] < 1 {
@@ -222,7 +243,7 @@ func (p *Plan) verify() error {
 			return fmt.Errorf("run %d refers to a configuration, settings or a data set that it doesn't hold", i)
 		}
 		s := &p.Settings[r.Settings]
-		id, trajectory := ids.identify(p.Numerics, p.Datasets[r.Dataset].Hash, canonical[r.Settings], s.Epochs, s.EarlyStop, r.Seed)
+		id, trajectory := ids.identify(p.Numerics, p.Datasets[r.Dataset].Hash, &hashes[r.Settings], s.Epochs, s.EarlyStop, r.Seed)
 		if r.ID != id || r.Trajectory != trajectory {
 			return fmt.Errorf("the id of run %d, %q, is not that of its settings", i, r.ID)
 		}

@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,13 +10,13 @@ import (
 
 // A run is known by what it does. Its trajectory, the sequence of states that training goes through, is the SHA-256 of
 //
-//	{"numerics_version":1,"dataset":"<hash>","settings":{…},"seed":0}
+//	{"numerics_version":1,"dataset":"<hash>","settings":"<SHA-256>","seed":0}
 //
-// with the settings in canonical form: the JSON of Settings with all defaults filled in, without the path of a weights
-// file (its hash counts), without epochs and early stopping, which end the sequence but don't change it. Where the
-// schedule depends on the number of epochs, epochs stay. Its id is the SHA-256 of
+// where settings are hashed in canonical form: the JSON of Settings with all defaults filled in, without the path of a
+// weights file (its hash counts), and without epochs and early stopping, which end the sequence but don't change it.
+// Where the schedule depends on the number of epochs, epochs stay. A run's id is the SHA-256 of
 //
-//	{"trajectory":"<64 hexadecimal digits>","epochs":15,"early_stop":{…}}
+//	{"trajectory":"<SHA-256>","epochs":15,"early_stop":{…}}
 //
 // So runs of one trajectory have the same bits up to the epoch where the shorter one ends. Labels, devices and threads
 // are in neither.
@@ -32,14 +31,14 @@ const minPrefix = 4
 // identifier computes ids from the parts of the documents above.
 type identifier struct{ buf []byte }
 
-func (d *identifier) identify(numerics int, dataset string, settings string, epochs int, stop *EarlyStop, seed int64) (id, trajectory string) {
+func (d *identifier) identify(numerics int, dataset string, settings *settingsHash, epochs int, stop *EarlyStop, seed int64) (id, trajectory string) {
 	b := append(d.buf[:0], `{"numerics_version":`...)
 	b = strconv.AppendInt(b, int64(numerics), 10)
 	b = append(b, `,"dataset":`...)
 	b = strconv.AppendQuote(b, dataset)
-	b = append(b, `,"settings":`...)
-	b = append(b, settings...)
-	b = append(b, `,"seed":`...)
+	b = append(b, `,"settings":"`...)
+	b = hex.AppendEncode(b, settings[:])
+	b = append(b, `","seed":`...)
 	b = strconv.AppendInt(b, seed, 10)
 	b = append(b, '}')
 	sum := sha256.Sum256(b)
@@ -59,29 +58,21 @@ func (d *identifier) identify(numerics int, dataset string, settings string, epo
 	return hex.EncodeToString(sum[:idLen/2]), full[:idLen]
 }
 
-// settingsEncoder encodes settings for the trajectory.
-type settingsEncoder struct {
-	buf  bytes.Buffer
-	json *json.Encoder
-}
+// settingsHash is the SHA-256 of settings in the canonical form of their trajectory.
+type settingsHash [sha256.Size]byte
 
-// encode gives the canonical form of s for its trajectory, valid until the next call.
-func (e *settingsEncoder) encode(s *Settings) []byte {
-	if e.json == nil {
-		e.json = json.NewEncoder(&e.buf)
-		e.json.SetEscapeHTML(false)
-	}
+func hashSettings(e *encoder, s *Settings) settingsHash {
 	bare := *s
 	bare.Weights.Path = ""
 	bare.EarlyStop = nil
 	if !dependsOnEpochs(s.Schedule) {
 		bare.Epochs = 0
 	}
-	e.buf.Reset()
-	if err := e.json.Encode(&bare); err != nil {
-		panic(fmt.Sprintf("planner: settings have no JSON: %v", err)) // fill lets no infinity through
+	raw, err := e.encode(&bare)
+	if err != nil {
+		panic(fmt.Sprintf("planner: settings have no JSON: %v", err)) // spec lets no infinity through
 	}
-	return bytes.TrimSuffix(e.buf.Bytes(), []byte{'\n'})
+	return sha256.Sum256(raw)
 }
 
 // dependsOnEpochs tells whether a schedule spreads over the whole run, so that a longer run differs from the start.

@@ -2,16 +2,11 @@ package planner
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
-	"sort"
-	"strconv"
+	"runtime"
 	"strings"
-
-	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
+	"sync"
+	"sync/atomic"
 
 	"github.com/ftrun/ftrun/spec"
 )
@@ -21,9 +16,9 @@ import (
 func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.Diagnostics) {
 	p := newPlanning(ctx, s, w, opt)
 
-	p.expand()
-	p.checkUpstream()
-	p.describeData()
+	if !p.expand() || !p.describeData() {
+		return nil, p.diagnostics()
+	}
 	// A run's identity holds those of the runs that it starts from, so runs are settled in waves: first those that start
 	// from none, then those whose upstream is settled. The order of settling is the order of execution.
 	for wave := p.ready(); len(wave) > 0; wave = p.ready() {
@@ -34,15 +29,16 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		}
 	}
 	p.checkUnsettled()
-	p.dropRepeats()
-	p.choose()
-	p.decide()
-
-	plan, diags := p.assemble(), p.diagnostics()
+	if p.faults == 0 {
+		p.dropRepeats()
+		p.choose()
+		p.decide()
+	}
+	diags := p.diagnostics()
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	return plan, diags
+	return p.assemble(diags), diags
 }
 
 // planning is the state of one Make.
@@ -53,30 +49,29 @@ type planning struct {
 	opt   Options
 	archs []string
 
-	sweeps     []*sweepState
-	candidates []*candidate // in the files' order
-	pending    []*candidate // those not yet settled
-	settled    []*candidate // those identified, in an order of execution
-	byID       map[string]*candidate
+	sweeps  []*sweepState
+	pending []*candidate // those not yet settled, in the files' order
+	settled []*candidate // the others, in an order of execution
+	byID    map[string]*candidate
 
-	datasets    []Dataset
-	datasetByID map[*spec.Dataset]int // -1: it can't be described
+	datasets  []Dataset
+	datasetOf map[*spec.Dataset]int // -1: it can't be described
 
-	settings   []Settings
-	canonical  []string // of settings, as their trajectory has it
-	settingsBy map[string]int
-	encoder    settingsEncoder
+	settings   []*Settings // distinct ones
+	hashes     []settingsHash
+	settingsBy map[settingsKey]int
+	encoder    encoder
 	identifier identifier
 
 	inspections map[inspectionKey]inspected
 	fileHashes  map[string]fileHash
 	shelf       *shelf
 	origins     map[originKey]*origin
+	planned     map[string]bool // ids of chosen candidates
 	actions     map[string]Action
 
-	faults   int // so far, repeats included
+	faults   int // errors so far, repeats included
 	reported reports
-	warnings []string
 }
 
 // sweepState is a sweep in the making.
@@ -105,6 +100,7 @@ type candidate struct {
 	params     Params
 	trajectory string
 	id         string
+	repeat     bool // of an earlier combination of its sweep
 	chosen     bool
 }
 
@@ -121,11 +117,12 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 		ctx: ctx, spec: s, world: w, opt: opt,
 		archs:       w.Models.Names(),
 		byID:        map[string]*candidate{},
-		datasetByID: map[*spec.Dataset]int{},
-		settingsBy:  map[string]int{},
+		datasetOf:   map[*spec.Dataset]int{},
+		settingsBy:  map[settingsKey]int{},
 		inspections: map[inspectionKey]inspected{},
 		fileHashes:  map[string]fileHash{},
 		origins:     map[originKey]*origin{},
+		planned:     map[string]bool{},
 		actions:     map[string]Action{},
 		reported:    reports{at: map[reportKey]*report{}},
 	}
@@ -139,8 +136,8 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 	return p
 }
 
-// expand evaluates each sweep's run block for its combinations and seeds. It walks no further than MaxRuns.
-func (p *planning) expand() {
+// expand lists the sweeps' combinations with their seeds, and evaluates the run block for each. It gives up at MaxRuns.
+func (p *planning) expand() bool {
 	for _, sw := range p.spec.Sweeps {
 		state := &sweepState{Sweep: sw, checked: map[checkKey]bool{}}
 		p.sweeps = append(p.sweeps, state)
@@ -148,64 +145,96 @@ func (p *planning) expand() {
 			if p.pass(nil, diags); diags.HasErrors() {
 				continue
 			}
-			if p.ctx.Err() != nil {
-				p.complain(nil, "Planning was interrupted", "Planning was interrupted; nothing was saved.")
-				return
-			}
-			if len(p.candidates)+len(sw.Seeds) > p.opt.MaxRuns {
+			if len(p.pending)+len(sw.Seeds) > p.opt.MaxRuns {
 				p.complain(&sw.Range, "Too many runs", "There are more than %d runs: sweep %q alone has up to %d. If that is meant, plan with -max-runs.",
 					p.opt.MaxRuns, sw.Name, sw.Size())
-				return
+				return false
+			}
+			for _, seed := range sw.Seeds {
+				c := &candidate{sweep: state, combination: len(state.combinations), seed: seed}
+				state.candidates = append(state.candidates, c)
+				p.pending = append(p.pending, c)
 			}
 			state.combinations = append(state.combinations, combination)
-			for _, seed := range sw.Seeds {
-				p.candidates = append(p.candidates, p.evaluate(state, seed))
-			}
+		}
+		state.unsettled = len(state.candidates)
+	}
+	diags := p.evaluate()
+	if p.interrupted() {
+		return false
+	}
+	for i, c := range p.pending {
+		p.pass(c, diags[i])
+		if diags[i].HasErrors() {
+			c.state = broken
 		}
 	}
+	return true
 }
 
-// evaluate makes a candidate of a sweep's last combination.
-func (p *planning) evaluate(sw *sweepState, seed int64) *candidate {
-	c := &candidate{sweep: sw, combination: len(sw.combinations) - 1, seed: seed}
-	sw.candidates = append(sw.candidates, c)
-	sw.unsettled++
-	p.pending = append(p.pending, c)
-	var diags spec.Diagnostics
-	if c.run, diags = sw.Run(sw.combinations[c.combination], seed); diags.HasErrors() {
-		c.state = broken
+// evaluate evaluates the run blocks of all candidates, on all cores: it is the longest part of a big plan.
+func (p *planning) evaluate() []spec.Diagnostics {
+	diags := make([]spec.Diagnostics, len(p.pending))
+	const chunk = 256
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for p.ctx.Err() == nil {
+				hi := int(next.Add(chunk))
+				lo := hi - chunk
+				if lo >= len(p.pending) {
+					return
+				}
+				for i, c := range p.pending[lo:min(hi, len(p.pending))] {
+					c.run, diags[lo+i] = c.sweep.Run(c.sweep.combinations[c.combination], c.seed)
+				}
+			}
+		})
 	}
-	p.pass(c, diags)
-	return c
+	workers.Wait()
+	return diags
 }
 
 // describeData describes the data sets that runs use.
-func (p *planning) describeData() {
+func (p *planning) describeData() bool {
 	for _, c := range p.pending {
 		if c.state == broken {
 			continue
 		}
 		d := c.run.Dataset
-		if _, known := p.datasetByID[d]; known {
+		if _, known := p.datasetOf[d]; known {
 			continue
 		}
 		described, err := p.world.Data.Describe(p.ctx, d)
+		if p.interrupted() {
+			return false
+		}
 		if err == nil {
-			p.datasetByID[d] = len(p.datasets)
+			p.datasetOf[d] = len(p.datasets)
 			p.datasets = append(p.datasets, described)
 			p.checkDataset(d, described)
 			continue
 		}
-		p.datasetByID[d] = -1
+		p.datasetOf[d] = -1
 		p.complain(datasetRange(d, "path"), "Data set can't be read", "The data set %q can't be read: %v.", d.Name, err)
 	}
+	return true
+}
+
+func (p *planning) interrupted() bool {
+	if p.ctx.Err() == nil {
+		return false
+	}
+	p.complain(nil, "Planning was interrupted", "Planning was interrupted; nothing was saved.")
+	return true
 }
 
 // fill gives a candidate, whose upstream is known, its settings among the distinct ones. false: they can't be.
 func (p *planning) fill(c *candidate) bool {
 	p.settled = append(p.settled, c)
 	c.sweep.unsettled--
-	c.dataset = p.datasetByID[c.run.Dataset]
+	c.dataset = p.datasetOf[c.run.Dataset]
 	settings, ok := (&filler{p, c}).settings()
 	if !ok || c.dataset < 0 {
 		c.state = broken
@@ -215,30 +244,34 @@ func (p *planning) fill(c *candidate) bool {
 	return true
 }
 
+// settingsKey tells settings apart.
+type settingsKey struct {
+	hash   settingsHash
+	epochs int
+	stop   EarlyStop
+	path   string
+}
+
 // intern gives the index of settings among the distinct ones.
-func (p *planning) intern(s Settings) int {
-	canonical := p.encoder.encode(&s)
-	n := len(canonical)
-	key := append(canonical, 0)
-	key = strconv.AppendInt(key, int64(s.Epochs), 10)
+func (p *planning) intern(s *Settings) int {
+	key := settingsKey{hash: hashSettings(&p.encoder, s), epochs: s.Epochs, path: s.Weights.Path}
 	if s.EarlyStop != nil {
-		key = append(key, mustJSON(s.EarlyStop)...)
+		key.stop = *s.EarlyStop
 	}
-	key = append(append(key, 0), s.Weights.Path...)
-	if i, ok := p.settingsBy[string(key)]; ok {
-		return i
+	i, known := p.settingsBy[key]
+	if !known {
+		i = len(p.settings)
+		p.settingsBy[key] = i
+		p.settings = append(p.settings, s)
+		p.hashes = append(p.hashes, key.hash)
 	}
-	i, kept := len(p.settings), string(key)
-	p.settingsBy[kept] = i
-	p.settings = append(p.settings, s)
-	p.canonical = append(p.canonical, kept[:n])
 	return i
 }
 
 // identify computes a candidate's ids.
 func (p *planning) identify(c *candidate) {
-	s := &p.settings[c.settings]
-	c.id, c.trajectory = p.identifier.identify(p.world.Numerics, p.datasets[c.dataset].Hash, p.canonical[c.settings], s.Epochs, s.EarlyStop, c.seed)
+	s := p.settings[c.settings]
+	c.id, c.trajectory = p.identifier.identify(p.world.Numerics, p.datasets[c.dataset].Hash, &p.hashes[c.settings], s.Epochs, s.EarlyStop, c.seed)
 	c.state = identified
 	if _, known := p.byID[c.id]; !known {
 		p.byID[c.id] = c
@@ -274,10 +307,13 @@ func (p *planning) dropRepeats() {
 				ids.WriteString(c.id)
 			}
 			earlier, repeat := seen[ids.String()]
-			if !repeat || group[0].id == "" {
+			if !repeat {
 				seen[ids.String()] = group[0].combination
 				kept = append(kept, group...)
 				continue
+			}
+			for _, c := range group {
+				c.repeat = true
 			}
 			if repeats++; repeats == 1 {
 				a, b := p.config(group[0]), p.config(&candidate{sweep: sw, combination: earlier})
@@ -291,97 +327,4 @@ func (p *planning) dropRepeats() {
 				repeats, len(sw.combinations), sw.Name, first)
 		}
 	}
-}
-
-// config makes a candidate's configuration.
-func (p *planning) config(c *candidate) Config {
-	labels := c.sweep.combinations[c.combination].Labels
-	config := Config{Sweep: c.sweep.Name, Labels: make([]Label, 0, len(labels))}
-	for _, l := range labels {
-		config.Labels = append(config.Labels, Label{Axis: l.Axis, Value: valueJSON(l.Value)})
-	}
-	return config
-}
-
-// valueJSON is a value of the language as JSON.
-func valueJSON(v cty.Value) json.RawMessage {
-	raw, err := ctyjson.Marshal(v, v.Type())
-	if err != nil {
-		panic(fmt.Sprintf("planner: a value of the spec has no JSON: %v", err))
-	}
-	return raw
-}
-
-// assemble writes the chosen runs down, and only what they refer to.
-func (p *planning) assemble() *Plan {
-	plan := &Plan{
-		Format: format, Version: p.world.Version, Numerics: p.world.Numerics, Target: p.opt.Target,
-		Sources: make([]Source, 0, len(p.spec.Sources)), Variables: map[string]json.RawMessage{},
-		Datasets: []Dataset{}, Settings: []Settings{}, Configs: []Config{}, Runs: []Run{}, Warnings: p.warnings,
-	}
-	for _, s := range p.spec.Sources {
-		plan.Sources = append(plan.Sources, Source(s))
-	}
-	for name, v := range p.spec.Inputs {
-		plan.Variables[name] = valueJSON(v)
-	}
-
-	// Configurations are in the files' order, runs in an order of execution.
-	configs := map[*candidate]int{}
-	for _, sw := range p.sweeps {
-		combination := -1
-		for _, c := range sw.candidates {
-			if !c.chosen {
-				continue
-			}
-			if c.combination != combination {
-				combination = c.combination
-				plan.Configs = append(plan.Configs, p.config(c))
-			}
-			configs[c] = len(plan.Configs) - 1
-		}
-	}
-	datasets, settings := renumbering(len(p.datasets)), renumbering(len(p.settings))
-	for _, c := range p.settled {
-		if !c.chosen {
-			continue
-		}
-		plan.Runs = append(plan.Runs, Run{
-			ID: c.id, Trajectory: c.trajectory, Config: configs[c],
-			Settings: renumber(settings, c.settings, &plan.Settings, p.settings),
-			Dataset:  renumber(datasets, c.dataset, &plan.Datasets, p.datasets),
-			Seed:     c.seed, Action: p.actions[c.id], Needs: p.needs(c), Params: c.params,
-		})
-	}
-	return plan
-}
-
-// needs lists the ids of the chosen runs that c starts from.
-func (p *planning) needs(c *candidate) []string {
-	var ids []string
-	for _, u := range c.upstream {
-		if u.chosen {
-			ids = append(ids, u.id)
-		}
-	}
-	sort.Strings(ids)
-	return slices.Compact(ids)
-}
-
-// renumbering and renumber keep of a list what is referred to, in the order of the first reference.
-func renumbering(n int) []int { return slices.Repeat([]int{-1}, n) }
-
-func renumber[T any](to []int, i int, kept *[]T, all []T) int {
-	if to[i] < 0 {
-		to[i] = len(*kept)
-		*kept = append(*kept, all[i])
-	}
-	return to[i]
-}
-
-func datasetRange(d *spec.Dataset, attr string) *hcl.Range {
-	if r, ok := d.Ranges[attr]; ok {
-		return &r
-	}
-	return &d.Range
 }

@@ -3,6 +3,8 @@ package planner
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -23,13 +25,24 @@ func (c *Config) Name() string {
 	return c.Sweep + "[" + strings.Join(parts, ", ") + "]"
 }
 
-// Text is the label's value for people: a string without its quotes, anything else as JSON.
-func (l *Label) Text() string {
+// Text is the label's value for people: a string without its quotes, an object as name=value pairs, anything else as
+// JSON.
+func (l *Label) Text() string { return text(l.Value) }
+
+func text(value json.RawMessage) string {
 	var s string
-	if json.Unmarshal(l.Value, &s) == nil {
+	if json.Unmarshal(value, &s) == nil {
 		return s
 	}
-	return string(l.Value)
+	var object map[string]json.RawMessage
+	if json.Unmarshal(value, &object) == nil && object != nil {
+		parts := make([]string, 0, len(object))
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			parts = append(parts, name+"="+text(object[name]))
+		}
+		return strings.Join(parts, " ")
+	}
+	return string(value)
 }
 
 // Description is one run with everything that the plan says of it: what config.json keeps.

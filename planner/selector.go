@@ -151,57 +151,44 @@ func isID(s string) bool {
 
 // choose keeps what -target and -exclude leave.
 func (p *planning) choose() {
-	if p.faults > 0 {
-		return
-	}
 	all := p.kept()
-	for _, c := range all {
-		c.chosen = len(p.opt.Targets) == 0
+	var targeted, excluded []bool
+	if len(p.opt.Targets)+len(p.opt.Excludes) > 0 {
+		sel := p.selection(all)
+		targeted, excluded = p.pick(&sel, "-target", p.opt.Targets), p.pick(&sel, "-exclude", p.opt.Excludes)
 	}
-	if len(p.opt.Targets) == 0 && len(p.opt.Excludes) == 0 {
-		return
-	}
-	sel := p.selection(all)
-
-	picked := p.pick(&sel, "-target", p.opt.Targets)
 	for i, c := range all {
-		c.chosen = c.chosen || picked[i]
+		c.chosen = len(p.opt.Targets) == 0 || targeted[i]
 	}
-	for _, c := range slices.Backward(p.settled) { // so that what an upstream run starts from is chosen too
-		if c.chosen {
-			for _, u := range c.upstream {
-				u.chosen = true
+	if len(p.opt.Targets) > 0 {
+		for _, c := range slices.Backward(all) { // backward, so that what an upstream run starts from is chosen too
+			if c.chosen {
+				for _, u := range c.upstream {
+					u.chosen = !u.repeat
+				}
 			}
 		}
 	}
-
-	picked = p.pick(&sel, "-exclude", p.opt.Excludes)
-	excluded := map[*candidate]bool{}
-	for i, c := range all {
-		if picked[i] {
-			c.chosen, excluded[c] = false, true
-		}
-	}
-	there := map[string]bool{} // ids that are chosen
 	dropped := 0
-	for _, c := range p.settled {
-		if !c.chosen {
-			continue
-		}
-		for _, u := range c.upstream {
-			if !there[u.id] && !p.finished(u.id) {
+	for i, c := range all {
+		if len(p.opt.Excludes) > 0 && c.chosen {
+			if c.chosen = !excluded[i]; c.chosen && !p.canStart(c) {
 				c.chosen = false
 				dropped++
-				break
 			}
 		}
 		if c.chosen {
-			there[c.id] = true
+			p.planned[c.id] = true
 		}
 	}
 	if dropped > 0 {
 		p.warn(nil, "Runs left out", "%s left out because they start from excluded runs that have not finished.", count(dropped, "run is", "runs are"))
 	}
+}
+
+// canStart tells whether all runs that c starts from are planned, or have finished before.
+func (p *planning) canStart(c *candidate) bool {
+	return !slices.ContainsFunc(c.upstream, func(u *candidate) bool { return !p.planned[u.id] && !p.finished(u.id) })
 }
 
 func (p *planning) finished(id string) bool {
@@ -211,13 +198,7 @@ func (p *planning) finished(id string) bool {
 
 // kept lists the candidates that are no repeats, in an order of execution.
 func (p *planning) kept() []*candidate {
-	kept := map[*candidate]bool{}
-	for _, sw := range p.sweeps {
-		for _, c := range sw.candidates {
-			kept[c] = true
-		}
-	}
-	return slices.DeleteFunc(slices.Clone(p.settled), func(c *candidate) bool { return !kept[c] })
+	return slices.DeleteFunc(slices.Clone(p.settled), func(c *candidate) bool { return c.repeat })
 }
 
 func (p *planning) selection(all []*candidate) selection {

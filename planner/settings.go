@@ -16,9 +16,10 @@ type filler struct {
 }
 
 // settings gives them, or false where they make no sense.
-func (f *filler) settings() (s Settings, ok bool) {
+func (f *filler) settings() (s *Settings, ok bool) {
 	p, run := f.p, f.c.run
 	before := p.faults
+	s = new(Settings)
 
 	s.Arch, s.Mode = run.Arch, run.Mode
 	if !slices.Contains(p.archs, s.Arch) {
@@ -32,7 +33,7 @@ func (f *filler) settings() (s Settings, ok bool) {
 	s.Epochs = or(run.Epochs, defaultEpochs)
 	s.BatchSize = or(run.BatchSize, defaultBatchSize)
 	s.Image = f.image(run.Image, transform)
-	s.Augment = f.augment(run.Augment, s.Image)
+	s.Augment = augment(run.Augment, s.Image)
 	s.Optimizer = optimizer(run.Optimizer)
 	s.ParamGroups = paramGroups(run.ParamGroups)
 	s.Schedule = f.schedule(run.Schedule, s.Optimizer.LR, s.Epochs)
@@ -95,6 +96,9 @@ func (f *filler) trained(run *spec.Run) (patterns []string, batchNorm string) {
 		if run.Mode == "extract" {
 			f.fault("trainable", "Trainable contradicts the mode",
 				`Mode "extract" trains the head alone. To choose what is trained, set mode to "finetune" and keep trainable.`)
+		}
+		if len(run.Trainable) == 0 {
+			f.fault("trainable", "Nothing to train", `trainable names nothing. Give patterns of parameters, such as "head" or "layer4.**".`)
 		}
 		patterns = slices.Clone(run.Trainable)
 		slices.Sort(patterns)

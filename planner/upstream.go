@@ -19,55 +19,6 @@ type origin struct {
 	differ bool     // in their images
 }
 
-// checkUpstream looks for sweeps that start from sweeps that are not there, or from themselves by some way round.
-func (p *planning) checkUpstream() {
-	starts := make(map[*sweepState][]*sweepState)
-	for _, c := range p.pending {
-		if c.state == broken || c.run.Weights == nil || c.run.Weights.SweepBest == "" {
-			continue
-		}
-		from := p.sweep(c.run.Weights.SweepBest)
-		if from == nil {
-			p.fault(c, "weights", "Unknown sweep", "There is no sweep %q.%s", c.run.Weights.SweepBest, didYouMean(c.run.Weights.SweepBest, p.sweepNames()))
-			c.state = broken
-		} else if !slices.Contains(starts[c.sweep], from) {
-			starts[c.sweep] = append(starts[c.sweep], from)
-		}
-	}
-	const (
-		open = iota + 1
-		closed
-	)
-	state := map[*sweepState]int{}
-	var path []*sweepState
-	var visit func(sw *sweepState)
-	visit = func(sw *sweepState) {
-		state[sw] = open
-		path = append(path, sw)
-		for _, from := range starts[sw] {
-			switch state[from] {
-			case open:
-				cycle := path[slices.Index(path, from):]
-				var names strings.Builder
-				for _, member := range cycle {
-					names.WriteString("sweep." + member.Name + " → ")
-				}
-				p.complain(rangeOf(cycle[0].Sweep, "weights"), "Sweeps start from each other",
-					"No run can be first: %ssweep.%s, where each arrow reads \"starts from\". Give one of them weights of its own.", names.String(), from.Name)
-			case 0:
-				visit(from)
-			}
-		}
-		path = path[:len(path)-1]
-		state[sw] = closed
-	}
-	for _, sw := range p.sweeps {
-		if state[sw] == 0 {
-			visit(sw)
-		}
-	}
-}
-
 // ready takes from the pending runs those whose upstream is settled. Beginnings of ids wait until nothing else moves:
 // only then is it sure which ids they could mean.
 func (p *planning) ready() []*candidate {
@@ -79,6 +30,7 @@ func (p *planning) ready() []*candidate {
 
 func (p *planning) takeReady(idDigits int) []*candidate {
 	var wave, rest []*candidate
+	found := map[string][]string{}
 	for _, c := range p.pending {
 		if c.state == broken {
 			c.sweep.unsettled--
@@ -96,9 +48,12 @@ func (p *planning) takeReady(idDigits int) []*candidate {
 			}
 		case w != nil && w.Run != "":
 			id := strings.TrimPrefix(w.Run, "run:")
-			if found := p.findRuns(id); len(id) < idDigits || len(found) == 0 {
+			if _, known := found[id]; !known && len(id) >= idDigits {
+				found[id] = p.findRuns(id)
+			}
+			if len(found[id]) == 0 {
 				rest = append(rest, c)
-			} else if p.startFromRun(c, id, found) {
+			} else if p.startFromRun(c, id, found[id]) {
 				wave = append(wave, c)
 			} else {
 				c.sweep.unsettled--
@@ -122,7 +77,7 @@ func (p *planning) startFromBest(c *candidate, from *sweepState) bool {
 	if o == nil {
 		o = &origin{}
 		for _, u := range from.candidates {
-			s := &p.settings[u.settings]
+			s := p.settings[u.settings]
 			if s.Arch != c.run.Arch {
 				continue
 			}
@@ -162,7 +117,7 @@ func (p *planning) startFromRun(c *candidate, prefix string, found []string) boo
 	}
 	id, arch := found[0], ""
 	if u := p.byID[id]; u != nil {
-		s := &p.settings[u.settings]
+		s := p.settings[u.settings]
 		arch, c.fromImage, c.upstream = s.Arch, s.Image, []*candidate{u}
 	} else {
 		state, _, err := p.shelf.state(id)
@@ -177,7 +132,7 @@ func (p *planning) startFromRun(c *candidate, prefix string, found []string) boo
 		arch, c.fromImage = state.Arch, state.Image
 	}
 	if arch != c.run.Arch {
-		p.fault(c, "weights", "Weights of another architecture", "Run %s is a %s; this run trains %s. Weights only fit the same architecture.", id, arch, c.run.Arch)
+		p.fault(c, "weights", "Weights of another architecture", "Run %s trained %s; this run trains %s. Weights only fit the same architecture.", id, arch, c.run.Arch)
 		return false
 	}
 	c.from, c.state = Weights{Kind: "run", Runs: []string{id}}, waiting
@@ -194,9 +149,6 @@ func (f *filler) upstream(plain Image) (Weights, Image) {
 
 // findRuns lists the ids, of this plan and of the store, that start with prefix.
 func (p *planning) findRuns(prefix string) []string {
-	if len(prefix) < minPrefix {
-		return nil
-	}
 	if _, ok := p.byID[prefix]; ok {
 		return []string{prefix}
 	}
@@ -219,11 +171,14 @@ func (p *planning) findRuns(prefix string) []string {
 	return slices.Compact(found)
 }
 
-// checkUnsettled tells of the runs whose upstream was not to be found. Those that wait for one of them, or for a cycle,
-// have had their error.
+// checkUnsettled tells of the runs whose upstream was not to be found. Those that wait for one of them are
+// passed over.
 func (p *planning) checkUnsettled() {
 	for _, c := range p.pending {
 		if c.run.Weights.Run == "" {
+			if p.faults == 0 {
+				panic("planner: sweeps start from each other, which spec should not let through")
+			}
 			continue
 		}
 		id := strings.TrimPrefix(c.run.Weights.Run, "run:")
@@ -245,21 +200,10 @@ type originKey struct {
 	arch  string
 }
 
+// sweep finds a sweep that a reference names; spec has made sure that it is there.
 func (p *planning) sweep(name string) *sweepState {
-	for _, sw := range p.sweeps {
-		if sw.Name == name {
-			return sw
-		}
-	}
-	return nil
-}
-
-func (p *planning) sweepNames() []string {
-	names := make([]string, len(p.sweeps))
-	for i, sw := range p.sweeps {
-		names[i] = sw.Name
-	}
-	return names
+	i := slices.IndexFunc(p.sweeps, func(sw *sweepState) bool { return sw.Name == name })
+	return p.sweeps[i]
 }
 
 // archsOf lists the architectures of a sweep in the order of its runs.

@@ -12,7 +12,7 @@ type World struct {
 	Models  Models
 	Data    Data
 	Weights WeightsCatalogue
-	Store   Store
+	Store   Store // nil: an empty one
 
 	Version string // of ftrun
 	// Numerics is the version of the arithmetic: it goes up when a change gives the same settings other bits.

@@ -53,3 +53,13 @@ func Plural(n int, one, many string) string {
 	}
 	return Count(int64(n)) + " " + many
 }
+
+// Shorten cuts a text of more than so many characters in its middle.
+func Shorten(s string, most int) string {
+	r := []rune(s)
+	if len(r) <= most {
+		return s
+	}
+	head := most / 2
+	return string(r[:head]) + "…" + string(r[len(r)-(most-head-1):])
+}

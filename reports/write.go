@@ -11,7 +11,6 @@ import (
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/renderer"
-	"github.com/olekukonko/tablewriter/tw"
 
 	"github.com/ftrun/ftrun/internal/stats"
 )
@@ -39,21 +38,7 @@ func Write(w io.Writer, format string, runs []Run) error {
 	return fmt.Errorf("there is no report format %q: use one of %s", format, strings.Join(Formats, ", "))
 }
 
-// Text style: columns apart by blanks, one rule under the header, so that six columns and two axes fit 80 characters.
-func text(w io.Writer) (*tablewriter.Table, string) {
-	pad := tw.CellPadding{Global: tw.Padding{Left: "", Right: " ", Overwrite: true}}
-	return tablewriter.NewTable(w,
-		tablewriter.WithRendition(tw.Rendition{
-			Borders: tw.BorderNone,
-			Symbols: tw.NewSymbols(tw.StyleLight),
-			Settings: tw.Settings{
-				Separators: tw.Separators{BetweenColumns: tw.Off, BetweenRows: tw.Off},
-				Lines:      tw.Lines{ShowTop: tw.Off, ShowBottom: tw.Off, ShowHeaderLine: tw.On},
-			},
-		}),
-		tablewriter.WithConfig(tablewriter.Config{Header: tw.CellConfig{Padding: pad}, Row: tw.CellConfig{Padding: pad}}),
-	), "%s\n"
-}
+func text(w io.Writer) (*tablewriter.Table, string) { return plain(w), "%s\n" }
 
 func markdown(w io.Writer) (*tablewriter.Table, string) {
 	return tablewriter.NewTable(w, tablewriter.WithRenderer(renderer.NewMarkdown())), "### %s\n\n"
@@ -78,14 +63,16 @@ func writeTables(w io.Writer, tables []Table, format string) error {
 			title += " (" + strings.Join(t.Fixed, ", ") + ")"
 		}
 		fmt.Fprintf(w, heading, title)
-		header, align := columns(t)
-		table.Configure(func(c *tablewriter.Config) {
-			c.Header.Alignment.PerColumn, c.Row.Alignment.PerColumn = align, align
-			c.Header.Formatting.AutoFormat, c.Header.Formatting.AutoWrap, c.Row.Formatting.AutoWrap = tw.Off, tw.WrapNone, tw.WrapNone
-		})
-		table.Header(header)
+		header, right := columns(t)
+		fill(table, header, right)
 		for _, r := range t.Rows {
-			if err := table.Append(cells(t, r)); err != nil {
+			row := cells(t, r)
+			if format == "text" {
+				for i := range right {
+					row[i] = Shorten(row[i], widest)
+				}
+			}
+			if err := table.Append(row); err != nil {
 				return err
 			}
 		}
@@ -102,18 +89,13 @@ func writeTables(w io.Writer, tables []Table, format string) error {
 	return nil
 }
 
-func columns(t Table) (header []string, align []tw.Align) {
+// columns are the axes that vary and, from right on, the figures.
+func columns(t Table) (header []string, right int) {
 	header = append(header, t.Axes...)
 	if len(t.Axes) == 0 {
 		header = append(header, "configuration")
 	}
-	for range header {
-		align = append(align, tw.AlignLeft)
-	}
-	for _, h := range []string{"val acc", "trained", "total", "epoch", "time", "img/s"} {
-		header, align = append(header, h), append(align, tw.AlignRight)
-	}
-	return header, align
+	return append(header, "val acc", "trained", "total", "epoch", "time", "img/s"), len(header)
 }
 
 func cells(t Table, r Row) []string {

@@ -47,7 +47,7 @@ type AugmentParam struct {
 var augmentKinds = []AugmentKind{
 	{"random_resized_crop", []AugmentParam{
 		{Name: "scale", Default: []float64{0.08, 1}, Pair: true, Min: 1e-6, Max: 1},
-		{Name: "ratio", Default: []float64{3. / 4, 4. / 3}, Pair: true, Min: 1e-3, Max: 1e3},
+		{Name: "ratio", Default: []float64{3. / 4, 4. / 3}, Pair: true, Min: 0.01, Max: 100},
 	}},
 	{"random_crop", []AugmentParam{{Name: "padding", Default: []float64{0}, Number: true, Whole: true, Max: 4096}}},
 	{"hflip", []AugmentParam{{Name: "p", Default: []float64{0.5}, Number: true, Max: 1}}},
@@ -151,13 +151,13 @@ func setOps(_ *module, a *Augment, v cty.Value) *problem {
 		return p
 	}
 	ops := make([]AugmentOp, 0, len(values))
-	for _, v := range values {
+	for i, v := range values {
 		if v.IsNull() {
 			continue // an operation left out
 		}
 		op, p := asOp(v)
 		if p != nil {
-			return p
+			return p.in(i)
 		}
 		ops = append(ops, op)
 	}

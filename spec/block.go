@@ -1,8 +1,8 @@
 package spec
 
 import (
-	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -97,6 +97,9 @@ func compileBlock[T any](m *module, bt *blockType[T], body *hclsyntax.Body, head
 				fail(d)
 				continue
 			}
+			if sc.sweep != nil && t.axis < 0 {
+				t.memo = newMemo(sc.sweep, t.expr)
+			}
 			c.dynamic = append(c.dynamic, dynamic[T]{f, t})
 			continue
 		}
@@ -105,7 +108,6 @@ func compileBlock[T any](m *module, bt *blockType[T], body *hclsyntax.Body, head
 			fail(d...)
 			continue
 		}
-		v, _ = v.UnmarkDeep()
 		switch {
 		case !v.IsWhollyKnown():
 			c.broken = true
@@ -116,7 +118,7 @@ func compileBlock[T any](m *module, bt *blockType[T], body *hclsyntax.Body, head
 		case v.IsNull():
 		default:
 			if p := f.set(m, &c.base, v); p != nil {
-				fail(errorAt(rng, p.summary, "%s", p.detail))
+				fail(errorAt(p.place(a.Expr), p.summary, "%s", p.detail))
 			}
 		}
 	}
@@ -205,7 +207,7 @@ func (c *compiled[T]) fill(t *T, e *evaluation) (diags Diagnostics, present, sou
 		case v.IsNull():
 		default:
 			if p := dyn.field.set(c.m, t, v); p != nil {
-				diags = append(diags, c.at(name, dyn.term.expr.Range(), p, e))
+				diags = append(diags, c.at(name, p.place(dyn.term.expr), p, e))
 				sound = false
 			}
 		}
@@ -219,6 +221,59 @@ type term struct {
 	expr hclsyntax.Expression
 	axis int           // the index of the axis, or -1
 	rest hcl.Traversal // what follows matrix.axis
+	memo *memo         // nil where the values are too many, or not known beforehand, to be remembered
+}
+
+// memo remembers an expression's value for each choice of values on the axes that it depends on: a condition on two
+// axes has a few values in a matrix of a hundred thousand combinations.
+type memo struct {
+	groups  []int // that the expression depends on
+	lengths []int
+	values  []atomic.Pointer[cty.Value]
+}
+
+const maxMemo = 4096
+
+// newMemo returns nil where the expression depends on the seed or on an axis whose values depend on others.
+func newMemo(s *Sweep, expr hclsyntax.Expression) *memo {
+	m := &memo{}
+	size := 1
+	for _, t := range expr.Variables() {
+		name, _, named := stepName(t, 1)
+		if root := t.RootName(); root == "run" {
+			return nil
+		} else if root != "matrix" {
+			continue
+		}
+		axis := slices.IndexFunc(s.axes, func(a axis) bool { return a.name == name })
+		if !named || axis < 0 {
+			return nil
+		}
+		g := slices.IndexFunc(s.groups, func(g group) bool { return g.first <= axis && axis < g.end })
+		if slices.Contains(m.groups, g) {
+			continue
+		}
+		n := len(s.groups[g].rows)
+		if s.groups[g].dependent || n > maxMemo || size*n > maxMemo {
+			return nil
+		}
+		size *= n
+		m.groups, m.lengths = append(m.groups, g), append(m.lengths, n)
+	}
+	m.values = make([]atomic.Pointer[cty.Value], size)
+	return m
+}
+
+// slot is the place of the combination's value, or nil where it cannot be remembered.
+func (m *memo) slot(rows []int) *atomic.Pointer[cty.Value] {
+	if m == nil || rows == nil {
+		return nil
+	}
+	i := 0
+	for k, g := range m.groups {
+		i = i*m.lengths[k] + rows[g]
+	}
+	return &m.values[i]
 }
 
 // newTerm returns ok = false for an expression that depends on no axis and not on the seed.
@@ -264,12 +319,20 @@ func (t *term) value(e *evaluation) (cty.Value, Diagnostics) {
 			d.Expression, d.EvalContext = t.expr, e.context()
 		}
 	default:
+		slot := t.memo.slot(e.rows)
+		if slot != nil {
+			if known := slot.Load(); known != nil {
+				return *known, nil
+			}
+		}
 		v, diags = t.expr.Value(e.context())
+		if slot != nil && !diags.HasErrors() {
+			slot.Store(&v)
+		}
 	}
 	if diags.HasErrors() {
 		return cty.DynamicVal, diags
 	}
-	v, _ = v.UnmarkDeep()
 	return v, nil
 }
 
@@ -277,6 +340,7 @@ func (t *term) value(e *evaluation) (cty.Value, Diagnostics) {
 type evaluation struct {
 	sweep  *Sweep
 	values []cty.Value // by axis; null where the axis is inactive
+	rows   []int       // by group, the row that the values come from; nil for a combination that is included
 	seed   *int64
 	ctx    *hcl.EvalContext // built when an expression first needs it
 }
@@ -359,7 +423,6 @@ var (
 	notNegative = interval{"0 or more", func(x float64) bool { return x >= 0 }}
 	fraction    = interval{"at least 0 and less than 1", func(x float64) bool { return x >= 0 && x < 1 }}
 	share       = interval{"between 0 and 1, both exclusive", func(x float64) bool { return x > 0 && x < 1 }}
-	closedUnit  = interval{"between 0 and 1", func(x float64) bool { return x >= 0 && x <= 1 }}
 )
 
 func (in interval) convert(name string, v cty.Value) (float64, *problem) {
@@ -372,5 +435,5 @@ func (in interval) convert(name string, v cty.Value) (float64, *problem) {
 
 // ineffective is the problem of a setting that would change nothing.
 func ineffective(format string, args ...any) *problem {
-	return &problem{noEffect, fmt.Sprintf(format, args...)}
+	return problemf(noEffect, format, args...)
 }

@@ -7,14 +7,17 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// The defaults of a synthetic data set: small enough to be made in a moment, hard enough that training shows.
+// The defaults and bounds of a synthetic data set. Its generator knows ten classes of each task.
 const (
-	defaultTask    = "textures"
+	defaultTask    = "shapes"
 	defaultClasses = 4
+	mostClasses    = 10
 	defaultSize    = 64
+	mostSize       = 1024
+	mostPictures   = 10_000_000
 )
 
-var defaultPictures = map[string]int{"train": 256, "val": 128}
+var defaultPictures = map[string]int{"train": 400, "val": 200}
 
 var splitNames = []string{"train", "val", "test"}
 
@@ -46,10 +49,10 @@ var datasetBlockType = &blockType[datasetBlock]{
 			return p
 		}},
 		{"splits", setSplits},
-		enumField("task", "task", []string{"textures", "shapes"}, func(d *datasetBlock) **string { return &d.task }),
+		enumField("task", "task", []string{"shapes", "textures"}, func(d *datasetBlock) **string { return &d.task }),
 		intField("classes", 2, func(d *datasetBlock) **int { return &d.classes }),
 		{"pictures", setPictures},
-		intField("size", 8, func(d *datasetBlock) **int { return &d.size }),
+		intField("size", 16, func(d *datasetBlock) **int { return &d.size }),
 		{"seed", func(_ *module, d *datasetBlock, v cty.Value) *problem {
 			n, p := asInt("seed", v, 0)
 			d.seed = &n
@@ -82,17 +85,18 @@ func checkDataset(d *datasetBlock, report func(string, *problem)) {
 	if d.classes != nil {
 		classes = *d.classes
 	}
-	const most = 1000 // of torchvision's heads, and more than distinct textures
-	if classes > most {
-		report("classes", problemf(outOfRange, "classes must be at most %d; this is %d.", most, classes))
+	if classes > mostClasses {
+		report("classes", problemf(outOfRange, "classes must be at most %d; this is %d.", mostClasses, classes))
 	}
 	for _, split := range mapKeys(d.pictures) {
-		if n := d.pictures[split]; n < classes {
+		if n := d.pictures[split]; n > mostPictures {
+			report("pictures", problemf(outOfRange, "The split %s has %d pictures; the most is %d.", split, n, mostPictures))
+		} else if n < classes {
 			report("pictures", problemf(outOfRange, "The split %s has %d pictures, fewer than the %d classes.", split, n, classes))
 		}
 	}
-	if d.size != nil && *d.size > 4096 {
-		report("size", problemf(outOfRange, "size must be at most 4096 pixels; this is %d.", *d.size))
+	if d.size != nil && *d.size > mostSize {
+		report("size", problemf(outOfRange, "size must be at most %d pixels; this is %d.", mostSize, *d.size))
 	}
 }
 
@@ -100,7 +104,7 @@ func checkDataset(d *datasetBlock, report func(string, *problem)) {
 func checkSplits(attr string, given map[string]cty.Value, needed ...string) *problem {
 	for _, name := range mapKeys(given) {
 		if !slices.Contains(splitNames, name) {
-			return problemf("Unknown split", "There is no split %s.%s", quote(name), suggestion(name, splitNames))
+			return problemf("Unknown split", "There is no split %s.%s", quote(name), suggestion(name, splitNames)).of(name)
 		}
 	}
 	for _, name := range needed {
@@ -137,7 +141,7 @@ func setSplits(_ *module, d *datasetBlock, v cty.Value) *problem {
 				p = problemf(outOfRange, "The folder of the split %s is empty.", name)
 			}
 			if p != nil {
-				return p
+				return p.of(name)
 			}
 			for _, other := range mapKeys(d.splits) {
 				if d.splits[other] == folder {
@@ -154,7 +158,7 @@ func setSplits(_ *module, d *datasetBlock, v cty.Value) *problem {
 	}
 	if _, ok := given["train"]; ok {
 		return problemf("Invalid splits", "Where splits cut one folder by shares, train is what remains: take it out, as in "+
-			"splits = { val = 0.2 }. To name folders, give strings.")
+			"splits = { val = 0.2 }. To name folders, give strings.").of("train")
 	}
 	d.fractions = map[string]float64{}
 	total := 0.0
@@ -164,7 +168,7 @@ func setSplits(_ *module, d *datasetBlock, v cty.Value) *problem {
 		}
 		x, p := share.convert("the share of "+name, given[name])
 		if p != nil {
-			return p
+			return p.of(name)
 		}
 		d.fractions[name] = x
 		total += x
@@ -190,7 +194,7 @@ func setPictures(_ *module, d *datasetBlock, v cty.Value) *problem {
 		}
 		n, p := asCount("the number of pictures of "+name, given[name], 1)
 		if p != nil {
-			return p
+			return p.of(name)
 		}
 		d.pictures[name] = n
 	}

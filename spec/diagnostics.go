@@ -5,13 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"sort"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // Diagnostics are errors and warnings with their places in files. A summary is one of a fixed set of short texts and
@@ -48,24 +47,27 @@ func suggestion(name string, candidates []string) string {
 	if len(candidates) == 0 || len(candidates) > few {
 		return ""
 	}
-	sorted := append([]string(nil), candidates...)
-	sort.Strings(sorted)
+	sorted := slices.Sorted(slices.Values(candidates))
 	return fmt.Sprintf(" Known: %s.", strings.Join(sorted, ", "))
 }
 
-// Nearest returns the candidate that name most likely stands for, or "" where none is close: case is ignored, about a
-// third of the letters may differ, and three letters or more may be the beginning of a longer name.
+// Nearest returns the candidate that name most likely stands for, or "" where none is close: case is ignored, a third of
+// the letters may differ or all be there in another order, and three letters or more may be the beginning of a longer
+// name.
 func Nearest(name string, candidates []string) string {
 	lower := strings.ToLower(name)
 	length := utf8.RuneCountInString(lower)
 	if length > 100 { // nothing that long is a slip of the finger
 		return ""
 	}
-	sorted := append([]string(nil), candidates...)
-	sort.Strings(sorted) // of equals the first, whatever order the caller's map gave
-	best, bestDistance := "", (length+2)/3+1
+	sorted := slices.Sorted(slices.Values(candidates)) // of equals the first, whatever order the caller's map gave
+	best, bestDistance := "", (length+1)/3+1
 	for _, c := range sorted {
-		if d := levenshtein.Distance(lower, strings.ToLower(c), nil); d < bestDistance {
+		d := levenshtein.Distance(lower, strings.ToLower(c), nil)
+		if d > 1 && anagram(lower, strings.ToLower(c)) {
+			d = 1 // "vla" for "val" is one slip
+		}
+		if d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}
@@ -78,6 +80,13 @@ func Nearest(name string, candidates []string) string {
 		}
 	}
 	return ""
+}
+
+func anagram(a, b string) bool {
+	x, y := []rune(a), []rune(b)
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
 }
 
 // Distinct drops diagnostics that repeat another's text at the same place, which is how one mistake looks after many
@@ -301,15 +310,16 @@ func valuesOf(d *hcl.Diagnostic) []Value {
 	var values []Value
 	seen := map[string]bool{}
 	for _, t := range d.Expression.Variables() {
+		v, diags := t.TraverseAbs(d.EvalContext)
+		for diags.HasErrors() && len(t) > 2 { // what there is of it: matrix.opt where matrix.opt.lr fails
+			t = t[:len(t)-1]
+			v, diags = t.TraverseAbs(d.EvalContext)
+		}
 		name := referenceName(t)
-		if seen[name] {
+		if diags.HasErrors() || !v.IsKnown() || seen[name] {
 			continue
 		}
 		seen[name] = true
-		v, diags := t.TraverseAbs(d.EvalContext)
-		if diags.HasErrors() || !v.IsKnown() || v.Type() == cty.DynamicPseudoType && !v.IsNull() {
-			continue
-		}
 		values = append(values, Value{Reference: name, Value: describe(v)})
 	}
 	return values

@@ -57,8 +57,7 @@ func saturatingMul(a, b uint64) uint64 {
 func (s *Sweep) longest(group int) int {
 	most, seen := 0, 0
 	w := &walk{s: s, failed: map[int]bool{}}
-	values := make([]cty.Value, 0, len(s.axes))
-	w.descend(0, group, values, nil, func(e *evaluation, _ []byte) bool {
+	w.descend(0, group, start(s), nil, func(e *evaluation, _ []byte) bool {
 		rows, _ := s.rowsOf(&s.groups[group], e)
 		most = max(most, len(rows))
 		seen++
@@ -70,18 +69,18 @@ func (s *Sweep) longest(group int) int {
 // Combinations yields the sweep's configurations: the product of its axes in the file's order, the last axis fastest,
 // without what is excluded, then what is included; of equal ones the first. It yields diagnostics, with an empty
 // Combination, as mistakes come up, each once, and goes on. It is lazy: a matrix too big to be walked costs nothing until
-// it is.
+// it is. Combinations panics where Load has reported errors.
 func (s *Sweep) Combinations() iter.Seq2[Combination, Diagnostics] {
 	return func(yield func(Combination, Diagnostics) bool) {
 		if s.broken {
-			return // told when loading
+			panic("spec: Combinations of a sweep whose configuration has errors")
 		}
 		w := &walk{s: s, failed: map[int]bool{}, removed: make([]int, len(s.excludes))}
 		if s.mayRepeat() {
 			w.seen = map[string]struct{}{}
 		}
 		failed := false
-		stopped := !w.descend(0, len(s.groups), make([]cty.Value, 0, len(s.axes)), nil, func(e *evaluation, key []byte) bool {
+		stopped := !w.descend(0, len(s.groups), start(s), nil, func(e *evaluation, key []byte) bool {
 			w.product++
 			out, diags := w.excluded(e)
 			if len(diags) > 0 {
@@ -94,7 +93,9 @@ func (s *Sweep) Combinations() iter.Seq2[Combination, Diagnostics] {
 				return true
 			}
 			w.kept++
-			return yield(s.combination(slices.Clone(e.values)), nil)
+			c := s.combination(slices.Clone(e.values))
+			c.rows = slices.Clone(e.rows)
+			return yield(c, nil)
 		}, func(diags Diagnostics) bool {
 			failed = true
 			return yield(Combination{}, diags)
@@ -126,18 +127,23 @@ type walk struct {
 	removed       []int // combinations, by exclude block
 }
 
+// start is the combination of no group.
+func start(s *Sweep) *evaluation {
+	return &evaluation{sweep: s, values: make([]cty.Value, 0, len(s.axes)), rows: make([]int, 0, len(s.groups))}
+}
+
 // descend walks the groups from i to end depth first and calls visit for each combination of their values. key tells
 // combinations apart. It stops, and returns false, as soon as visit or report returns false.
-func (w *walk) descend(i, end int, values []cty.Value, key []byte, visit func(*evaluation, []byte) bool,
+func (w *walk) descend(i, end int, e *evaluation, key []byte, visit func(*evaluation, []byte) bool,
 	report func(Diagnostics) bool) bool {
 	if i == end {
-		return visit(&evaluation{sweep: w.s, values: values}, key)
+		return visit(e, key)
 	}
 	g := &w.s.groups[i]
 	rows := g.rows
 	if g.dependent {
 		var diags Diagnostics
-		rows, diags = w.s.rowsOf(g, &evaluation{sweep: w.s, values: values})
+		rows, diags = w.s.rowsOf(g, e)
 		if len(diags) > 0 {
 			if w.failed[-1-i] {
 				return true
@@ -155,7 +161,8 @@ func (w *walk) descend(i, end int, values []cty.Value, key []byte, visit func(*e
 		default:
 			next = append(next, g.keys[r]...)
 		}
-		if !w.descend(i+1, end, append(values, row...), next, visit, report) {
+		inner := &evaluation{sweep: w.s, values: append(e.values, row...), rows: append(e.rows, r)}
+		if !w.descend(i+1, end, inner, next, visit, report) {
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -105,11 +106,12 @@ func (m *module) find(target string) (files, varFiles []string, diags Diagnostic
 	if err != nil {
 		return nil, nil, Diagnostics{fileError(target, err)}
 	}
+	target = m.shorten(target)
 	m.dir = target
 	if !info.IsDir() {
 		m.dir = filepath.Dir(target)
 		path = filepath.Dir(path)
-		files = []string{filepath.Clean(target)}
+		files = []string{target}
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -135,6 +137,16 @@ func (m *module) find(target string) (files, varFiles []string, diags Diagnostic
 		})
 	}
 	return files, varFiles, diags
+}
+
+// shorten makes a path that lies below the working directory relative to it.
+func (m *module) shorten(path string) string {
+	if base, err := filepath.Abs(m.opt.Dir); err == nil && filepath.IsAbs(path) {
+		if rel, err := filepath.Rel(base, path); err == nil && filepath.IsLocal(rel) {
+			return rel
+		}
+	}
+	return filepath.Clean(path)
 }
 
 func fileError(path string, err error) *hcl.Diagnostic {
@@ -205,9 +217,16 @@ func (m *module) resolve(path string) string {
 	return filepath.Join(m.dir, path)
 }
 
-// load reads the files and gives them their meaning, in the order in which meaning flows: the version that the files
-// are for, variables, locals, data sets, sweeps.
+// load gives the files their meaning and returns the diagnostics in the files' order.
 func (m *module) load(files, varFiles []string) Diagnostics {
+	diags := m.interpret(files, varFiles)
+	sortByPlace(diags, slices.Concat(files, varFiles))
+	return diags
+}
+
+// interpret reads the files and gives them their meaning, in the order in which meaning flows: the version that the files
+// are for, variables, locals, data sets, sweeps.
+func (m *module) interpret(files, varFiles []string) Diagnostics {
 	var diags Diagnostics
 	for _, path := range files {
 		body, d := m.parse(path)
@@ -236,5 +255,28 @@ func (m *module) load(files, varFiles []string) Diagnostics {
 	diags = append(diags, m.evaluateLocals()...)
 	diags = append(diags, m.decodeDatasets()...)
 	diags = append(diags, m.decodeSweeps()...)
+	for _, sw := range m.spec.Sweeps {
+		sw.broken = diags.HasErrors()
+	}
 	return diags
+}
+
+// sortByPlace sorts diagnostics as their places follow each other in the files; those without a place go first.
+func sortByPlace(diags Diagnostics, files []string) {
+	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int {
+		if c := cmp.Compare(fileIndex(a, files), fileIndex(b, files)); c != 0 || a.Subject == nil {
+			return c
+		}
+		return cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte)
+	})
+}
+
+func fileIndex(d *hcl.Diagnostic, files []string) int {
+	if d.Subject == nil {
+		return -1
+	}
+	if i := slices.Index(files, d.Subject.Filename); i >= 0 {
+		return i
+	}
+	return len(files)
 }

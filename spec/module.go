@@ -1,8 +1,10 @@
 package spec
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -131,6 +133,9 @@ func (m *module) eachBlock(blockType string, f func(*hclsyntax.Block)) {
 	}
 }
 
+// longNumber finds numbers that the library for versions cannot hold, at which it panics.
+var longNumber = regexp.MustCompile(`\d{10}`)
+
 // checkVersion holds the ftrun blocks' required_version against the version that is running.
 func (m *module) checkVersion() Diagnostics {
 	var diags Diagnostics
@@ -149,7 +154,13 @@ func (m *module) checkVersion() Diagnostics {
 			diags = append(diags, errorAt(attr.Expr.Range(), p.summary, "%s", p.detail))
 			return
 		}
-		set, err := versions.MeetingConstraintsStringRuby(text)
+		var set versions.Set
+		var err error
+		if longNumber.MatchString(text) {
+			err = errors.New("no version has such a number")
+		} else {
+			set, err = versions.MeetingConstraintsStringRuby(text)
+		}
 		if err != nil {
 			diags = append(diags, errorAt(attr.Expr.Range(), "Invalid version constraint",
 				"%s is not a version constraint such as \"~> 0.1\" or \">= 0.1, < 0.3\": %s.", quote(text), err))
@@ -240,8 +251,8 @@ func (m *module) declare() Diagnostics {
 }
 
 func duplicate(kind, name string, rng, first hcl.Range) *hcl.Diagnostic {
-	return errorAt(rng, "Duplicate name", "There is already a %s %s, at %s line %d. Give one of them another name.",
-		kind, quote(name), first.Filename, first.Start.Line)
+	return errorAt(rng, "Duplicate name", "The name %s is that of the %s at %s line %d already. Give one of them another name.",
+		quote(name), kind, first.Filename, first.Start.Line)
 }
 
 // checkName makes sure that a block's label can be written in a reference.

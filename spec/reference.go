@@ -41,6 +41,7 @@ type scope struct {
 	axes  []string // of matrix
 	later []string // axes that are declared, but after this place
 	inRun bool     // matrix of the whole sweep, and run.seed
+	sweep *Sweep   // whose matrix it is
 	only  string   // nothing but this root, in the validation of a variable
 }
 
@@ -258,7 +259,12 @@ func (m *module) evaluateLocals() Diagnostics {
 			return
 		}
 		m.root.Variables["local"] = m.visibleLocals(n.exprs[0], values)
-		v, d := m.evaluate(n.exprs[0].(hclsyntax.Expression), scope{})
+		v, d := m.evaluate(n.exprs[0], scope{})
+		if tooLarge(v) {
+			d = append(d, errorAt(n.exprs[0].Range(), "Number out of range", "The value of this local is %s, more than any "+
+				"setting can take.", describe(v)))
+			v = cty.DynamicVal
+		}
 		diags = append(diags, d...)
 		values[name] = v
 	}

@@ -124,12 +124,13 @@ func compileInner[T any](m *module, bt *blockType[T], b *hclsyntax.Block, sc sco
 }
 
 // Run evaluates the run block for a combination and a seed. Runs share what does not depend on these: a Run and what it
-// points to must not be changed. Run may be called from several goroutines. With errors the Run is incomplete, or nil.
+// points to must not be changed. Run may be called from several goroutines. With errors the Run is incomplete. Run panics where Load
+// has reported errors.
 func (s *Sweep) Run(c Combination, seed int64) (*Run, Diagnostics) {
-	if s.run == nil {
-		return nil, Diagnostics{errorAt(s.Range, missing, "This sweep has no run block.")}
+	if s.broken {
+		panic("spec: Run of a sweep whose configuration has errors")
 	}
-	e := &evaluation{sweep: s, values: s.valuesOf(c), seed: &seed}
+	e := &evaluation{sweep: s, values: s.valuesOf(c), rows: c.rows, seed: &seed}
 	b := s.run
 	r := new(Run)
 	*r = b.settings.base
@@ -171,29 +172,19 @@ func (s *Sweep) checkRun(r *Run, e *evaluation, diags *Diagnostics) {
 		}
 		*diags = append(*diags, s.run.settings.at(setting, rng, p, e))
 	}
-	if r.Dataset == nil && !s.broken {
+	if r.Dataset == nil {
 		report("dataset", problemf(missing, "This run has no data set. Give the sweep or its run block dataset = dataset.NAME."))
 	}
-	if r.Arch == "" && !s.broken {
+	if r.Arch == "" {
 		report("arch", problemf(missing, "arch is empty. Give the name of an architecture, such as \"resnet18\"."))
 	}
 	if r.Mode == "scratch" && r.Weights != nil {
 		report("weights", ineffective("The mode scratch starts from random parameters, so weights would have no effect. Take "+
 			"them out, make them null where matrix.mode is \"scratch\", or choose the mode finetune."))
 	}
-	if r.Schedule == nil {
-		return
-	}
-	if r.Schedule.Kind == "onecycle" && r.Schedule.MaxLR != nil && r.Optimizer != nil && r.Optimizer.LR != nil {
+	if sch := r.Schedule; sch != nil && sch.Kind == "onecycle" && sch.MaxLR != nil && r.Optimizer != nil && r.Optimizer.LR != nil {
 		report("optimizer.lr", ineffective("A one-cycle schedule that is given max_lr takes the learning rate from there, so "+
 			"lr would have no effect. Take one of them out."))
-	}
-	if w := r.Schedule.Warmup; w != nil && r.Epochs != nil && *w >= *r.Epochs && *w > 0 {
-		report("schedule.warmup", problemf(outOfRange, "warmup takes %d epochs, and the run has only %d.", *w, *r.Epochs))
-	}
-	if ms := r.Schedule.Milestones; len(ms) > 0 && r.Epochs != nil && ms[len(ms)-1] >= *r.Epochs {
-		report("schedule.milestones", ineffective("The milestone %d comes when the run, of %d epochs, is over, so it would have "+
-			"no effect.", ms[len(ms)-1], *r.Epochs))
 	}
 }
 
@@ -250,18 +241,18 @@ func setTrainable(_ *module, r *Run, v cty.Value) *problem {
 		return problemf(outOfRange, "trainable must have at least one pattern: a run that trains nothing has no result.")
 	}
 	patterns := make([]string, 0, len(values))
-	for _, v := range values {
+	for i, v := range values {
 		if v.IsNull() {
 			continue
 		}
 		s, p := asString("each pattern of trainable", v)
 		switch {
 		case p != nil:
-			return p
+			return p.in(i)
 		case s == "":
-			return problemf(outOfRange, "A pattern of trainable is empty.")
+			return problemf(outOfRange, "A pattern of trainable is empty.").in(i)
 		case slices.Contains(patterns, s):
-			return problemf("Duplicate value", "The pattern %s stands in trainable twice.", quote(s))
+			return problemf("Duplicate value", "The pattern %s stands in trainable twice.", quote(s)).in(i)
 		}
 		patterns = append(patterns, s)
 	}

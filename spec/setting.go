@@ -12,11 +12,6 @@ var imageType = &blockType[Image]{
 		intField("resize", 1, func(i *Image) **int { return &i.Resize }),
 		intField("crop", 1, func(i *Image) **int { return &i.Crop }),
 	},
-	check: func(i *Image, report func(string, *problem)) {
-		if i.Resize != nil && i.Crop != nil && *i.Crop > *i.Resize {
-			report("crop", problemf(outOfRange, "crop is %d pixels, more than the %d that resize leaves.", *i.Crop, *i.Resize))
-		}
-	},
 }
 
 var optimizerType = &blockType[Optimizer]{
@@ -56,8 +51,8 @@ var optimizerType = &blockType[Optimizer]{
 		if o.Kind == "sgd" {
 			unused("betas", o.Beta1 != nil, "adam or adamw")
 			unused("eps", o.Eps != nil, "adam or adamw")
-			if o.Nesterov != nil && *o.Nesterov && (o.Momentum == nil || *o.Momentum == 0) {
-				report("nesterov", ineffective("Nesterov's rule changes how momentum is applied; without momentum it would have "+
+			if o.Nesterov != nil && *o.Nesterov && o.Momentum != nil && *o.Momentum == 0 {
+				report("nesterov", ineffective("Nesterov's rule changes how momentum is applied; with a momentum of 0 it would have "+
 					"no effect. Give a momentum greater than 0, such as 0.9, or take nesterov out."))
 			}
 			return
@@ -132,10 +127,10 @@ func setMilestones(_ *module, s *Schedule, v cty.Value) *problem {
 	for i, v := range values {
 		n, p := asCount("each of milestones", v, 1)
 		if p != nil {
-			return p
+			return p.in(i)
 		}
 		if i > 0 && n <= epochs[i-1] {
-			return problemf(outOfRange, "milestones must grow; %d comes after %d.", n, epochs[i-1])
+			return problemf(outOfRange, "milestones must grow; %d comes after %d.", n, epochs[i-1]).in(i)
 		}
 		epochs[i] = n
 	}

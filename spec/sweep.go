@@ -18,7 +18,7 @@ type expansion struct {
 	includes []Combination
 	run      *runBlock
 	header   hcl.Range // of the matrix block, or of the sweep
-	broken   bool      // errors were reported when loading
+	broken   bool      // loading has failed: what is known of the sweep is incomplete
 }
 
 // axis is a line of a matrix or zip block.
@@ -69,9 +69,7 @@ func (m *module) decodeSweeps() Diagnostics {
 	for _, name := range m.inOrder("sweep") {
 		sw := m.sweeps[name]
 		m.spec.Sweeps = append(m.spec.Sweeps, sw.value)
-		d := m.decodeSweep(sw.value, sw.block)
-		sw.value.broken = d.HasErrors()
-		diags = append(diags, d...)
+		diags = append(diags, m.decodeSweep(sw.value, sw.block)...)
 	}
 	return diags
 }
@@ -115,7 +113,7 @@ func (m *module) decodeSweep(s *Sweep, b *hclsyntax.Block) Diagnostics {
 			once(&run, inner)
 		}
 	}
-	sc := scope{inRun: true}
+	sc := scope{sweep: s, inRun: true}
 	for _, a := range s.axes {
 		sc.axes = append(sc.axes, a.name)
 	}
@@ -136,7 +134,6 @@ func (m *module) decodeSweep(s *Sweep, b *hclsyntax.Block) Diagnostics {
 	diags = append(diags, d...)
 	if a := run.Body.Attributes["dataset"]; a == nil && b.Body.Attributes["dataset"] == nil {
 		diags = append(diags, errorAt(headerOf(b), missing, "The sweep needs a data set: dataset = dataset.NAME."))
-		s.broken = true
 	}
 	return diags
 }
@@ -145,12 +142,11 @@ func (m *module) decodeSweep(s *Sweep, b *hclsyntax.Block) Diagnostics {
 // attribute were not there.
 func (m *module) constant(a *hclsyntax.Attribute, set func(cty.Value) *problem) Diagnostics {
 	v, diags := m.evaluate(a.Expr, scope{})
-	v, _ = v.UnmarkDeep()
 	if diags.HasErrors() || !v.IsWhollyKnown() || v.IsNull() {
 		return diags
 	}
 	if p := set(v); p != nil {
-		diags = append(diags, errorAt(a.Expr.Range(), p.summary, "%s", p.detail))
+		diags = append(diags, errorAt(p.place(a.Expr), p.summary, "%s", p.detail))
 	}
 	return diags
 }
@@ -165,13 +161,13 @@ func setSeeds(s *Sweep, v cty.Value) *problem {
 	}
 	seeds := make([]int64, 0, len(values))
 	seen := map[int64]bool{}
-	for _, v := range values {
+	for i, v := range values {
 		n, p := asInt("each of seeds", v, 0)
 		if p != nil {
-			return p
+			return p.in(i)
 		}
 		if seen[n] {
-			return problemf("Duplicate value", "The seed %d stands in seeds twice; it would give the same run again.", n)
+			return problemf("Duplicate value", "The seed %d stands in seeds twice; it would give the same run again.", n).in(i)
 		}
 		seen[n] = true
 		seeds = append(seeds, n)
@@ -290,7 +286,7 @@ func (s *Sweep) rowsOf(g *group, e *evaluation) ([][]cty.Value, Diagnostics) {
 			p = checkAxisValues(a.name, values)
 		}
 		if p != nil {
-			d := errorAt(a.expr.Range(), p.summary, "%s", p.detail)
+			d := errorAt(p.place(a.expr), p.summary, "%s", p.detail)
 			if g.dependent {
 				d.Expression, d.EvalContext = a.expr, e.context()
 			}
@@ -325,13 +321,13 @@ func (s *Sweep) rowsOf(g *group, e *evaluation) ([][]cty.Value, Diagnostics) {
 
 // checkAxisValues makes sure that the values can be told apart and shown in a table.
 func checkAxisValues(name string, values []cty.Value) *problem {
-	for _, v := range values {
+	for i, v := range values {
 		ty := v.Type()
 		switch {
 		case v.IsNull(), ty.IsPrimitiveType(), ty.IsObjectType(), ty.IsMapType(), ty == datasetType, ty == bestType:
 		default:
 			return problemf(wrongType, "The values of axis %s are strings, numbers, bools, objects or null; one is %s. Give the "+
-				"object { x = … } and write matrix.%s.x where the list is needed.", quote(name), describe(v), name)
+				"object { x = … } and write matrix.%s.x where the list is needed.", quote(name), describe(v), name).in(i)
 		}
 	}
 	return nil
@@ -352,13 +348,16 @@ func (m *module) decodeExclude(s *Sweep, b *hclsyntax.Block, sc scope) Diagnosti
 		if d := x.term.checkFile(); d != nil {
 			return append(diags, d)
 		}
+		if x.term.axis < 0 {
+			x.term.memo = newMemo(s, a.Expr)
+		}
 	} else {
 		v, d := a.Expr.Value(m.root)
 		diags = append(diags, d...)
 		if d.HasErrors() || !v.IsKnown() {
 			return diags
 		}
-		if v, _ = v.Unmark(); !v.IsNull() {
+		if !v.IsNull() {
 			if _, p := asBool("when", v); p != nil {
 				return append(diags, errorAt(x.rng, p.summary, "%s", p.detail))
 			}
@@ -416,6 +415,5 @@ func (t *term) valueIn(e *evaluation) (cty.Value, Diagnostics) {
 	if diags.HasErrors() {
 		return cty.DynamicVal, diags
 	}
-	v, _ = v.UnmarkDeep()
 	return v, nil
 }

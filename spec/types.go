@@ -60,6 +60,7 @@ type Combination struct {
 	Labels []Label
 
 	values []cty.Value // by axis, null where the axis is inactive
+	rows   []int       // see evaluation
 }
 
 // Label is an axis and its value, as the user wrote it.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -20,10 +22,48 @@ const (
 )
 
 // problem is what is wrong with a value, before it is known where that stands.
-type problem struct{ summary, detail string }
+type problem struct {
+	summary, detail string
+	element         int    // of a list, from 1, that is at fault; 0: the whole
+	key             string // of an object, likewise
+}
 
 func problemf(summary, format string, args ...any) *problem {
-	return &problem{summary, fmt.Sprintf(format, args...)}
+	return &problem{summary: summary, detail: fmt.Sprintf(format, args...)}
+}
+
+// in says which element of a list, counted from 0, a problem is about.
+func (p *problem) in(element int) *problem {
+	if p != nil {
+		p.element = element + 1
+	}
+	return p
+}
+
+// of says which attribute of an object a problem is about.
+func (p *problem) of(key string) *problem {
+	if p != nil {
+		p.key = key
+	}
+	return p
+}
+
+// place is the range of what a problem is about in the expression of its value: the element or attribute at fault where
+// it is written out there, otherwise the whole.
+func (p *problem) place(expr hclsyntax.Expression) hcl.Range {
+	switch e := expr.(type) {
+	case *hclsyntax.TupleConsExpr:
+		if p.element > 0 && p.element <= len(e.Exprs) {
+			return e.Exprs[p.element-1].Range()
+		}
+	case *hclsyntax.ObjectConsExpr:
+		for _, item := range e.Items {
+			if p.key != "" && hcl.ExprAsKeyword(item.KeyExpr) == p.key {
+				return hcl.RangeBetween(item.KeyExpr.Range(), item.ValueExpr.Range())
+			}
+		}
+	}
+	return expr.Range()
 }
 
 // quote puts a user's name or text between double quotes, shortened where it is long.
@@ -37,7 +77,6 @@ func quote(s string) string {
 
 // describe writes a value for a sentence such as "this is …". It is short and cheap for every value.
 func describe(v cty.Value) string {
-	v, _ = v.Unmark()
 	ty := v.Type()
 	switch {
 	case v.IsNull():
@@ -55,7 +94,7 @@ func describe(v cty.Value) string {
 	case ty == bestType:
 		return "sweep." + v.EncapsulatedValue().(*best).sweep + ".best"
 	case ty.IsObjectType() || ty.IsMapType():
-		return "an object"
+		return describeObject(v)
 	case ty.IsTupleType() || ty.IsListType() || ty.IsSetType():
 		if n := v.LengthInt(); n != 1 {
 			return fmt.Sprintf("a list of %d values", n)
@@ -63,6 +102,29 @@ func describe(v cty.Value) string {
 		return "a list of 1 value"
 	}
 	return ty.FriendlyName()
+}
+
+// describeObject writes a small object of plain values out.
+func describeObject(v cty.Value) string {
+	const longest = 50
+	attrs := v.AsValueMap()
+	var parts []string
+	length := 0
+	for _, name := range mapKeys(attrs) {
+		a := attrs[name]
+		if !a.IsKnown() || !a.IsNull() && !a.Type().IsPrimitiveType() {
+			return "an object"
+		}
+		part := name + " = " + describe(a)
+		parts = append(parts, part)
+		if length += len(part) + 2; length > longest {
+			return "an object"
+		}
+	}
+	if len(parts) == 0 {
+		return "{}"
+	}
+	return "{ " + strings.Join(parts, ", ") + " }"
 }
 
 // formatNumber writes a number shortly. Numbers have no bound in HCL, and writing 1e1000000000 in decimal takes minutes.

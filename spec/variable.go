@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -88,7 +89,11 @@ func (v *variable) convert(value cty.Value) (cty.Value, error) {
 	if v.defaults != nil && !value.IsNull() {
 		value = v.defaults.Apply(value)
 	}
-	return convert.Convert(value, v.typ)
+	value, err := convert.Convert(value, v.typ)
+	if err == nil && tooLarge(value) {
+		err = errors.New("it is more than any setting can take")
+	}
+	return value, err
 }
 
 // parseText gives a meaning to text from a command line or the environment, where strings have no quotes: the text

@@ -102,7 +102,8 @@ func hsv(r, g, b uint8) (h, s, v uint8) {
 	default:
 		turn = float32(4.0 + float64(gc) - float64(rc))
 	}
-	turn = float32(math.Mod(float64(turn)/6.0+1.0, 1.0))
+	full := float64(turn)/6.0 + 1.0 // within [0, 2)
+	turn = float32(full - math.Floor(full))
 	return uint8(int(float64(turn) * 255.0)), uint8(int(float64(span/float32(hi)) * 255.0)), hi
 }
 

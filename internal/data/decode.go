@@ -193,7 +193,7 @@ func decodeVia(decode func(io.Reader) (image.Image, error)) func([]byte) (*Image
 func toRGB(src image.Image) *Image {
 	r := src.Bounds()
 	if s, ok := src.(*image.YCbCr); ok {
-		return ycbcrToRGB(s, jfifRow)
+		return ycbcrToRGB(s, jfif)
 	}
 	dst := NewImage(r.Dx(), r.Dy())
 	for y := range dst.H {

@@ -7,19 +7,30 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// A rowConverter writes one row of RGB from luma and full-width chroma.
-type rowConverter func(out, y, cb, cr []uint8)
+// ycbcrStyle is how one library turns luma and chroma into RGB.
+type ycbcrStyle struct {
+	// convert writes one row of RGB from luma and full-width chroma.
+	convert func(out, y, cb, cr []uint8)
+	// quarter widens one row of chroma of half width and half height.
+	quarter func(u *upsampler, out, plane []uint8, y int)
+	// columns is the least width of a chroma plane that is smoothed sideways.
+	columns int
+}
+
+var (
+	jfif = ycbcrStyle{jfifRow, (*upsampler).h2v2, 3}
+	vp8  = ycbcrStyle{vp8Row, (*upsampler).vp8, 1}
+)
 
 // ycbcrToRGB converts with smooth ("fancy") chroma upsampling: the triangle filter of libjpeg and libwebp for chroma of
 // half width, half height or both; other ratios repeat samples as libjpeg does.
-func ycbcrToRGB(s *image.YCbCr, convert rowConverter) *Image {
+func ycbcrToRGB(s *image.YCbCr, style ycbcrStyle) *Image {
 	w, h := s.Rect.Dx(), s.Rect.Dy()
 	dst := NewImage(w, h)
 	cw, ch := chromaSize(s.SubsampleRatio, w, h)
 	up := upsampler{w: cw, h: ch, stride: s.CStride}
 	hx, vx := (w+cw-1)/cw, (h+ch-1)/ch
-	// libjpeg does not smooth sideways where chroma has only one or two columns.
-	fancy := cw > 2 && hx == 2
+	fancy := cw >= style.columns
 	cb, cr := make([]uint8, w+8), make([]uint8, w+8)
 	up.sums = make([]int32, cw)
 	for y := range h {
@@ -32,8 +43,8 @@ func ycbcrToRGB(s *image.YCbCr, convert rowConverter) *Image {
 			up.h2v1(cr, s.Cr, y)
 			rb, rr = cb, cr
 		case s.SubsampleRatio == image.YCbCrSubsampleRatio420 && fancy:
-			up.h2v2(cb, s.Cb, y)
-			up.h2v2(cr, s.Cr, y)
+			style.quarter(&up, cb, s.Cb, y)
+			style.quarter(&up, cr, s.Cr, y)
 			rb, rr = cb, cr
 		case s.SubsampleRatio == image.YCbCrSubsampleRatio440:
 			up.h1v2(cb, s.Cb, y)
@@ -46,7 +57,7 @@ func ycbcrToRGB(s *image.YCbCr, convert rowConverter) *Image {
 			}
 			rb, rr = cb, cr
 		}
-		convert(dst.Pix[3*y*w:3*(y+1)*w], s.Y[y*s.YStride:], rb, rr)
+		style.convert(dst.Pix[3*y*w:3*(y+1)*w], s.Y[y*s.YStride:], rb, rr)
 	}
 	return dst
 }
@@ -117,6 +128,21 @@ func (u *upsampler) h2v2(out, plane []uint8, y int) {
 	out[2*last], out[2*last+1] = uint8((3*sums[last]+sums[last-1]+8)>>4), uint8((4*sums[last]+7)>>4)
 }
 
+// vp8 is h2v2 with the roundings of libwebp (dsp/upsampling.c): half way along the diagonal first, then to the sample.
+func (u *upsampler) vp8(out, plane []uint8, y int) {
+	near, far := u.neighbours(plane, y)
+	out = out[:2*u.w]
+	out[0] = uint8((3*int(near[0]) + int(far[0]) + 2) >> 2)
+	for i := 1; i < len(near); i++ {
+		n0, n1, f0, f1 := int(near[i-1]), int(near[i]), int(far[i-1]), int(far[i])
+		sum := n0 + n1 + f0 + f1 + 8
+		out[2*i-1] = uint8((n0 + (sum+2*(n1+f0))>>3) >> 1)
+		out[2*i] = uint8((n1 + (sum+2*(n0+f1))>>3) >> 1)
+	}
+	last := u.w - 1
+	out[2*last+1] = uint8((3*int(near[last]) + int(far[last]) + 2) >> 2)
+}
+
 func (u *upsampler) h1v2(out, plane []uint8, y int) {
 	near, far := u.neighbours(plane, y)
 	bias := 1 + y%2
@@ -166,9 +192,9 @@ func decodeWebP(b []byte) (*Image, error) {
 	}
 	switch s := src.(type) {
 	case *image.YCbCr:
-		return ycbcrToRGB(s, vp8Row), nil
+		return ycbcrToRGB(s, vp8), nil
 	case *image.NYCbCrA:
-		return ycbcrToRGB(&s.YCbCr, vp8Row), nil
+		return ycbcrToRGB(&s.YCbCr, vp8), nil
 	}
 	return toRGB(src), nil
 }

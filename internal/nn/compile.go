@@ -85,6 +85,9 @@ func (p *Program) compile() error {
 		if p.graph.distinct() {
 			break
 		}
+		if salt == 100 { // two nodes of a thousand have the same hash once in ten thousand times
+			panic("nn: the nodes of a graph cannot be told apart")
+		}
 	}
 	p.graph.checkOrder()
 	p.plan = planMemory(p.graph, p.keeps(), p.set.separate)

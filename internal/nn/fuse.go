@@ -139,7 +139,7 @@ func fuseResiduals(r *reduced) {
 	uses, by := r.uses(), r.producers()
 	gone := map[int]bool{}
 	for i, u := range r.units {
-		if _, ok := r.op(u).(Add); !ok || len(u.in) != 2 || u.in[0] == u.in[1] {
+		if _, ok := r.op(u).(Add); !ok || len(u.in) != 2 {
 			continue
 		}
 		for side, x := range u.in {

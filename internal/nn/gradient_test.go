@@ -18,16 +18,8 @@ func checkNet(t *testing.T, net *Net, set Settings) {
 		set.Trainable = mark(net, nil)
 	}
 	s := randomStore(t, net, 1)
-	o := &oracle{net: net, set: set, step: 3, params: make([][]float64, len(net.Params))}
-	for i, par := range net.Params {
-		if par.Kind != Counter {
-			v, err := s.Get(i)
-			if err != nil {
-				t.Fatal(err)
-			}
-			o.params[i] = float64s(v)
-		}
-	}
+	o := newOracle(t, s, set)
+	o.step = 3
 	p := compile(t, net, s, set)
 	x, labels := batch(p, 5)
 	x64 := float64s(x)

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"math"
+	"testing"
 
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/kernels/philox"
@@ -15,6 +16,22 @@ type oracle struct {
 	params  [][]float64
 	running [][]float64 // what the running statistics become, by parameter
 	step    uint64
+}
+
+// newOracle takes the parameters from a store.
+func newOracle(t testing.TB, s *ParamStore, set Settings) *oracle {
+	t.Helper()
+	o := &oracle{net: s.net, set: set, params: make([][]float64, len(s.net.Params))}
+	for i, par := range s.net.Params {
+		if par.Kind != Counter {
+			v, err := s.Get(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.params[i] = float64s(v)
+		}
+	}
+	return o
 }
 
 // loss is the loss of pictures x, and each layer's result.

@@ -39,7 +39,7 @@ func (k maxPool) run(dev kernels.Device, in []kernels.Buffer, y kernels.Buffer) 
 }
 
 func (k maxPool) gradient(at place, in []*node, y, dy *node) []*node {
-	return []*node{at.apply(maxPoolBackward{k.d}, in[0].Shape().Clone(), in[0], y, dy)}
+	return []*node{at.apply(maxPoolBackward(k), in[0].Shape().Clone(), in[0], y, dy)}
 }
 
 // maxPoolBackward: x (N,H,W,C), y, dy (N,P,Q,C) → dx (N,H,W,C).
@@ -61,7 +61,7 @@ func (k avgPool) run(dev kernels.Device, in []kernels.Buffer, y kernels.Buffer) 
 }
 
 func (k avgPool) gradient(at place, in []*node, _, dy *node) []*node {
-	return []*node{at.apply(avgPoolBackward{k.d}, in[0].Shape().Clone(), dy)}
+	return []*node{at.apply(avgPoolBackward(k), in[0].Shape().Clone(), dy)}
 }
 
 // avgPoolBackward: dy (N,P,Q,C) → dx (N,H,W,C).
@@ -83,7 +83,7 @@ func (k adaptivePool) run(dev kernels.Device, in []kernels.Buffer, y kernels.Buf
 }
 
 func (k adaptivePool) gradient(at place, in []*node, _, dy *node) []*node {
-	return []*node{at.apply(adaptivePoolBackward{k.d}, in[0].Shape().Clone(), dy)}
+	return []*node{at.apply(adaptivePoolBackward(k), in[0].Shape().Clone(), dy)}
 }
 
 // adaptivePoolBackward: dy (N,P,Q,C) → dx (N,H,W,C).

@@ -76,9 +76,9 @@ func (e *MissingError) Error() string {
 	if e.Kept > 0 {
 		kept = fmt.Sprintf(" The %.1f MB that came are kept, and the next try goes on from there.", float64(e.Kept)/1e6)
 	}
-	return fmt.Sprintf("the weights %s of %s (%s) are in none of %s, and could not be fetched from %s: %v.%s "+
-		"To bring them by hand, put %s into %s",
-		e.Entry.Name, e.Entry.Arch, e.Entry.File, strings.Join(e.Searched, ", "), e.Entry.URL, e.Err, kept,
+	return fmt.Sprintf("the weights %s of %s are missing: %s is not in %s, and could not be fetched from %s: %v.%s "+
+		"To bring it by hand, put %s into %s",
+		e.Entry.Name, e.Entry.Arch, e.Entry.File, strings.Join(e.Searched, " or "), e.Entry.URL, e.Err, kept,
 		e.Entry.File, e.Download)
 }
 

@@ -49,7 +49,9 @@ type builder interface {
 }
 
 // unpickler is the stack machine of Python's pickle, protocols 2 to 5 (format: CPython's Lib/pickletools.py), with the
-// opcodes that plain data and the builder need. The others are refused.
+// opcodes that plain data and the builder need. The others are refused. It is our own because a library's machine would
+// have to be as strict: gopickle's resolves some globals without asking its caller, calls lists, ignores a BUILD that it
+// does not know, and takes as much memory as a length in the file says.
 type unpickler struct {
 	data  []byte
 	pos   int
@@ -75,7 +77,7 @@ func unpickleAt(src source, off, limit int64, b builder) (value any, next int64,
 		case err == nil:
 			return value, off + int64(u.pos), nil
 		case !errors.Is(err, errPickleEnds):
-			return nil, 0, fmt.Errorf("%w (at byte %d of the pickle)", err, u.pos)
+			return nil, 0, fmt.Errorf("at byte %d of its pickle: %w", u.pos, err)
 		case window < limit:
 			continue
 		case limit == maxPickle:
@@ -120,19 +122,24 @@ func (u *unpickler) step(op byte) error {
 		u.push(nil)
 	case 0x88, 0x89: // NEWTRUE, NEWFALSE
 		u.push(op == 0x88)
-	case 'K', 'M', 'J': // BININT1, BININT2, BININT
-		b, err := u.take(map[byte]int{'K': 1, 'M': 2, 'J': 4}[op])
+	case 'K': // BININT1
+		b, err := u.byte()
 		if err != nil {
 			return err
 		}
-		switch op {
-		case 'K':
-			u.push(int64(b[0]))
-		case 'M':
-			u.push(int64(binary.LittleEndian.Uint16(b)))
-		default:
-			u.push(int64(int32(binary.LittleEndian.Uint32(b))))
+		u.push(int64(b))
+	case 'M': // BININT2
+		b, err := u.take(2)
+		if err != nil {
+			return err
 		}
+		u.push(int64(binary.LittleEndian.Uint16(b)))
+	case 'J': // BININT
+		b, err := u.take(4)
+		if err != nil {
+			return err
+		}
+		u.push(int64(int32(binary.LittleEndian.Uint32(b))))
 	case 0x8a: // LONG1
 		return u.long()
 	case 'G': // BINFLOAT
@@ -141,7 +148,7 @@ func (u *unpickler) step(op byte) error {
 			return err
 		}
 		u.push(math.Float64frombits(binary.BigEndian.Uint64(b)))
-	case 'X', 0x8c, 'T', 'U', 'B', 'C': // BINUNICODE, SHORT_BINUNICODE; Python 2: BINSTRING, SHORT_BINSTRING; BINBYTES …
+	case 'X', 0x8c, 'T', 'U', 'B', 'C': // (SHORT_)BINUNICODE; Python 2's (SHORT_)BINSTRING; (SHORT_)BINBYTES
 		return u.text(op)
 
 	case ')': // EMPTY_TUPLE

@@ -232,14 +232,21 @@ func appendJSON(b []byte, v any) []byte {
 
 // writeElements writes a tensor's elements, little-endian. Errors stay in the writer.
 func writeElements(w *bufio.Writer, t Tensor) {
-	var b [8]byte
-	for _, f := range t.Float {
-		binary.LittleEndian.PutUint32(b[:], math.Float32bits(f))
-		w.Write(b[:4])
+	const chunk = 4096
+	buf := make([]byte, 0, 8*chunk)
+	for part := range slices.Chunk(t.Float, chunk) {
+		buf = buf[:0]
+		for _, f := range part {
+			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(f))
+		}
+		w.Write(buf)
 	}
-	for _, i := range t.Int {
-		binary.LittleEndian.PutUint64(b[:], uint64(i))
-		w.Write(b[:])
+	for part := range slices.Chunk(t.Int, chunk) {
+		buf = buf[:0]
+		for _, i := range part {
+			buf = binary.LittleEndian.AppendUint64(buf, uint64(i))
+		}
+		w.Write(buf)
 	}
 }
 

@@ -1,8 +1,10 @@
 package weights
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"unicode/utf8"
 )
@@ -83,7 +85,6 @@ func (torchBuilder) call(callable any, args tuple) (any, error) {
 		return nil, fmt.Errorf("the file calls %s, and a weights file may only build tensors; it was refused",
 			describe(callable))
 	}
-	malformed := fmt.Errorf("malformed pickle: unknown arguments for %s", f)
 	switch {
 	case f == orderedDict && len(args) == 0:
 		return &dict{ordered: true}, nil
@@ -110,7 +111,7 @@ func (torchBuilder) call(callable any, args tuple) (any, error) {
 			return t, nil
 		}
 	}
-	return nil, malformed
+	return nil, fmt.Errorf("malformed pickle: unknown arguments for %s", f)
 }
 
 func orderedDictOf(pairs any) (any, error) {
@@ -328,26 +329,31 @@ func (s *storage) position(src source) (int64, error) {
 
 // decodeDense decodes consecutive elements from pos on.
 func decodeDense(src source, pos int64, d dtype, out Tensor) error {
-	size := d.size()
-	elements := int64(len(out.Float) + len(out.Int))
-	if err := src.has(pos, elements*size); err != nil {
+	size := int(d.size())
+	elements := len(out.Float) + len(out.Int)
+	if err := src.has(pos, int64(elements*size)); err != nil {
 		return err
 	}
-	const chunk = 1 << 16 // elements
-	buf := make([]byte, 0, min(elements, chunk)*size)
-	for done := int64(0); done < elements; done += chunk {
+	const chunk = 1 << 14 // elements
+	buf := make([]byte, min(elements, chunk)*size)
+	for done := 0; done < elements; done += chunk {
 		n := min(elements-done, chunk)
-		buf = buf[:n*size]
-		if read, err := src.r.ReadAt(buf, pos+done*size); read < len(buf) {
+		b := buf[:n*size]
+		if read, err := src.r.ReadAt(b, pos+int64(done*size)); read < len(b) {
 			return err
 		}
-		if d.isFloat() {
-			for i, dst := int64(0), out.Float[done:done+n]; i < n; i++ {
-				dst[i] = d.float(buf[i*size:])
+		switch {
+		case d == float32Type: // nearly all of nearly every file
+			for i, dst := 0, out.Float[done:done+n]; i < n; i++ {
+				dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
 			}
-		} else {
-			for i, dst := int64(0), out.Int[done:done+n]; i < n; i++ {
-				dst[i] = d.int(buf[i*size:])
+		case d.isFloat():
+			for i, dst := 0, out.Float[done:done+n]; i < n; i++ {
+				dst[i] = d.float(b[i*size:])
+			}
+		default:
+			for i, dst := 0, out.Int[done:done+n]; i < n; i++ {
+				dst[i] = d.int(b[i*size:])
 			}
 		}
 	}

@@ -1,10 +1,9 @@
 // Package weights owns files of trained parameters: it reads PyTorch's .pth in its three containers and .safetensors,
 // writes both, knows torchvision's published files by name, address and checksum, and keeps them in a cache.
 //
-// A .pth file is a Python pickle, and a pickle is a program. The reader here is not a pickle interpreter that was
-// tamed: it knows the two dozen globals of which a state dict is made and builds tensors out of them. Whatever else
-// a file asks for is refused by name, and nothing is ever called. All sizes in a file are checked against the bytes
-// that are there before memory is taken for them.
+// A .pth file is a Python pickle, and a pickle is a program. The reader here knows only the names of which state dicts
+// are made, and builds tensors for them; whatever else a file asks for is refused by name, and nothing is ever called.
+// All sizes in a file are checked against the bytes that are there before memory is taken for them.
 package weights
 
 import (

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(threads int) (kernels.Device, error)) {
 		s.devices = append(s.devices, threaded{d, threads})
 	}
 	t.Run("Memory", s.memory)
+	t.Run("WrongLength", s.wrongLength)
 
 	t.Run("ConvForward", s.convForward)
 	t.Run("ConvBackwardData", s.convBackwardData)
@@ -454,5 +455,54 @@ func (s *suite) memory(t *testing.T) {
 		}
 		sameBits(t, "a slice", want[n/3:], got)
 		d.Free(b)
+	}
+}
+
+// wrongLength tests that a buffer which does not fit the shape is found before memory is harmed: the operation panics.
+func (s *suite) wrongLength(t *testing.T) {
+	d := s.devices[0]
+	buffer := func(n int) kernels.Buffer {
+		b, err := d.Alloc(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { d.Free(b) })
+		return b
+	}
+	shape := conv(4, 4, 3, 5, 3, 3, 1, 1, 1, 1)
+	x, w, y := buffer(shape.LenX()), buffer(shape.LenW()), buffer(shape.LenY())
+	window := kernels.Pool{N: 1, H: 4, W: 4, C: 1, P: 2, Q: 2, R: 2, S: 2, StrideH: 2, StrideW: 2}
+	tests := []struct {
+		name string
+		run  func() error
+	}{
+		{"upload", func() error { return d.Upload(buffer(3), make([]float32, 4)) }},
+		{"download", func() error { return d.Download(make([]float32, 4), buffer(5)) }},
+		{"convolution, x", func() error { return d.ConvForward(shape, w, w, nil, y, kernels.Identity) }},
+		{"convolution, bias", func() error { return d.ConvForward(shape, x, w, buffer(4), y, kernels.Identity) }},
+		{"convolution, dw", func() error { return d.ConvBackwardWeights(shape, x, y, x) }},
+		{"linear, w", func() error {
+			return d.LinearForward(kernels.Linear{N: 2, I: 3, O: 4}, buffer(6), buffer(13), nil, buffer(8), kernels.Identity)
+		}},
+		{"batch norm, mean", func() error {
+			return d.BatchNormStats(4, 3, buffer(12), buffer(4), buffer(3), nil, nil, 0.1, 1e-5)
+		}},
+		{"activation", func() error { return d.Activate(kernels.ReLU, buffer(7), buffer(8)) }},
+		{"add", func() error { return d.Add([]kernels.Buffer{buffer(7), buffer(8)}, buffer(7), kernels.Identity) }},
+		{"max pool, y", func() error { return d.MaxPoolForward(window, buffer(16), buffer(5)) }},
+		{"copy, channels outside", func() error { return d.CopyChannels(2, 3, buffer(8), 4, 2, buffer(8), 4, 0) }},
+		{"sgd, v", func() error { return d.SGD(kernels.SGD{LR: 1, Momentum: 0.9}, buffer(4), buffer(4), buffer(3)) }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			if err := test.run(); err != nil {
+				t.Errorf("an error, %v, where the mistake is the programmer's", err)
+			}
+		})
 	}
 }

@@ -391,3 +391,12 @@ func TestAdamValues(t *testing.T) {
 		}
 	}
 }
+
+func TestWrongLengthNamesOperation(t *testing.T) {
+	defer func() {
+		if got, want := fmt.Sprint(recover()), "ref: SumRows: x has 7 elements, want 6"; got != want {
+			t.Errorf("panic %q, want %q", got, want)
+		}
+	}()
+	_ = device.SumRows(2, 3, make(kernels.Host, 7), make(kernels.Host, 3))
+}

@@ -1,0 +1,92 @@
+package executor
+
+import (
+	"fmt"
+
+	"github.com/ftrun/ftrun/internal/kernels"
+	"github.com/ftrun/ftrun/internal/nn"
+	"github.com/ftrun/ftrun/internal/nn/optim"
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/models"
+	"github.com/ftrun/ftrun/planner"
+)
+
+// prepareOptimizer sorts the trained parameters into groups: the first param_group whose pattern names a parameter gives
+// its settings, the optimizer block those of the rest.
+func (t *training) prepareOptimizer() error {
+	o := &t.set.Optimizer
+	groups := make([]optim.Group, 0, len(t.set.ParamGroups)+1)
+	taken := make([]bool, len(t.net.Params))
+	for _, g := range t.set.ParamGroups {
+		picked, err := models.Match(t.net, []string{g.Pattern})
+		if err != nil {
+			return fmt.Errorf("param_group: %w", err)
+		}
+		group := optim.Group{LR: o.LR, WeightDecay: o.WeightDecay}
+		if g.LR != nil {
+			group.LR = *g.LR
+		}
+		if g.WeightDecay != nil {
+			group.WeightDecay = *g.WeightDecay
+		}
+		for i := range picked {
+			if picked[i] && t.trainable[i] && !taken[i] {
+				taken[i] = true
+				group.Params = append(group.Params, i)
+			}
+		}
+		groups = append(groups, group)
+	}
+	rest := optim.Group{LR: o.LR, WeightDecay: o.WeightDecay}
+	for i := range t.trainable {
+		if t.trainable[i] && !taken[i] {
+			rest.Params = append(rest.Params, i)
+		}
+	}
+	groups = append(groups, rest)
+
+	var err error
+	t.optimizer, err = optim.New(optim.Config{
+		Kind: optim.Kind(o.Kind), Momentum: o.Momentum, Nesterov: o.Nesterov, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps,
+	}, t.params, groups)
+	return err
+}
+
+// newSchedule makes the schedule of a run of so many steps an epoch.
+func newSchedule(set *planner.Settings, steps int) optim.Schedule {
+	s := optim.Schedule{Kind: optim.ConstantLR, Epochs: set.Epochs, StepsPerEpoch: steps}
+	if given := set.Schedule; given != nil {
+		s.Kind = optim.ScheduleKind(given.Kind)
+		s.Warmup, s.StepSize, s.Milestones, s.Gamma = given.Warmup, given.StepSize, given.Milestones, given.Gamma
+		s.MinLR, s.Factor, s.PctStart, s.MaxLR = given.MinLR, given.Factor, given.PctStart, given.MaxLR
+	}
+	return s
+}
+
+// lr is the learning rate, at the step that comes next, of a group whose own rate is base.
+func (t *training) lr(base float64) float64 {
+	return t.schedule.LR(base, t.progress.Total, t.progress.Plateau.Reductions)
+}
+
+// update clips the gradients of a program that has just run, and takes the optimizer's step.
+func (t *training) update(program *nn.Program) error {
+	if t.set.GradClip > 0 {
+		var all []kernels.Buffer
+		for i := range t.trainable {
+			if t.trainable[i] {
+				all = append(all, program.Gradient(i))
+			}
+		}
+		if _, err := optim.ClipGradNorm(t.device, t.set.GradClip, all); err != nil {
+			return err
+		}
+	}
+	return t.optimizer.Step(t.lr, program.Gradient)
+}
+
+// observe shows an epoch's figures to a plateau schedule, which watches what the run monitors.
+func (t *training) observe(e runlog.Epoch) {
+	if t.schedule.Kind == optim.PlateauLR {
+		t.progress.Plateau.Observe(e.Value(t.set.Monitor))
+	}
+}

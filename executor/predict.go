@@ -1,0 +1,172 @@
+package executor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/ftrun/ftrun/internal/data"
+	"github.com/ftrun/ftrun/internal/kernels"
+	"github.com/ftrun/ftrun/internal/nn"
+	"github.com/ftrun/ftrun/internal/weights"
+	"github.com/ftrun/ftrun/models"
+	"github.com/ftrun/ftrun/planner"
+)
+
+// Predictor classifies pictures with a network in evaluation mode.
+type Predictor struct {
+	// Classes names the network's classes; where no names are known they are numbers.
+	Classes []string
+
+	image    planner.Image
+	net      *nn.Net
+	params   *nn.ParamStore
+	programs *programs
+}
+
+// Answer is what a network says of one picture.
+type Answer struct {
+	Path   string
+	Logits []float32
+	Top    []Guess // by probability, greatest first
+	Err    error   // the picture can't be used; the rest is empty
+}
+
+// Guess is a class and how probable the network holds it to be.
+type Guess struct {
+	Index       int     `json:"index"`
+	Class       string  `json:"class"`
+	Probability float64 `json:"probability"`
+}
+
+// NewPredictor makes a predictor of arch from a file of weights with its head; the head's shape gives the number of
+// classes. classes names them and may be nil.
+func NewPredictor(device kernels.Device, arch, path string, image planner.Image, classes []string) (*Predictor, error) {
+	file, err := weights.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	n, err := headClasses(arch, file, filepath.Base(path))
+	if err != nil {
+		return nil, err
+	}
+	if classes == nil {
+		for i := range n {
+			classes = append(classes, strconv.Itoa(i))
+		}
+	}
+	if len(classes) != n {
+		return nil, fmt.Errorf("%s has %d classes, but %d names were given", filepath.Base(path), n, len(classes))
+	}
+	p := &Predictor{Classes: classes, image: image}
+	if p.net, err = models.Build(arch, n, image.Crop); err != nil {
+		return nil, err
+	}
+	if p.params, err = nn.NewParamStore(device, p.net); err != nil {
+		return nil, err
+	}
+	if err := load(p.net, p.params, file, filepath.Base(path), func(nn.Param) bool { return true }); err != nil {
+		return nil, errors.Join(err, p.params.Close())
+	}
+	p.programs = newPrograms(p.net, p.params, nn.Settings{})
+	return p, nil
+}
+
+// headClasses reads the number of classes off the shape of the last layer's weight.
+func headClasses(arch string, file *weights.File, name string) (int, error) {
+	info, ok := models.Lookup(arch)
+	if !ok {
+		return 0, fmt.Errorf("there is no architecture %q", arch)
+	}
+	net, err := models.Build(arch, 1, info.Crop)
+	if err != nil {
+		return 0, err
+	}
+	head := slices.IndexFunc(net.Params, func(p nn.Param) bool { return p.Head && p.Layer == headLayer(net) })
+	tensor, ok := file.Lookup(net.Params[head].Name)
+	if !ok || len(tensor.Shape) != len(net.Params[head].Shape) || tensor.Shape[0] < 1 {
+		return 0, fmt.Errorf("%s does not hold weights of %s: it has no %s of the right shape", name, arch, net.Params[head].Name)
+	}
+	return tensor.Shape[0], nil
+}
+
+// headLayer is the layer of the last parameters that belong to the head: inception_v3's auxiliary one comes before.
+func headLayer(net *nn.Net) int {
+	for _, p := range slices.Backward(net.Params) {
+		if p.Head {
+			return p.Layer
+		}
+	}
+	panic("executor: " + net.Arch + " has no head")
+}
+
+// Predict classifies pictures. A picture that can't be read has its error in its answer and does not stop the others.
+func (p *Predictor) Predict(ctx context.Context, paths []string, top int) ([]Answer, error) {
+	const batch = 8
+	answers := make([]Answer, len(paths))
+	pipeline, err := data.NewPipeline(data.PipelineConfig{
+		Resize: p.image.Resize, Crop: p.image.Crop, Normalize: data.Normalize{Mean: p.image.Mean, Std: p.image.Std},
+	})
+	if err != nil {
+		return nil, err
+	}
+	size := p.net.Input.Len()
+	for lo := 0; lo < len(paths); lo += batch {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		x := make([]float32, 0, batch*size)
+		var at []int
+		for i := lo; i < min(lo+batch, len(paths)); i++ {
+			answers[i].Path = paths[i]
+			img, err := data.DecodeFile(paths[i])
+			if err != nil {
+				answers[i].Err = err
+				continue
+			}
+			x = x[:len(x)+size]
+			if err := pipeline.Eval(x[len(x)-size:], img); err != nil {
+				answers[i].Err, x = err, x[:len(x)-size]
+				continue
+			}
+			at = append(at, i)
+		}
+		if len(at) == 0 {
+			continue
+		}
+		program, err := p.programs.evaluation(len(at))
+		if err != nil {
+			return nil, err
+		}
+		out, err := program.Run(x, nil, 0)
+		if err != nil {
+			return nil, err
+		}
+		n := len(p.Classes)
+		for j, i := range at {
+			answers[i].Logits = slices.Clone(out.Logits[j*n : (j+1)*n])
+			answers[i].Top = p.top(answers[i].Logits, top)
+		}
+	}
+	return answers, nil
+}
+
+func (p *Predictor) top(logits []float32, n int) []Guess {
+	probs, _ := softmax(logits, 0)
+	all := make([]Guess, len(probs))
+	for i, v := range probs {
+		all[i] = Guess{Index: i, Class: p.Classes[i], Probability: float64(v)}
+	}
+	slices.SortStableFunc(all, func(a, b Guess) int { return cmp.Compare(b.Probability, a.Probability) })
+	return all[:min(n, len(all))]
+}
+
+// Close frees the network.
+func (p *Predictor) Close() error {
+	p.programs.close()
+	return p.params.Close()
+}

@@ -1,0 +1,58 @@
+package executor
+
+import "github.com/ftrun/ftrun/internal/nn"
+
+// programs holds the compiled graphs of one run: training and evaluation, each for the full batch and, where the number
+// of pictures asks for it, for a smaller last one. They share the parameters, and, as no two run at once, one memory.
+type programs struct {
+	net      *nn.Net
+	params   *nn.ParamStore
+	settings nn.Settings // of a training program; Batch is filled in
+	slab     *nn.Slab
+	made     map[programKey]*nn.Program
+}
+
+type programKey struct {
+	batch    int
+	training bool
+}
+
+func newPrograms(net *nn.Net, params *nn.ParamStore, settings nn.Settings) *programs {
+	settings.Training = true
+	settings.Slab = nn.NewSlab(params.Device())
+	return &programs{net: net, params: params, settings: settings, slab: settings.Slab, made: map[programKey]*nn.Program{}}
+}
+
+func (p *programs) training(batch int) (*nn.Program, error) {
+	return p.get(programKey{batch, true})
+}
+
+func (p *programs) evaluation(batch int) (*nn.Program, error) {
+	return p.get(programKey{batch, false})
+}
+
+func (p *programs) get(key programKey) (*nn.Program, error) {
+	if made, ok := p.made[key]; ok {
+		return made, nil
+	}
+	settings := nn.Settings{Batch: key.batch, Slab: p.slab}
+	if key.training {
+		settings = p.settings
+		settings.Batch = key.batch
+	}
+	made, err := nn.Compile(p.net, p.params, settings)
+	if err == nil {
+		p.made[key] = made
+	}
+	return made, err
+}
+
+// memory is the number of bytes that the programs hold beside the parameters.
+func (p *programs) memory() int64 { return p.slab.Memory() }
+
+func (p *programs) close() {
+	for _, m := range p.made {
+		m.Close()
+	}
+	p.slab.Close()
+}

@@ -1,0 +1,245 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/ftrun/ftrun/internal/nn"
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/internal/weights"
+)
+
+// initialise gives every parameter its first value: torchvision's random ones from the run's seed, then, where the run
+// starts from weights, those of all layers but the reshaped last one.
+func (t *training) initialise(ctx context.Context) error {
+	path, err := t.startingWeights(ctx)
+	if err != nil {
+		return err
+	}
+	fresh := func(p nn.Param) bool { return path == "" || p.Head || p.Kind == nn.Counter }
+	if err := t.params.Init(uint64(t.run.Seed), fresh); err != nil || path == "" {
+		return err
+	}
+	file, err := t.files.open(path)
+	if err != nil {
+		return err
+	}
+	if want := t.set.Weights.SHA256; want != "" && file.SHA256 != want {
+		return fmt.Errorf("%s is not the file that was planned with: its SHA-256 is %.12s…, it was %.12s…; plan again", path, file.SHA256, want)
+	}
+	return loadBody(t.net, t.params, file, filepath.Base(path))
+}
+
+// startingWeights finds the file that the run starts from; "" where it starts from nothing.
+func (t *training) startingWeights(ctx context.Context) (string, error) {
+	w := t.set.Weights
+	switch w.Kind {
+	case "none":
+		return "", nil
+	case "file":
+		return w.Path, nil
+	case "catalogue":
+		return t.catalogueFile(ctx, t.set.Arch, w.Name)
+	case "run", "best":
+		return t.bestOf(w.Runs)
+	}
+	return "", fmt.Errorf("the plan asks for weights of an unknown kind, %q: it was made by a newer ftrun", w.Kind)
+}
+
+// catalogueFile gives the path of torchvision's file, fetching it where it is not there yet.
+func (e *execution) catalogueFile(ctx context.Context, arch, name string) (string, error) {
+	entry, ok := weights.Find(arch, name)
+	if !ok {
+		return "", fmt.Errorf("there are no weights %q for %s", name, arch)
+	}
+	e.files.fetching.Lock()
+	defer e.files.fetching.Unlock()
+	path, err := e.Weights.Fetch(ctx, entry, func(done, total int64) {
+		e.emit(runlog.Fetching{File: entry.File, Bytes: done, Total: total})
+	})
+	if err != nil {
+		return "", err
+	}
+	if e.Pin != nil {
+		file, err := e.files.open(path)
+		if err != nil {
+			return "", err
+		}
+		if err := e.Pin(entry.File, file.SHA256); err != nil {
+			return "", err
+		}
+	}
+	return path, nil
+}
+
+// bestOf gives the weights of the run with the best val_acc, the least id of equals.
+func (e *execution) bestOf(ids []string) (string, error) {
+	best, acc := "", math.Inf(-1)
+	for _, id := range slices.Sorted(slices.Values(ids)) {
+		st, ok, err := e.Store.Run(id).Status()
+		if err != nil {
+			return "", err
+		}
+		if !ok || st.State != runlog.Finished || st.Result == nil {
+			return "", fmt.Errorf("run %s, whose weights this one starts from, is not finished", id)
+		}
+		if v := st.Result.Metrics.ValAcc; v > acc {
+			best, acc = id, v
+		}
+	}
+	return e.Store.Run(best).BestPath(), nil
+}
+
+// loadBody takes all parameters but the head's from a file of weights of the same architecture, with any number of
+// classes. name is the file's, for errors.
+func loadBody(net *nn.Net, params *nn.ParamStore, file *weights.File, name string) error {
+	return load(net, params, file, name, func(p nn.Param) bool { return !p.Head })
+}
+
+// load takes the parameters for which the function says so. All that does not fit is told at once.
+func load(net *nn.Net, params *nn.ParamStore, file *weights.File, name string, which func(nn.Param) bool) error {
+	var missing, shapes, bad []string
+	known := map[string]bool{}
+	for i, p := range net.Params {
+		known[p.Name] = true
+		if !which(p) {
+			continue
+		}
+		tensor, ok := file.Lookup(p.Name)
+		switch {
+		case !ok && p.Kind == nn.Counter: // files of before torch 0.4.1 have none
+		case !ok:
+			missing = append(missing, p.Name)
+		case p.Kind == nn.Counter:
+			if len(tensor.Int) == 1 {
+				params.SetCounter(i, tensor.Int[0])
+			}
+		case !slices.Equal(tensor.Shape, p.Shape) || tensor.Float == nil:
+			shapes = append(shapes, fmt.Sprintf("%s is %v, not %v", p.Name, tensor.Shape, p.Shape))
+		default:
+			if at := slices.IndexFunc(tensor.Float, func(v float32) bool { return v-v != 0 }); at >= 0 {
+				bad = append(bad, fmt.Sprintf("%s[%d] is %v", p.Name, at, tensor.Float[at]))
+				continue
+			}
+			if err := params.Set(i, tensor.Float); err != nil {
+				return err
+			}
+		}
+	}
+	var unknown []string
+	for _, tensor := range file.Tensors {
+		if !known[tensor.Name] {
+			unknown = append(unknown, tensor.Name)
+		}
+	}
+	switch {
+	case len(missing) > 0 && len(unknown) > 0, len(shapes) > 0:
+		return fmt.Errorf("%s does not hold weights of %s: %s", name, net.Arch, mismatch(missing, shapes, unknown))
+	case len(missing) > 0:
+		return fmt.Errorf("%s is incomplete for %s: it lacks %s", name, net.Arch, some(missing))
+	case len(unknown) > 0:
+		return fmt.Errorf("%s holds more than %s has: %s", name, net.Arch, some(unknown))
+	case len(bad) > 0:
+		return fmt.Errorf("%s holds numbers that are none: %s", name, some(bad))
+	}
+	return nil
+}
+
+func mismatch(missing, shapes, unknown []string) string {
+	var parts []string
+	if len(shapes) > 0 {
+		parts = append(parts, some(shapes))
+	}
+	if len(missing) > 0 {
+		parts = append(parts, "it lacks "+some(missing))
+	}
+	if len(unknown) > 0 {
+		parts = append(parts, "it has "+some(unknown)+" instead")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// some names the first few of a list and counts the rest.
+func some(list []string) string {
+	const most = 3
+	if len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+}
+
+// tensor reads entry i of the state_dict.
+func (t *training) tensor(i int) (weights.Tensor, error) { return readTensor(t.net, t.params, i) }
+
+func readTensor(net *nn.Net, params *nn.ParamStore, i int) (weights.Tensor, error) {
+	p := net.Params[i]
+	tensor := weights.Tensor{Name: p.Name, Shape: p.Shape}
+	if p.Kind == nn.Counter {
+		tensor.Int = []int64{params.Counter(i)}
+		return tensor, nil
+	}
+	var err error
+	tensor.Float, err = params.Get(i)
+	return tensor, err
+}
+
+// setTensor writes entry i of the state_dict.
+func (t *training) setTensor(i int, tensor weights.Tensor) error {
+	p := t.net.Params[i]
+	if p.Kind == nn.Counter {
+		if len(tensor.Int) != 1 {
+			return fmt.Errorf("it is %v, not one whole number", tensor.Shape)
+		}
+		t.params.SetCounter(i, tensor.Int[0])
+		return nil
+	}
+	if len(tensor.Float) != p.Len() {
+		return fmt.Errorf("it has %d elements, not %d", len(tensor.Float), p.Len())
+	}
+	return t.params.Set(i, tensor.Float)
+}
+
+// tensors reads the whole state_dict.
+func (t *training) tensors() ([]weights.Tensor, error) {
+	all := make([]weights.Tensor, len(t.net.Params))
+	for i := range all {
+		var err error
+		if all[i], err = t.tensor(i); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// setAll takes the whole state_dict from a run's own file.
+func (t *training) setAll(file *weights.File) error {
+	return load(t.net, t.params, file, "best.safetensors", func(nn.Param) bool { return true })
+}
+
+// weightFiles keeps the file of weights that was opened last: the runs of a sweep tend to follow each other with the
+// same ones.
+type weightFiles struct {
+	fetching sync.Mutex
+	mu       sync.Mutex
+	path     string
+	file     *weights.File
+}
+
+func (w *weightFiles) open(path string) (*weights.File, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.file != nil && w.path == path {
+		return w.file, nil
+	}
+	file, err := weights.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	w.path, w.file = path, file
+	return file, nil
+}

@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ftrun/ftrun/internal/kernels"
+	"github.com/ftrun/ftrun/internal/kernels/cpu"
+)
+
+// openDevice opens the device that a run trains on.
+func openDevice(threads int) (kernels.Device, error) { return cpu.New(threads) }
+
+func (a *app) devicesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "devices",
+		Short: "List what this machine can train on",
+		Long: `devices lists what this machine can train on, with the arithmetic that its results come from: within one, the same
+run gives the same bits. FTRUN_CPU=avx2 or FTRUN_CPU=generic asks for a plainer one than the processor has.`,
+		Example: "  ftrun devices",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			d, err := openDevice(1)
+			if err != nil {
+				return err
+			}
+			defer d.Close()
+			_, err = fmt.Fprintf(a.out, "%s  %s, %d threads\n", d.Name(), d.Path(), runtime.GOMAXPROCS(0))
+			return err
+		},
+	}
+}

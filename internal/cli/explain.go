@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ftrun/ftrun/internal/nn"
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/models"
+	"github.com/ftrun/ftrun/planner"
+	"github.com/ftrun/ftrun/reports"
+)
+
+func (a *app) explainCommand() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "explain RUN",
+		Short: "List the parameters that a run learns",
+		Long: `explain prints the parameters that a run trains, by name and shape, and the buffers that training moves. The run is one
+of the last plan or of the store, named by its id or the beginning of it.`,
+		Example: "  ftrun explain 3f2a",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := a.describe(args[0])
+			if err != nil {
+				return err
+			}
+			return a.explain(d, all)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "list the frozen ones, too")
+	return cmd
+}
+
+// describe finds a run by the beginning of its id, in the last plan or in the store.
+func (a *app) describe(prefix string) (planner.Description, error) {
+	store := runlog.Open(a.store)
+	found := map[string]planner.Description{}
+	if p, err := planner.Load(store.PlanPath()); err == nil {
+		for i := range p.Runs {
+			if strings.HasPrefix(p.Runs[i].ID, prefix) {
+				found[p.Runs[i].ID] = p.Describe(&p.Runs[i])
+			}
+		}
+	} else if !os.IsNotExist(err) {
+		return planner.Description{}, err
+	}
+	if len(found) == 1 {
+		for _, d := range found {
+			return d, nil
+		}
+	}
+	if len(found) > 1 {
+		return planner.Description{}, fmt.Errorf("%q is the beginning of %d runs of the plan: give more of the id (`ftrun plan -json` lists them)", prefix, len(found))
+	}
+	run, err := store.Find(prefix)
+	if err != nil {
+		return planner.Description{}, err
+	}
+	var d planner.Description
+	return d, run.ReadConfig(&d)
+}
+
+func (a *app) explain(d planner.Description, all bool) error {
+	s := d.Settings
+	net, err := models.Build(s.Arch, len(d.Dataset.Classes), s.Image.Crop)
+	if err != nil {
+		return err
+	}
+	trainable, err := models.Match(net, s.Trainable)
+	if err != nil {
+		return err
+	}
+	moving := models.BatchStats(net, trainable, s.BatchNorm)
+	w := a.out
+	fmt.Fprintf(w, "%s seed %d: %s, %s, %s\n", a.paint(w, bold, d.Config.Name()), d.Run.Seed, s.Arch, s.Mode, reports.Plural(len(d.Dataset.Classes), "class", "classes"))
+	fmt.Fprintln(w, "Parameters to learn:")
+	var frozen, moved int
+	for i, p := range net.Params {
+		switch {
+		case trainable[i]:
+			fmt.Fprintf(w, "  %s %s\n", p.Name, shape(p.Shape))
+		case p.Kind == nn.Weight:
+			frozen++
+			if all {
+				fmt.Fprintf(w, "  %s %s (frozen)\n", p.Name, shape(p.Shape))
+			}
+		case p.Kind == nn.Buffer && moving[p.Layer]:
+			moved++
+		}
+	}
+	count := net.Count(trainable, moving)
+	fmt.Fprintf(w, "%s of %s parameters are trained; %s frozen.\n", reports.Count(count.Trainable), reports.Count(count.Total), reports.Plural(frozen, "tensor is", "tensors are"))
+	if moved > 0 {
+		fmt.Fprintf(w, "Batch norm moves %s in %d buffers (running means and variances): batch_norm = \"frozen\" keeps them.\n", reports.Count(count.Moving), moved)
+	}
+	return nil
+}
+
+// shape writes a shape as torch prints it: [2, 512].
+func shape(s []int) string {
+	parts := make([]string, len(s))
+	for i, d := range s {
+		parts[i] = fmt.Sprint(d)
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
+}

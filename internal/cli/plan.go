@@ -1,0 +1,238 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/planner"
+	"github.com/ftrun/ftrun/reports"
+)
+
+// choices are the flags that say which part of a matrix is planned.
+type choices struct {
+	targets, excludes, replace []string
+	maxRuns                    int
+}
+
+func (c *choices) flags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&c.targets, "target", nil, "only these: sweep.NAME, sweep.NAME[axis=value] or a run's id; may be given again")
+	cmd.Flags().StringArrayVar(&c.excludes, "exclude", nil, "not these, as for -target")
+	cmd.Flags().StringArrayVar(&c.replace, "replace", nil, "train these again though they are done, as for -target")
+	cmd.Flags().IntVar(&c.maxRuns, "max-runs", planner.DefaultMaxRuns, "refuse a larger matrix")
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var in inputs
+	var ch choices
+	var out string
+	var detailed bool
+	cmd := &cobra.Command{
+		Use:   "plan FILE|DIR",
+		Short: "Show what would be trained, and save it for apply",
+		Long: `plan expands the sweeps of a file or directory and shows each configuration with what apply would do:
+
+  +    to be trained
+  =    done before
+  >    to be gone on with from its last checkpoint
+  -/+  to be trained again
+
+It needs neither a network nor weights. The plan is saved, so that a bare "ftrun apply" runs it.
+
+Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something to train.`,
+		Example: "  ftrun plan sweep.hcl\n  ftrun plan -var epochs=1 -target 'sweep.tutorial[arch=resnet18]' sweep.hcl\n  ftrun plan -json sweep.hcl",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := a.plan(cmd.Context(), args[0], &in, &ch)
+			if err != nil {
+				return err
+			}
+			if out == "" {
+				out = runlog.Open(a.store).PlanPath()
+			}
+			if err := planner.Save(out, p); err != nil {
+				return err
+			}
+			if in.json {
+				err = planner.WriteJSON(a.out, p)
+			} else {
+				if err = a.showPlan(p); err == nil {
+					a.sayNext(p, out)
+				}
+			}
+			if err == nil && detailed && changes(p) {
+				return exit(exitChanges)
+			}
+			return err
+		},
+	}
+	in.flags(cmd)
+	ch.flags(cmd)
+	cmd.Flags().BoolVar(&in.json, "json", false, "the plan as JSON (docs/plan-json.md)")
+	cmd.Flags().StringVar(&out, "out", "", "save the plan here instead of in the store")
+	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 where there is something to train")
+	return cmd
+}
+
+// plan makes a plan of target; what is wrong with it has been told where the error is an exit code.
+func (a *app) plan(ctx context.Context, target string, in *inputs, ch *choices) (*planner.Plan, error) {
+	s, err := a.load(target, in)
+	if err != nil {
+		return nil, err
+	}
+	p, diags := planner.Make(ctx, s, a.world(), planner.Options{
+		Target: target, Targets: ch.targets, Excludes: ch.excludes, Replace: ch.replace, MaxRuns: ch.maxRuns,
+	})
+	return p, a.diagnose(s, diags, in.json)
+}
+
+// changes tells whether there is something to train.
+func changes(p *planner.Plan) bool {
+	n := p.Summarize()
+	return n.Create+n.Resume+n.Replace > 0
+}
+
+// symbols of what apply does with a run.
+var symbols = map[planner.Action]string{planner.Create: "+", planner.Done: "=", planner.Resume: ">", planner.Replace: "-/+"}
+
+// showPlan prints the matrix, a line for each configuration and action.
+func (a *app) showPlan(p *planner.Plan) error {
+	type line struct {
+		config int
+		action planner.Action
+		params planner.Params
+	}
+	var order []line
+	seeds := map[line][]int64{}
+	for _, r := range p.Runs {
+		l := line{r.Config, r.Action, r.Params}
+		if seeds[l] == nil {
+			order = append(order, l)
+		}
+		seeds[l] = append(seeds[l], r.Seed)
+	}
+	w := a.out
+	for start := 0; start < len(order); {
+		sweep := p.Configs[order[start].config].Sweep
+		end := start
+		var axes []string
+		moving := int64(0)
+		for ; end < len(order) && p.Configs[order[end].config].Sweep == sweep; end++ {
+			moving = max(moving, order[end].params.Moving)
+			for _, l := range p.Configs[order[end].config].Labels {
+				if !slices.Contains(axes, l.Axis) {
+					axes = append(axes, l.Axis)
+				}
+			}
+		}
+		fmt.Fprintf(w, "%s: %s\n", a.paint(w, bold, sweep), describeData(p, p.Runs, sweep))
+		header := append([]string{""}, axes...)
+		header = append(header, "seeds", "trained", "total")
+		right := len(axes) + 2
+		if moving > 0 {
+			header = append(header, "bn stats")
+		}
+		var rows [][]string
+		for _, l := range order[start:end] {
+			row := []string{symbols[l.action]}
+			for _, axis := range axes {
+				row = append(row, labelText(&p.Configs[l.config], axis))
+			}
+			row = append(row, ranges(seeds[l]), reports.Count(l.params.Trainable), reports.Count(l.params.Total))
+			if moving > 0 {
+				row = append(row, reports.Count(l.params.Moving))
+			}
+			rows = append(rows, row)
+		}
+		if err := reports.WriteText(w, header, right, rows); err != nil {
+			return err
+		}
+		if moving > 0 {
+			fmt.Fprintln(w, "bn stats: running means and variances of batch norm that training moves.")
+		}
+		fmt.Fprintln(w)
+		start = end
+	}
+	for _, warning := range p.Warnings {
+		fmt.Fprintf(w, "%s %s\n\n", a.paint(w, yellow, "Warning:"), warning)
+	}
+	_, err := fmt.Fprintln(w, a.paint(w, bold, summary(p)))
+	return err
+}
+
+// summary counts distinct runs by action: "Plan: 12 runs to train, 3 to go on with, 0 to train again, 6 done."
+func summary(p *planner.Plan) string {
+	n := p.Summarize()
+	s := "Plan: " + reports.Plural(n.Create, "run", "runs") + " to train"
+	if n.Resume > 0 {
+		s += fmt.Sprintf(", %d to go on with", n.Resume)
+	}
+	if n.Replace > 0 {
+		s += fmt.Sprintf(", %d to train again", n.Replace)
+	}
+	return s + fmt.Sprintf(", %d done.", n.Done)
+}
+
+func (a *app) sayNext(p *planner.Plan, path string) {
+	switch {
+	case !changes(p):
+		fmt.Fprintln(a.out, "There is nothing to train; `ftrun report` shows the results.")
+	case path == runlog.Open(a.store).PlanPath():
+		fmt.Fprintln(a.out, "`ftrun apply` trains them.")
+	default:
+		fmt.Fprintf(a.out, "`ftrun apply %s` trains them.\n", path)
+	}
+}
+
+// describeData says what a sweep's runs learn from.
+func describeData(p *planner.Plan, runs []planner.Run, sweep string) string {
+	var parts []string
+	seen := map[int]bool{}
+	for _, r := range runs {
+		if p.Configs[r.Config].Sweep != sweep || seen[r.Dataset] {
+			continue
+		}
+		seen[r.Dataset] = true
+		d := p.Datasets[r.Dataset]
+		part := fmt.Sprintf("%s (%s; %d train, %d val", d.Name, reports.Plural(len(d.Classes), "class", "classes"), d.Pictures["train"], d.Pictures["val"])
+		if n := d.Pictures["test"]; n > 0 {
+			part += fmt.Sprintf(", %d test", n)
+		}
+		parts = append(parts, part+" pictures)")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func labelText(c *planner.Config, axis string) string {
+	for _, l := range c.Labels {
+		if l.Axis == axis {
+			return l.Text()
+		}
+	}
+	return "–"
+}
+
+// ranges writes whole numbers in short: 0-5, 7.
+func ranges(n []int64) string {
+	var parts []string
+	for i := 0; i < len(n); {
+		j := i
+		for j+1 < len(n) && n[j+1] == n[j]+1 {
+			j++
+		}
+		switch {
+		case j == i:
+			parts = append(parts, fmt.Sprint(n[i]))
+		case j == i+1:
+			parts = append(parts, fmt.Sprint(n[i]), fmt.Sprint(n[j]))
+		default:
+			parts = append(parts, fmt.Sprintf("%d-%d", n[i], n[j]))
+		}
+		i = j + 1
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/models"
+	"github.com/ftrun/ftrun/planner"
+	"github.com/ftrun/ftrun/spec"
+)
+
+// predicting are the flags of predict.
+type predicting struct {
+	run, arch, weights, classes, format string
+	logits                              bool
+	top, threads, resize, crop          int
+}
+
+func (a *app) predictCommand() *cobra.Command {
+	var o predicting
+	cmd := &cobra.Command{
+		Use:   "predict (-run RUN | -arch ARCH -weights FILE) PICTURE...",
+		Short: "Classify pictures with a finished run, or with bare weights",
+		Long: `predict prints the most probable classes of pictures, by the best epoch of a finished run, or by an architecture with a
+file of weights. Pictures are resized, cropped and normalised as in that run's validation; with bare weights as
+torchvision's weights of the architecture were trained for.`,
+		Example: "  ftrun predict -run 3f2a ant.jpg bee.jpg\n  ftrun predict -arch squeezenet1_1 -weights squeezenet1_1.pth -logits -format json ant.jpg",
+		Args:    cobra.MinimumNArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.predict(cmd.Context(), &o, args) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.run, "run", "", "the id of a finished run, or the beginning of it")
+	f.StringVar(&o.arch, "arch", "", "an architecture, for bare weights")
+	f.StringVar(&o.weights, "weights", "", "a file of weights: .pth or .safetensors")
+	f.StringVar(&o.classes, "classes", "", "a file with the names of the classes, one a line, for bare weights")
+	f.IntVar(&o.resize, "resize", 0, "shorter side in pixels before the crop, for bare weights")
+	f.IntVar(&o.crop, "crop", 0, "centre crop in pixels, for bare weights")
+	f.IntVar(&o.top, "top", 5, "classes to print for each picture")
+	f.BoolVar(&o.logits, "logits", false, "print all logits, too (json)")
+	f.StringVar(&o.format, "format", "text", "text or json")
+	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
+	return cmd
+}
+
+func (a *app) predict(ctx context.Context, o *predicting, pictures []string) error {
+	if o.format != "text" && o.format != "json" {
+		return fmt.Errorf("there is no format %q: use text or json", o.format)
+	}
+	if o.logits && o.format != "json" {
+		return fmt.Errorf("-logits has no effect on text: add -format json")
+	}
+	if o.top < 1 || o.threads < 1 {
+		return fmt.Errorf("-top and -threads must be at least 1")
+	}
+	arch, path, image, classes, err := a.network(o)
+	if err != nil {
+		return err
+	}
+	device, err := openDevice(o.threads)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	p, err := executor.NewPredictor(device, arch, path, image, classes)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	answers, err := p.Predict(ctx, pictures, o.top)
+	if err != nil {
+		return err
+	}
+	return a.printAnswers(answers, o)
+}
+
+// network finds what to predict with.
+func (a *app) network(o *predicting) (arch, path string, image planner.Image, classes []string, err error) {
+	switch {
+	case o.run != "" && (o.arch != "" || o.weights != "" || o.classes != "" || o.resize != 0 || o.crop != 0):
+		err = fmt.Errorf("a run brings its architecture, weights, classes and picture size: leave -arch, -weights, -classes, -resize and -crop out, or -run")
+		return
+	case o.run != "":
+		var run *runlog.Run
+		if run, err = runlog.Open(a.store).Find(o.run); err != nil {
+			return
+		}
+		var d planner.Description
+		if err = run.ReadConfig(&d); err != nil {
+			return
+		}
+		st, _, e := run.Status()
+		if e != nil || st.State != runlog.Finished {
+			err = fmt.Errorf("run %s is not finished (%s): there is nothing to predict with", run.ID, st.State)
+			return
+		}
+		return d.Settings.Arch, run.BestPath(), d.Settings.Image, st.Classes, nil
+	case o.arch == "" || o.weights == "":
+		err = fmt.Errorf("predict needs a finished run (-run ID), or -arch and -weights")
+		return
+	}
+	m, ok := models.Lookup(o.arch)
+	if !ok {
+		err = fmt.Errorf("there is no architecture %q", o.arch)
+		if near := spec.Nearest(o.arch, models.Names()); near != "" {
+			err = fmt.Errorf("%w; did you mean %q?", err, near)
+		}
+		return
+	}
+	image = planner.DefaultImage(m.Resize, m.Crop)
+	if o.crop != 0 {
+		image.Crop = o.crop
+	}
+	if o.resize != 0 {
+		image.Resize = o.resize
+	}
+	if o.classes != "" {
+		raw, e := os.ReadFile(o.classes)
+		if e != nil {
+			err = e
+			return
+		}
+		classes = strings.Split(strings.TrimRight(string(raw), "\n"), "\n")
+	}
+	return o.arch, o.weights, image, classes, nil
+}
+
+// printAnswers prints what was predicted; pictures that can't be used are told at the end.
+func (a *app) printAnswers(answers []executor.Answer, o *predicting) error {
+	type answer struct {
+		Path   string           `json:"path"`
+		Logits []float32        `json:"logits,omitempty"`
+		Top    []executor.Guess `json:"top"`
+	}
+	good := []answer{}
+	failed := 0
+	for _, x := range answers {
+		if x.Err != nil {
+			failed++
+			a.fail(x.Err)
+			continue
+		}
+		out := answer{Path: x.Path, Top: x.Top}
+		if o.logits {
+			out.Logits = x.Logits
+		}
+		good = append(good, out)
+	}
+	if o.format == "json" {
+		enc := json.NewEncoder(a.out)
+		if err := enc.Encode(good); err != nil {
+			return err
+		}
+	} else {
+		for _, x := range good {
+			fmt.Fprintln(a.out, x.Path)
+			for _, g := range x.Top {
+				fmt.Fprintf(a.out, "  %6.2f %%  %s\n", 100*g.Probability, g.Class)
+			}
+		}
+	}
+	if failed > 0 {
+		return exit(exitError)
+	}
+	return nil
+}

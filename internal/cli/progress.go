@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/reports"
+)
+
+// lines tells a person of an apply in whole lines, for logs and wherever there is no terminal.
+type lines struct {
+	mu    sync.Mutex
+	w     io.Writer
+	names map[string]string
+	files map[string]bool
+}
+
+func newLines(w io.Writer) *lines {
+	return &lines{w: w, names: map[string]string{}, files: map[string]bool{}}
+}
+
+// Emit writes the event's line, if it has one.
+func (l *lines) Emit(e runlog.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch e := e.(type) {
+	case runlog.RunStarted:
+		l.names[e.Run] = e.Name
+		from := ""
+		if e.Epoch > 0 || e.Step > 0 {
+			from = fmt.Sprintf(", going on after epoch %d", e.Epoch)
+		}
+		fmt.Fprintf(l.w, "%s: started (%s of %s parameters)%s\n", e.Name, reports.Count(e.Params.Trainable), reports.Count(e.Params.Total), from)
+	case runlog.EpochDone:
+		m := e.Metrics
+		fmt.Fprintf(l.w, "%s: epoch %d: train loss %.4f acc %.3f, val loss %.4f acc %.3f%s (%s)\n", l.names[e.Run], m.Epoch,
+			m.TrainLoss, m.TrainAcc, m.ValLoss, m.ValAcc, bestMark(e.Best), reports.Duration(m.TrainSeconds+m.ValSeconds))
+	case runlog.Fetching:
+		if !l.files[e.File] {
+			l.files[e.File] = true
+			fmt.Fprintf(l.w, "fetching %s (%s)\n", e.File, reports.Bytes(e.Total))
+		}
+	default:
+		if s := sentence(e, l.names); s != "" {
+			fmt.Fprintln(l.w, s)
+		}
+	}
+}
+
+func bestMark(best bool) string {
+	if best {
+		return " *"
+	}
+	return ""
+}
+
+// sentence says in one line what both views say alike.
+func sentence(e runlog.Event, names map[string]string) string {
+	switch e := e.(type) {
+	case runlog.Note:
+		return e.Text
+	case runlog.Warning:
+		return fmt.Sprintf("%s: warning: %s", names[e.Run], e.Text)
+	case runlog.RunFinished:
+		m := e.Result.Metrics
+		return fmt.Sprintf("%s: finished: val acc %.3f at epoch %d (%s)", names[e.Run], m.ValAcc, m.BestEpoch, reports.Duration(e.Result.Timing.Seconds))
+	case runlog.RunFailed:
+		return fmt.Sprintf("%s: failed: %s", e.Name, e.Error)
+	case runlog.RunInterrupted:
+		return fmt.Sprintf("%s: interrupted after epoch %d and %d steps, and saved", names[e.Run], e.Epoch, e.Step)
+	case runlog.RunSkipped:
+		return fmt.Sprintf("%s: skipped: %s", e.Name, e.Reason)
+	}
+	return ""
+}
+
+// bars shows one bar a run on a terminal, over a bar of the whole.
+type bars struct {
+	mu       sync.Mutex
+	progress *mpb.Progress
+	all      *mpb.Bar
+	of       map[string]*runBar
+	files    map[string]*mpb.Bar
+	names    map[string]string
+}
+
+type runBar struct {
+	bar   *mpb.Bar
+	state string // loss and accuracy
+}
+
+func newBars(w io.Writer, width int) *bars {
+	return &bars{
+		progress: mpb.New(mpb.WithOutput(w), mpb.WithWidth(min(width, 120)), mpb.WithRefreshRate(150*time.Millisecond)),
+		of:       map[string]*runBar{}, files: map[string]*mpb.Bar{}, names: map[string]string{},
+	}
+}
+
+// Emit moves the bars.
+func (b *bars) Emit(e runlog.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := e.(type) {
+	case runlog.ApplyStarted:
+		if e.Runs > 1 {
+			b.all = b.progress.AddBar(int64(e.Runs), mpb.BarPriority(1<<20),
+				mpb.PrependDecorators(decor.Name("runs "), decor.CountersNoUnit("%d/%d ")),
+				mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_GO)))
+		}
+	case runlog.RunStarted:
+		b.names[e.Run] = e.Name
+		r := &runBar{}
+		r.bar = b.progress.AddBar(int64(e.Epochs*e.Steps), mpb.BarRemoveOnComplete(),
+			mpb.PrependDecorators(decor.Name(reports.Shorten(e.Name, 40)+" ")),
+			mpb.AppendDecorators(
+				decor.Any(func(decor.Statistics) string { b.mu.Lock(); defer b.mu.Unlock(); return r.state }),
+				decor.EwmaETA(decor.ET_STYLE_GO, 60)))
+		done := int64(e.Epoch*e.Steps + e.Step)
+		r.bar.SetCurrent(done)
+		r.bar.SetRefill(done)
+		b.of[e.Run] = r
+	case runlog.Step:
+		if r := b.of[e.Run]; r != nil {
+			r.state = fmt.Sprintf(" epoch %d loss %.3f acc %.3f ", e.Epoch, e.Loss, e.Acc)
+			r.bar.SetCurrent(int64((e.Epoch-1)*e.Of + e.Step))
+		}
+	case runlog.Fetching:
+		bar := b.files[e.File]
+		if bar == nil {
+			bar = b.progress.AddBar(e.Total, mpb.BarRemoveOnComplete(),
+				mpb.PrependDecorators(decor.Name(e.File+" ")), mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f")))
+			b.files[e.File] = bar
+		}
+		bar.SetCurrent(e.Bytes)
+	case runlog.RunFinished, runlog.RunFailed, runlog.RunInterrupted:
+		id := runOf(e)
+		if r := b.of[id]; r != nil {
+			r.bar.Abort(true)
+		}
+		b.tell(e)
+		if b.all != nil {
+			b.all.Increment()
+		}
+	default:
+		b.tell(e)
+	}
+}
+
+func (b *bars) tell(e runlog.Event) {
+	if s := sentence(e, b.names); s != "" {
+		fmt.Fprintln(b.progress, s)
+	}
+}
+
+func runOf(e runlog.Event) string {
+	switch e := e.(type) {
+	case runlog.RunFinished:
+		return e.Run
+	case runlog.RunFailed:
+		return e.Run
+	case runlog.RunInterrupted:
+		return e.Run
+	}
+	return ""
+}
+
+// wait ends the bars and leaves the terminal clean.
+func (b *bars) wait() {
+	b.mu.Lock()
+	if b.all != nil {
+		b.all.Abort(true)
+	}
+	for _, r := range b.of {
+		r.bar.Abort(true)
+	}
+	for _, f := range b.files {
+		f.Abort(true)
+	}
+	b.mu.Unlock()
+	b.progress.Wait()
+}

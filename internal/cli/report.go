@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/planner"
+	"github.com/ftrun/ftrun/reports"
+)
+
+func (a *app) reportCommand() *cobra.Command {
+	var format string
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "report [PLAN]",
+		Short: "Compare the runs of the last plan",
+		Long: `report prints the comparison table of the last plan, or of a plan by its file: a row for each configuration, its best
+validation accuracy as mean ± standard deviation over the seeds, the parameters that were trained, and what it cost.`,
+		Example: "  ftrun report\n  ftrun report -format md > results.md\n  ftrun report -all -format json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains(reports.Formats, format) {
+				return reports.Write(a.out, format, nil)
+			}
+			store := runlog.Open(a.store)
+			if all {
+				rows, err := stored(store)
+				if err != nil {
+					return err
+				}
+				return reports.Write(a.out, format, rows)
+			}
+			path := store.PlanPath()
+			if len(args) == 1 {
+				path = args[0]
+			}
+			p, err := planner.Load(path)
+			if errors.Is(err, fs.ErrNotExist) && len(args) == 0 {
+				return fmt.Errorf("there is no plan in %s: make one with `ftrun plan FILE`, or compare all runs of the store with -all", a.store)
+			}
+			if err != nil {
+				return err
+			}
+			rows, err := planned(store, p)
+			if err != nil {
+				return err
+			}
+			return reports.Write(a.out, format, rows)
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "text", "text, md, csv or json")
+	cmd.Flags().BoolVar(&all, "all", false, "all runs of the store instead of one plan's")
+	return cmd
+}
+
+// planned joins the runs of a plan with what the store holds of them.
+func planned(store *runlog.Store, p *planner.Plan) ([]reports.Run, error) {
+	statuses, err := store.Statuses()
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]reports.Run, 0, len(p.Runs))
+	for i := range p.Runs {
+		rows = append(rows, reportRow(p.Describe(&p.Runs[i]), statuses[p.Runs[i].ID]))
+	}
+	return rows, nil
+}
+
+// stored lists all runs of the store, under the names by which they were first run.
+func stored(store *runlog.Store) ([]reports.Run, error) {
+	statuses, err := store.Statuses()
+	if err != nil {
+		return nil, err
+	}
+	var rows []reports.Run
+	for id, st := range statuses {
+		var d planner.Description
+		if err := store.Run(id).ReadConfig(&d); err != nil {
+			d = planner.Description{Run: planner.Run{ID: id}, Config: planner.Config{Sweep: "(unreadable)"}}
+			st.State, st.Error = runlog.Failed, err.Error()
+		}
+		rows = append(rows, reportRow(d, st))
+	}
+	slices.SortFunc(rows, func(a, b reports.Run) int { return cmpRuns(a, b) })
+	return rows, nil
+}
+
+func reportRow(d planner.Description, st runlog.Status) reports.Run {
+	r := reports.Run{
+		ID: d.Run.ID, Sweep: d.Config.Sweep, Labels: map[string]string{}, Seed: d.Run.Seed, Status: st.State, Error: st.Error,
+		Params: runlog.Params{Total: d.Run.Params.Total, Trainable: d.Run.Params.Trainable},
+	}
+	if r.Status == "" {
+		r.Status = runlog.Pending
+	}
+	for _, l := range d.Config.Labels {
+		r.Axes = append(r.Axes, l.Axis)
+		r.Labels[l.Axis] = l.Text()
+	}
+	if st.State == runlog.Finished && st.Result != nil {
+		r.Metrics, r.Timing = &st.Result.Metrics, &st.Result.Timing
+		r.Device, r.Path = st.Result.Device, st.Result.Path
+	}
+	return r
+}

@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/planner"
+	"github.com/ftrun/ftrun/reports"
+)
+
+func (a *app) runsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "runs",
+		Short: "List or remove runs of the store",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:     "list",
+		Short:   "List the runs of the store with their states and sizes",
+		Example: "  ftrun runs list",
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return a.listRuns() },
+	}, &cobra.Command{
+		Use:     "rm ID...",
+		Short:   "Remove runs from the store",
+		Long:    "rm removes runs with all that they left. The beginning of an id is enough where only one run has it.",
+		Example: "  ftrun runs rm 3f2a",
+		Args:    cobra.MinimumNArgs(1),
+		RunE:    func(_ *cobra.Command, ids []string) error { return a.removeRuns(ids) },
+	})
+	return cmd
+}
+
+func (a *app) listRuns() error {
+	store := runlog.Open(a.store)
+	rows, err := stored(store)
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		_, err := fmt.Fprintf(a.out, "There are no runs in %s.\n", a.store)
+		return err
+	}
+	var lines [][]string
+	for _, r := range rows {
+		size, err := store.Run(r.ID).Size()
+		if err != nil {
+			return err
+		}
+		acc := "–"
+		if r.Metrics != nil {
+			acc = fmt.Sprintf("%.3f", r.Metrics.ValAcc)
+		}
+		var d planner.Description
+		name := r.Sweep
+		if store.Run(r.ID).ReadConfig(&d) == nil {
+			name = d.Config.Name()
+		}
+		lines = append(lines, []string{r.ID, string(r.Status), name, fmt.Sprint(r.Seed), acc, reports.Bytes(size)})
+	}
+	return reports.WriteText(a.out, []string{"id", "state", "name", "seed", "val acc", "size"}, 3, lines)
+}
+
+func (a *app) removeRuns(ids []string) error {
+	store := runlog.Open(a.store)
+	var found []*runlog.Run
+	for _, id := range ids {
+		r, err := store.Find(id)
+		if err != nil {
+			return err
+		}
+		found = append(found, r)
+	}
+	for _, r := range found {
+		// Taking the lease keeps a run that is being trained from losing its folder.
+		lease, err := r.Acquire("ftrun runs rm")
+		if err != nil {
+			return err
+		}
+		err = store.Remove(r.ID)
+		lease.Release()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(a.out, "removed", r.ID)
+	}
+	return nil
+}
+
+// cmpRuns orders runs by sweep, labels and seed.
+func cmpRuns(a, b reports.Run) int {
+	if c := cmp.Compare(a.Sweep, b.Sweep); c != 0 {
+		return c
+	}
+	for _, axis := range a.Axes {
+		if c := cmp.Compare(a.Labels[axis], b.Labels[axis]); c != 0 {
+			return c
+		}
+	}
+	return cmp.Or(slices.Compare(a.Axes, b.Axes), cmp.Compare(a.Seed, b.Seed), cmp.Compare(a.ID, b.ID))
+}

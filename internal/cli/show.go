@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/planner"
+	"github.com/ftrun/ftrun/reports"
+)
+
+func (a *app) showCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show [RUN|PLAN]",
+		Short: "Show a run's course, or a saved plan",
+		Long: `show prints a run of the store, named by its id or the beginning of it: its settings, each epoch, and the accuracy of
+each class at the best one. Given a plan's file, or nothing, it prints that plan, or the last one.`,
+		Example: "  ftrun show 3f2a\n  ftrun show",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			store := runlog.Open(a.store)
+			if len(args) == 0 || savedPlan(args[0]) {
+				path := store.PlanPath()
+				if len(args) == 1 {
+					path = args[0]
+				}
+				p, err := planner.Load(path)
+				if err != nil {
+					return err
+				}
+				info, err := os.Stat(path)
+				if err != nil {
+					return err
+				}
+				if err := a.refresh(p, info.ModTime()); err != nil {
+					return err
+				}
+				if asJSON {
+					return planner.WriteJSON(a.out, p)
+				}
+				return a.showPlan(p)
+			}
+			run, err := store.Find(args[0])
+			if err != nil {
+				return err
+			}
+			return a.showRun(run, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+func (a *app) showRun(run *runlog.Run, asJSON bool) error {
+	var d planner.Description
+	if err := run.ReadConfig(&d); err != nil {
+		return fmt.Errorf("the settings of run %s can't be read: %w", run.ID, err)
+	}
+	st, _, err := run.Status()
+	if err != nil {
+		return err
+	}
+	epochs, err := run.Epochs()
+	if err != nil && st.State == runlog.Finished {
+		return err
+	}
+	if asJSON {
+		enc := json.NewEncoder(a.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(map[string]any{"run": d, "status": st, "epochs": epochs})
+	}
+	w := a.out
+	s := d.Settings
+	fmt.Fprintf(w, "%s\n", a.paint(w, bold, fmt.Sprintf("%s seed %d", d.Config.Name(), d.Run.Seed)))
+	fmt.Fprintf(w, "run %s, %s", run.ID, st.State)
+	if st.Error != "" {
+		fmt.Fprintf(w, ": %s", st.Error)
+	}
+	fmt.Fprintf(w, "\n%s, %s: %s of %s parameters trained", s.Arch, s.Mode, reports.Count(d.Run.Params.Trainable), reports.Count(d.Run.Params.Total))
+	if d.Run.Params.Moving > 0 {
+		fmt.Fprintf(w, ", %s batch norm statistics moved", reports.Count(d.Run.Params.Moving))
+	}
+	fmt.Fprintf(w, "\n%s, batch %d, %s lr %g\n", d.Dataset.Name, s.BatchSize, s.Optimizer.Kind, s.Optimizer.LR)
+	if len(epochs) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	best := 0
+	if st.Result != nil {
+		best = st.Result.Metrics.BestEpoch
+	}
+	var rows [][]string
+	for _, e := range epochs {
+		mark := ""
+		if e.Epoch == best {
+			mark = "*"
+		}
+		row := []string{mark + strconv.Itoa(e.Epoch), fmt.Sprintf("%.4f", e.TrainLoss), fmt.Sprintf("%.3f", e.TrainAcc),
+			fmt.Sprintf("%.4f", e.ValLoss), fmt.Sprintf("%.3f", e.ValAcc)}
+		if e.ValTop5 > 0 {
+			row = append(row, fmt.Sprintf("%.3f", e.ValTop5))
+		}
+		rows = append(rows, append(row, fmt.Sprintf("%.2g", e.LR), reports.Duration(e.TrainSeconds+e.ValSeconds)))
+	}
+	header := []string{"epoch", "train loss", "train acc", "val loss", "val acc"}
+	if len(rows[0]) > 7 {
+		header = append(header, "val top5")
+	}
+	if err := reports.WriteText(w, append(header, "lr", "time"), 0, rows); err != nil {
+		return err
+	}
+	if st.Result == nil {
+		return nil
+	}
+	if m := st.Result.Metrics; m.TestAcc != nil {
+		fmt.Fprintf(w, "\ntest: acc %.3f, loss %.4f (the best epoch's weights)\n", *m.TestAcc, *m.TestLoss)
+	}
+	return a.showClasses(run, st.Classes)
+}
+
+// showClasses prints, from the kept predictions, each class's accuracy at the best epoch and what it is taken for most.
+func (a *app) showClasses(run *runlog.Run, classes []string) error {
+	predictions, err := run.Predictions()
+	if err != nil {
+		return err
+	}
+	n := len(classes)
+	confusion := make([][]int, n)
+	for i := range confusion {
+		confusion[i] = make([]int, n)
+	}
+	for _, p := range predictions {
+		if k := p.Predicted(); p.Class < n && k < n {
+			confusion[p.Class][k]++
+		}
+	}
+	var rows [][]string
+	for i, row := range confusion {
+		sum, worst := 0, -1
+		for j, v := range row {
+			sum += v
+			if j != i && v > 0 && (worst < 0 || v > row[worst]) {
+				worst = j
+			}
+		}
+		taken := "–"
+		if worst >= 0 {
+			taken = fmt.Sprintf("%s (%d)", classes[worst], row[worst])
+		}
+		acc := "–"
+		if sum > 0 {
+			acc = fmt.Sprintf("%.3f", float64(row[i])/float64(sum))
+		}
+		rows = append(rows, []string{classes[i], taken, strconv.Itoa(sum), strconv.Itoa(row[i]), acc})
+	}
+	fmt.Fprintln(a.out)
+	return reports.WriteText(a.out, []string{"class", "mostly taken for", "pictures", "right", "val acc"}, 2, rows)
+}

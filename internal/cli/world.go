@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/internal/weights"
+	"github.com/ftrun/ftrun/models"
+	"github.com/ftrun/ftrun/planner"
+	"github.com/ftrun/ftrun/spec"
+)
+
+// numericsVersion goes up when a change gives the same settings other bits.
+const numericsVersion = 1
+
+// world wires what planning asks for to the packages that know it.
+func (a *app) world() planner.World {
+	store := runlog.Open(a.store)
+	return planner.World{
+		Models:   architectures{},
+		Data:     datasets{store},
+		Weights:  catalogue{},
+		Store:    runs{store},
+		Version:  Version(),
+		Numerics: numericsVersion,
+	}
+}
+
+// architectures answers from package models.
+type architectures struct{}
+
+func (architectures) Names() []string { return models.Names() }
+
+func (architectures) DefaultImage(arch string) (resize, crop int) {
+	m, _ := models.Lookup(arch)
+	return m.Resize, m.Crop
+}
+
+func (architectures) MinCrop(arch string) int {
+	m, _ := models.Lookup(arch)
+	return m.MinSize()
+}
+
+func (architectures) Inspect(n planner.Network) (planner.Inspection, error) {
+	net, err := models.Build(n.Arch, n.Classes, n.Crop)
+	if err != nil {
+		return planner.Inspection{}, err
+	}
+	var out planner.Inspection
+	trainable := make([]bool, len(net.Params))
+	for _, pattern := range n.Trainable {
+		picked, err := models.Match(net, []string{pattern})
+		if err != nil {
+			out.Unmatched = append(out.Unmatched, pattern)
+			continue
+		}
+		for i := range picked {
+			trainable[i] = trainable[i] || picked[i]
+		}
+	}
+	taken := make([]bool, len(net.Params))
+	for _, pattern := range n.Groups {
+		picked, err := models.Match(net, []string{pattern})
+		if err != nil {
+			out.Unmatched = append(out.Unmatched, pattern)
+			continue
+		}
+		idle := true
+		for i := range picked {
+			if picked[i] && trainable[i] && !taken[i] {
+				taken[i], idle = true, false
+			}
+		}
+		if idle {
+			out.Idle = append(out.Idle, pattern)
+		}
+	}
+	count := net.Count(trainable, models.BatchStats(net, trainable, n.BatchNorm))
+	out.Params = planner.Params{Total: count.Total, Trainable: count.Trainable, Moving: count.Moving}
+	return out, nil
+}
+
+// datasets answers from the pictures themselves, with their hashes remembered in the store.
+type datasets struct{ store *runlog.Store }
+
+func (d datasets) Describe(ctx context.Context, s *spec.Dataset) (planner.Dataset, error) {
+	set := planner.Dataset{Name: s.Name, Kind: s.Kind, Path: s.Path, Splits: s.Splits, Fractions: s.Fractions}
+	if s.Synthetic != nil {
+		y := planner.Synthetic(*s.Synthetic)
+		set.Synthetic = &y
+	}
+	return executor.DescribeDataset(ctx, set, d.store.HashCachePath())
+}
+
+// catalogue answers from package weights.
+type catalogue struct{}
+
+func (catalogue) Names(arch string) []string { return weights.Names(arch) }
+
+func (catalogue) Lookup(arch, name string) (planner.CatalogueEntry, bool) {
+	e, ok := weights.Find(arch, name)
+	if !ok {
+		return planner.CatalogueEntry{}, false
+	}
+	p := e.Preprocessing
+	return planner.CatalogueEntry{Name: e.Name, Image: planner.Image{Resize: p.Resize, Crop: p.Crop, Mean: p.Mean, Std: p.Std}}, true
+}
+
+func (catalogue) FileSHA256(path string) (string, error) { return weights.SHA256(path) }
+
+// runs answers from the store.
+type runs struct{ store *runlog.Store }
+
+func (r runs) IDs() ([]string, error) { return r.store.IDs() }
+
+func (r runs) Status(id string) (planner.RunState, error) {
+	dir := r.store.Run(id)
+	st, ok, err := dir.Status()
+	if err != nil || !ok {
+		return planner.RunState{}, err
+	}
+	_, missing := os.Stat(dir.CheckpointPath())
+	state := planner.RunState{Finished: st.State == runlog.Finished, Failed: st.State == runlog.Failed, Checkpoint: missing == nil, Arch: st.Arch}
+	var d planner.Description
+	if dir.ReadConfig(&d) == nil {
+		state.Image = d.Settings.Image
+	}
+	return state, nil
+}
+
+// weightsCache is where weights are looked for and fetched to.
+var weightsCache = sync.OnceValue(weights.DefaultCache)
+
+// lockPath is the lock file, in the working directory beside the store.
+func (a *app) lockPath() string { return filepath.Join(filepath.Dir(a.store), ".ftrun.lock.hcl") }

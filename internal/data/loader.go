@@ -1,0 +1,276 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"strconv"
+	"sync"
+)
+
+// Batch is a part of an epoch. Its memory is used again: a consumer that wants to keep anything copies it.
+type Batch struct {
+	X      []float32 // (N, Crop, Crop, 3), normalised
+	Labels []int     // (N): classes
+	Index  []int     // (N): positions in the split's items
+	N      int
+}
+
+// LoaderConfig says which pictures a loader yields, and how.
+type LoaderConfig struct {
+	Split    *Split
+	Pipeline *Pipeline
+	// Key names the data set in the draws. It must be the same wherever the same batches are wanted.
+	Key       string
+	Seed      uint64 // of the order, and of the augmentation unless Views is set
+	BatchSize int
+	Shuffle   bool // a new order each epoch; else the split's
+	DropLast  bool // leave out a last batch of fewer than BatchSize pictures
+
+	// Views, where positive, is the number of fixed augmentations of each picture, drawn from ViewSeed: epoch e (from 1)
+	// shows view (e−1) mod Views. 0 draws anew each epoch, from Seed.
+	Views    int
+	ViewSeed uint64
+
+	Workers int    // goroutines that decode and augment; 0: one a processor
+	Ahead   int    // batches made ready before they are asked for; 0: 2
+	Cache   *Cache // nil: nothing is kept
+}
+
+// Loader yields a split's batches. It is immutable and may be used by goroutines at once.
+type Loader struct {
+	cfg     LoaderConfig
+	order   streamKey
+	augment streamKey
+}
+
+// NewLoader checks cfg.
+func NewLoader(cfg LoaderConfig) (*Loader, error) {
+	if cfg.Split == nil || cfg.Pipeline == nil {
+		panic("data: a loader needs a split and a pipeline")
+	}
+	var errs []error
+	n := len(cfg.Split.Items)
+	switch {
+	case n == 0:
+		errs = append(errs, fmt.Errorf("the split %s has no pictures", cfg.Split.Name))
+	case cfg.BatchSize < 1:
+		errs = append(errs, fmt.Errorf("batch size %d: it must be 1 or more", cfg.BatchSize))
+	case cfg.BatchSize > n && (cfg.Shuffle || cfg.DropLast):
+		errs = append(errs, fmt.Errorf("batch size %d is larger than the split %s with its %d pictures: take %d or fewer",
+			cfg.BatchSize, cfg.Split.Name, n, n))
+	}
+	if cfg.Views < 0 {
+		errs = append(errs, fmt.Errorf("views = %d must not be negative", cfg.Views))
+	}
+	if cfg.Views > 0 && !cfg.Pipeline.Random() {
+		errs = append(errs, errors.New("views has no effect without augmentation: give operations, or leave it out"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if cfg.Workers <= 0 {
+		cfg.Workers = runtime.GOMAXPROCS(0)
+	}
+	if cfg.Ahead <= 0 {
+		cfg.Ahead = 2
+	}
+	if cfg.Cache == nil {
+		cfg.Cache = NewCache(0)
+	}
+	l := &Loader{cfg: cfg}
+	l.order = newStreamKey("order", cfg.Key, strconv.FormatUint(cfg.Seed, 10))
+	if cfg.Views > 0 {
+		l.augment = newStreamKey("view", cfg.Key, strconv.FormatUint(cfg.ViewSeed, 10))
+	} else {
+		l.augment = newStreamKey("augment", cfg.Key, strconv.FormatUint(cfg.Seed, 10))
+	}
+	return l, nil
+}
+
+// Batches is the number of batches of an epoch.
+func (l *Loader) Batches() int {
+	n, b := len(l.cfg.Split.Items), l.cfg.BatchSize
+	if l.cfg.DropLast {
+		return n / b
+	}
+	return (n + b - 1) / b
+}
+
+// Order is the order of the split's items in an epoch (from 1).
+func (l *Loader) Order(epoch int) []int {
+	n := len(l.cfg.Split.Items)
+	if l.cfg.Shuffle {
+		r := l.order.stream(uint64(epoch), 0, 0)
+		return r.permutation(n)
+	}
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	return order
+}
+
+// View is the number, from 0, that tells an epoch's (from 1) augmentation from others': epochs of the same view show the
+// same pixels.
+func (l *Loader) View(epoch int) int {
+	switch {
+	case !l.cfg.Pipeline.Random():
+		return 0
+	case l.cfg.Views > 0:
+		return (epoch - 1) % l.cfg.Views
+	}
+	return epoch - 1
+}
+
+// fill computes the input of item index in an epoch.
+func (l *Loader) fill(dst []float32, epoch, index int, s *scratch) error {
+	it := &l.cfg.Split.Items[index]
+	p := l.cfg.Pipeline
+	if !p.Random() {
+		img, err := l.cfg.Cache.get(cacheKey{it.source, p.resize, p.crop}, func() (*Image, error) {
+			base, err := it.Decode()
+			if err != nil {
+				return nil, err
+			}
+			out := NewImage(p.crop, p.crop)
+			if err := resizeCenterCrop(out, base, p.resize, s); err != nil {
+				return nil, &PictureError{Path: it.Path, Err: err}
+			}
+			return out, nil
+		})
+		if err != nil {
+			return err
+		}
+		p.norm.apply(dst, img)
+		return nil
+	}
+	img, err := l.cfg.Cache.get(cacheKey{source: it.source}, it.Decode)
+	if err != nil {
+		return err
+	}
+	view := uint64(l.View(epoch))
+	img, err = p.augment(img, func(op int) stream { return l.augment.stream(view, uint64(index), uint64(op)) }, s)
+	if err != nil {
+		return &PictureError{Path: it.Path, Err: err}
+	}
+	p.norm.apply(dst, img)
+	return nil
+}
+
+// pending is a batch in the making.
+type pending struct {
+	batch *Batch
+	left  sync.WaitGroup
+	errs  []error // (N)
+}
+
+// task is one picture of a batch.
+type task struct {
+	to   *pending
+	slot int
+}
+
+// Epoch yields the batches of an epoch (from 1), beginning with batch from (from 0), and reads Ahead batches further while
+// the consumer works. A Batch is valid until the next one is asked for. An error — a *PictureError, or the context's —
+// is the last thing that is yielded. When the iteration ends, by whichever side, so have its goroutines.
+func (l *Loader) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*Batch, error] {
+	if epoch < 1 || from < 0 {
+		panic(fmt.Sprintf("data: epoch %d, batch %d: epochs count from 1, batches from 0", epoch, from))
+	}
+	return func(yield func(*Batch, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		var running sync.WaitGroup
+		defer running.Wait()
+		defer cancel()
+
+		ready := make(chan *pending, l.cfg.Ahead)
+		tasks := make(chan task)
+		free := make(chan *pending, l.cfg.Ahead+2) // as many as can be under way: waiting, in the making, at the consumer
+		for range cap(free) {
+			free <- &pending{}
+		}
+		running.Go(func() {
+			defer close(ready)
+			defer close(tasks)
+			l.produce(ctx, epoch, from, free, ready, tasks)
+		})
+		for range l.cfg.Workers {
+			running.Go(func() { l.work(ctx, epoch, tasks) })
+		}
+		for p := range ready {
+			p.left.Wait()
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, err := range p.errs {
+				if err != nil {
+					yield(nil, err) // the first in the batch's order, whoever came upon one first
+					return
+				}
+			}
+			if !yield(p.batch, nil) {
+				return
+			}
+			free <- p
+		}
+		if err := ctx.Err(); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// produce hands out an epoch's pictures, batch by batch.
+func (l *Loader) produce(ctx context.Context, epoch, from int, free <-chan *pending, ready chan<- *pending, tasks chan<- task) {
+	order := l.Order(epoch)
+	size := l.cfg.Pipeline.Len()
+	for b := from; b < l.Batches(); b++ {
+		var p *pending
+		select {
+		case p = <-free:
+		case <-ctx.Done():
+			return
+		}
+		index := order[b*l.cfg.BatchSize : min((b+1)*l.cfg.BatchSize, len(order))]
+		n := len(index)
+		if p.batch == nil {
+			p.batch = &Batch{}
+		}
+		p.batch.N, p.batch.Index = n, index
+		p.batch.X, p.batch.Labels = grow(p.batch.X, n*size), grow(p.batch.Labels, n)
+		p.errs = grow(p.errs, n)
+		clear(p.errs)
+		for i, at := range index {
+			p.batch.Labels[i] = l.cfg.Split.Items[at].Class
+		}
+		p.left.Add(n)
+		select {
+		case ready <- p:
+		case <-ctx.Done():
+			return
+		}
+		for slot := range n {
+			select {
+			case tasks <- task{p, slot}:
+			case <-ctx.Done():
+				p.left.Add(slot - n) // the consumer must not wait for pictures that nobody makes
+				return
+			}
+		}
+	}
+}
+
+func (l *Loader) work(ctx context.Context, epoch int, tasks <-chan task) {
+	s := &scratch{}
+	size := l.cfg.Pipeline.Len()
+	for t := range tasks {
+		if ctx.Err() == nil {
+			dst := t.to.batch.X[t.slot*size : (t.slot+1)*size]
+			t.to.errs[t.slot] = l.fill(dst, epoch, t.to.batch.Index[t.slot], s)
+		}
+		t.to.left.Done()
+	}
+}

@@ -1,0 +1,240 @@
+package planner
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tour has every setting of the language.
+const tour = `
+variable "n" {
+  type    = number
+  default = 3
+}
+sweep "pre" {
+  dataset = dataset.ants
+  seeds   = range(2)
+  run {
+    arch = "resnet18"
+    mode = "scratch"
+  }
+}
+sweep "s" {
+  dataset = dataset.ants
+  seeds   = [0, 7]
+  matrix {
+    kind = [{ name = "sgd" }, { name = "adamw" }]
+  }
+  run {
+    arch            = "resnet18"
+    mode            = "finetune"
+    weights         = sweep.pre.best
+    trainable       = ["head", "layer4.**"]
+    epochs          = var.n
+    label_smoothing = 0.1
+    class_weights   = "balanced"
+    grad_clip       = 1
+    augment {
+      ops       = ["random_resized_crop", { kind = "color_jitter", hue = 0.1 }]
+      views     = 3
+      view_seed = 9
+    }
+    optimizer {
+      kind = matrix.kind.name
+      lr   = 0.1
+    }
+    param_group "layer4.**" {
+      lr           = 0.01
+      weight_decay = 0.5
+    }
+    schedule {
+      kind      = "step"
+      step_size = 1
+      warmup    = 1
+    }
+    early_stop {
+      monitor   = "val_loss"
+      patience  = 2
+      min_delta = 0.5
+    }
+  }
+}
+sweep "twice" {
+  dataset = dataset.ants
+  matrix { unused = [1, 2] }
+  run {
+    arch    = "resnet18"
+    mode    = "finetune"
+    weights = "a/file.pth"
+  }
+}
+`
+
+func saved(tb testing.TB, p *Plan) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), ".ftrun", "plan.json")
+	if err := Save(path, p); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+func TestSaveAndLoad(t *testing.T) {
+	p := plan(t, newFakeWorld(), tour, Options{Target: "tour.hcl"})
+	if len(p.Warnings) != 1 || len(p.Runs) != 7 {
+		t.Fatalf("the test's plan has %d runs and warnings %q", len(p.Runs), p.Warnings)
+	}
+	path := saved(t, p)
+	back, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(p, back); diff != "" {
+		t.Errorf("a plan doesn't survive saving (-saved +loaded):\n%s", diff)
+	}
+	if err := Save(path, back); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("saving twice leaves %v, %v", entries, err)
+	}
+}
+
+func TestSaveKeepsTheOldPlanWhereItFails(t *testing.T) {
+	p := plan(t, newFakeWorld(), sweepOf("arch = \"alexnet\"\n mode = \"scratch\""), Options{})
+	path := saved(t, p)
+	broken := *p
+	broken.Variables = map[string]json.RawMessage{"x": json.RawMessage("{")}
+	if err := Save(path, &broken); err == nil {
+		t.Fatal("broken JSON was saved")
+	}
+	if _, err := Load(path); err != nil {
+		t.Errorf("the plan before is gone: %v", err)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	p := plan(t, newFakeWorld(), chain, Options{})
+	var b bytes.Buffer
+	if err := WriteJSON(&b, p); err != nil {
+		t.Fatal(err)
+	}
+	good := b.String()
+	for _, test := range []struct{ name, old, new, want string }{
+		{"half a file", good[len(good)/2:], "", "damaged"},
+		{"nothing", good, "", "damaged"},
+		{"something else", good, `{"a":1}`, "it has no format"},
+		{"another format", `"format":1`, `"format":2`, "it has format 2, by ftrun 0.1.0, and this ftrun reads format 1"},
+		{"a setting edited", `"lr":0.1`, `"lr":0.2`, "is not that of its settings"},
+		{"a seed edited", `"seed":1`, `"seed":2`, "is not that of its settings"},
+		{"a wrong index", `"settings":1`, `"settings":99`, "that it doesn't hold"},
+		{"a negative index", `"configuration":1`, `"configuration":-1`, "that it doesn't hold"},
+		{"an unknown action", `"action":"create"`, `"action":"destroy"`, "unknown action"},
+		{"a run that waits for nothing there", `"needs":["`, `"needs":["x`, "doesn't come before it"},
+		{"a data set without pictures", `"train":244`, `"train":0`, "lacks classes or pictures"},
+		{"a wrong type", `"epochs":15`, `"epochs":"15"`, "damaged"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if !strings.Contains(good, test.old) {
+				t.Fatalf("the plan has no %s to replace", test.old)
+			}
+			path := filepath.Join(t.TempDir(), "plan.json")
+			if err := os.WriteFile(path, []byte(strings.Replace(good, test.old, test.new, 1)), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Load(path)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "`ftrun plan`") {
+				t.Errorf("got %v; want %q and what to do", err, test.want)
+			}
+		})
+	}
+	if _, err := Load(filepath.Join(t.TempDir(), "none.json")); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "ftrun plan") {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, src := range []string{chain, sweepOf("arch = \"alexnet\"\n mode = \"scratch\"")} {
+		var b bytes.Buffer
+		if err := WriteJSON(&b, plan(f, newFakeWorld(), src, Options{})); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes())
+		f.Add(b.Bytes()[:b.Len()/2])
+		f.Add(bytes.ReplaceAll(b.Bytes(), []byte("224"), []byte("-1")))
+	}
+	f.Add([]byte(`{"format":1,"runs":[{}]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p, err := parse(raw)
+		if err != nil {
+			return
+		}
+		// Whatever is let through can be worked with.
+		p.Summarize()
+		Graph(p)
+		for i := range p.Runs {
+			p.Name(&p.Runs[i])
+			p.Describe(&p.Runs[i])
+		}
+		if err := Refresh(p, fakeStore{}, nil); err != nil {
+			t.Error(err)
+		}
+		if err := WriteJSON(&bytes.Buffer{}, p); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The document of the plan's JSON names every field.
+func TestDocumentNamesEveryField(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("..", "docs", "plan-json.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)`").FindAllStringSubmatch(string(raw), -1) {
+		documented[m[1]] = true
+	}
+	used := map[string]bool{"summary": true}
+	seen := map[reflect.Type]bool{}
+	var walk func(reflect.Type)
+	walk = func(ty reflect.Type) {
+		switch ty.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+			walk(ty.Elem())
+			return
+		case reflect.Struct:
+		default:
+			return
+		}
+		if seen[ty] {
+			return
+		}
+		seen[ty] = true
+		for i := range ty.NumField() {
+			name, _, _ := strings.Cut(ty.Field(i).Tag.Get("json"), ",")
+			used[name] = true
+			if !documented[name] {
+				t.Errorf("docs/plan-json.md has no row for %q, a field of %s", name, ty)
+			}
+			walk(ty.Field(i).Type)
+		}
+	}
+	walk(reflect.TypeFor[Plan]())
+	walk(reflect.TypeFor[Summary]())
+	for name := range documented {
+		if !used[name] {
+			t.Errorf("docs/plan-json.md has a row for %q, which no type has", name)
+		}
+	}
+}

@@ -1,0 +1,1 @@
+gate "not read" {}
