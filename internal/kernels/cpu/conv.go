@@ -297,70 +297,94 @@ const (
 	panelLen = 50 << 10  // part of a panel of weights
 )
 
+// layout is how the rows of a band lie: as in the input itself where there is nothing to pad, else as zero-padded rows of
+// one group's channels.
+type layout struct {
+	inPlace       bool
+	columns       int // of a padded row
+	rowLen, pixel int // elements from one row and pixel to the next
+}
+
+func (f *correlation) layout() layout {
+	l := layout{columns: (f.q-1)*f.sw + f.s}
+	l.inPlace = f.padH == 0 && f.padW == 0 && l.columns <= f.w && (f.p-1)*f.sh+f.r <= f.h && (f.groups == 1 || f.s == 1)
+	if l.inPlace {
+		l.pixel = f.groups * f.c
+		l.rowLen = f.w * l.pixel
+	} else {
+		l.pixel = f.c
+		l.rowLen = l.columns * f.c
+	}
+	return l
+}
+
 // segment is the place of one tile of a band: elements of the input and of y, and the rows of the filter that meet it.
 type segment struct {
 	a, c, rows int
 	r0, r1     int
 }
 
-// correlateRows computes rows [lo, hi) of n·p for panels [p0, p1) of all groups. Bands of zero-padded input rows are
-// copied to a buffer that stays in the cache (or used in place, where there is nothing to pad); each panel then passes
-// over all tiles of the band.
+// correlateRows computes rows [lo, hi) of n·p for panels [p0, p1) of all groups, band by band: each panel passes over all
+// tiles of a band while its input stays in the cache.
 func (d *Device) correlateRows(f *correlation, x, packed, y []float32, worker, lo, hi, p0, p1 int) {
+	l, count := f.layout(), f.panels.count()
 	sc := &d.workers[worker]
-	pix := f.groups * f.c
-	padded := (f.q-1)*f.sw + f.s // columns of a padded row
-	inPlace := f.padH == 0 && f.padW == 0 && padded <= f.w && (f.p-1)*f.sh+f.r <= f.h && (f.groups == 1 || f.s == 1)
-	rowLen, step, input := padded*f.c, f.c, []float32(nil)
-	if inPlace {
-		rowLen, step, input = f.w*pix, pix, x
-	}
-	tiles := (f.q + d.micro.rows - 1) / d.micro.rows
-	count := f.panels.count()
 	for g := p0 / count; g*count < p1; g++ {
 		first, last := max(p0-g*count, 0), min(p1-g*count, count)
 		for u := lo; u < hi; {
-			sc.segments = sc.segments[:0]
-			used := 0
-			for u < hi {
-				n, p := u/f.p, u%f.p
-				rows := min(f.p-p, hi-u)
-				if fit := max(((bandLen-used)/(padded*f.c)-f.r)/f.sh+1, 1); fit < rows || used >= bandLen {
-					if used > 0 {
-						break
-					}
-					parts := (rows + fit - 1) / fit
-					rows = (rows + parts - 1) / parts
-				}
-				need := ((rows-1)*f.sh + f.r) * padded * f.c
-				base := (n*f.h+p*f.sh)*rowLen + g*f.c
-				if !inPlace {
-					base = used
-					band := keep(&sc.band, used, used+need)
-					f.pad(band[used:], x, n, g, p*f.sh-f.padH)
-					input = band
-				}
-				used += need
-				for i := range rows {
-					o := p + i
-					r0, r1 := max(0, f.padH-o*f.sh), min(f.r, f.h+f.padH-o*f.sh)
-					if r0 >= r1 {
-						r0, r1 = 0, 0
-					}
-					for t := range tiles {
-						q0, q1 := share(f.q, t, tiles)
-						sc.segments = append(sc.segments, segment{
-							a: base + i*f.sh*rowLen + q0*f.sw*step, c: n*f.yImage + o*f.yRow + q0*f.yPixel + g*f.k,
-							rows: q1 - q0, r0: r0, r1: r1,
-						})
-					}
-				}
-				u += rows
-			}
+			input, next := d.fillBand(f, l, sc, x, g, u, hi)
 			for i := first; i < last; i++ {
-				d.passPanel(f, sc.segments, input, packed[g*f.groupLen():], y, g, i, f.sw*step, rowLen)
+				d.passPanel(f, l, sc.segments, input, packed[g*f.groupLen():], y, g, i)
 			}
+			u = next
 		}
+	}
+}
+
+// fillBand gathers the input of as many rows of [lo, hi) as fit a band, lists their tiles in sc.segments, and returns
+// where the segments' input lies and the first row that is left.
+func (d *Device) fillBand(f *correlation, l layout, sc *scratch, x []float32, g, lo, hi int) (input []float32, next int) {
+	sc.segments = sc.segments[:0]
+	input = x
+	used := 0
+	for lo < hi {
+		n, p := lo/f.p, lo%f.p
+		rows := min(f.p-p, hi-lo)
+		if fit := max(((bandLen-used)/(l.columns*f.c)-f.r)/f.sh+1, 1); fit < rows || used >= bandLen {
+			if used > 0 {
+				break
+			}
+			parts := (rows + fit - 1) / fit
+			rows = (rows + parts - 1) / parts
+		}
+		need := ((rows-1)*f.sh + f.r) * l.columns * f.c
+		base := (n*f.h+p*f.sh)*l.rowLen + g*f.c
+		if !l.inPlace {
+			base = used
+			input = keep(&sc.band, used, used+need)
+			f.pad(input[used:], x, n, g, p*f.sh-f.padH)
+		}
+		used += need
+		for i := range rows {
+			d.addSegments(f, l, sc, g, n, p+i, base+i*f.sh*l.rowLen)
+		}
+		lo += rows
+	}
+	return input, lo
+}
+
+// addSegments lists the tiles of row p of picture n, whose input begins at a.
+func (d *Device) addSegments(f *correlation, l layout, sc *scratch, g, n, p, a int) {
+	r0, r1 := max(0, f.padH-p*f.sh), min(f.r, f.h+f.padH-p*f.sh)
+	if r0 >= r1 {
+		r0, r1 = 0, 0
+	}
+	tiles := (f.q + d.micro.rows - 1) / d.micro.rows
+	for t := range tiles {
+		q0, q1 := share(f.q, t, tiles)
+		sc.segments = append(sc.segments, segment{
+			a: a + q0*f.sw*l.pixel, c: n*f.yImage + p*f.yRow + q0*f.yPixel + g*f.k, rows: q1 - q0, r0: r0, r1: r1,
+		})
 	}
 }
 
@@ -390,7 +414,7 @@ func (f *correlation) pad(band, x []float32, n, g, h int) {
 }
 
 // passPanel computes panel i of group g for all segments, a few rows of the filter at a time.
-func (d *Device) passPanel(f *correlation, segments []segment, input, packed, y []float32, g, i, lda, tap int) {
+func (d *Device) passPanel(f *correlation, l layout, segments []segment, input, packed, y []float32, g, i int) {
 	kind, cols := f.panels.panel(i)
 	width, col := f.panels.width[kind], i*f.panels.width[1]
 	tiles := &d.micro.gemm[kind]
@@ -413,7 +437,7 @@ func (d *Device) passPanel(f *correlation, segments []segment, input, packed, y 
 			if hi < t.r1 {
 				end = nil
 			}
-			tiles[t.rows](at(&input[0], t.a+lo*tap), b, &y[t.c+col], end, b, lda, tap, hi-lo, run, f.yPixel, m,
+			tiles[t.rows](at(&input[0], t.a+lo*l.rowLen), b, &y[t.c+col], end, b, f.sw*l.pixel, l.rowLen, hi-lo, run, f.yPixel, m,
 				lo > t.r0, f.post.lo, f.post.hi)
 		}
 	}
