@@ -20,7 +20,7 @@ import (
 func addFamilies(l *lab) {
 	for _, arch := range []string{"squeezenet1_1", "resnet18", "mobilenet_v2"} {
 		// A small rate: with pictures this small, batch norm divides by the deviation of two to four values.
-		l.run(func(s *planner.Settings) { s.Arch, s.Optimizer.LR = arch, 0.001 })
+		l.run(func(s *planner.Settings) { s.Arch, s.Optimizer.LR = arch, 1e-4 })
 	}
 	l.run(func(s *planner.Settings) {
 		s.Optimizer = planner.Optimizer{Kind: "adamw", LR: 0.001, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.01}
