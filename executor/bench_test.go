@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -82,7 +83,7 @@ func TestBenchEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err := Bench(ctx, BenchOptions{Arch: "squeezenet1_1", Mode: "infer", Batch: 1, Steps: 1, Device: benchDevice(t)})
-	if err != context.Canceled {
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v, want %v", err, context.Canceled)
 	}
 }
