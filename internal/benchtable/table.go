@@ -139,7 +139,7 @@ func means(rows []row) string {
 			sum += l
 		}
 		n := len(logs[g])
-		fmt.Fprintf(&b, "- %s, batch %d: %.2f (%d architectures, the least %.2f)\n", g.mode, g.batch,
+		fmt.Fprintf(&b, "- %s, batch %d: %.2f over %d, the least %.2f\n", g.mode, g.batch,
 			math.Exp(sum/float64(n)), n, math.Exp(slices.Min(logs[g])))
 	}
 	return b.String()
