@@ -10,6 +10,7 @@ import (
 
 	"github.com/ftrun/ftrun/internal/kernels/cpu"
 	"github.com/ftrun/ftrun/internal/nn"
+	"github.com/ftrun/ftrun/models"
 )
 
 func TestBenchCountsTheStepsArithmetic(t *testing.T) {
@@ -111,4 +112,34 @@ func parameters(t *testing.T, b *bench) [][]float32 {
 		}
 	}
 	return all
+}
+
+// BenchmarkStep is the step that Bench times, for profiles: -bench Step/resnet18/finetune -cpuprofile FILE.
+func BenchmarkStep(b *testing.B) {
+	d, err := cpu.New(2)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
+	for _, arch := range models.Names() {
+		for _, mode := range BenchModes {
+			b.Run(arch+"/"+mode, func(b *testing.B) {
+				s, err := newBench(BenchOptions{Arch: arch, Mode: mode, Batch: 8, Device: d})
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer s.close()
+				x, labels := s.pictures()
+				if err := s.step(x, labels, 0); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportAllocs()
+				for i := 1; b.Loop(); i++ {
+					if err := s.step(x, labels, i); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
 }
