@@ -60,9 +60,6 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		fmt.Fprintf(progress, "without PyTorch: %v\n", err)
 	}
 	m := describeMachine(time.Now())
-	if m.load > 0.5 {
-		fmt.Fprintf(progress, "this machine has other work to do (load average %.1f): the figures will show it\n", m.load)
-	}
 	rows, err := measureAll(ctx, o, p, progress)
 	if len(rows) == 0 {
 		return err
@@ -136,6 +133,8 @@ type line struct {
 	PeakMiB         float64 `json:"peak_mib"`
 	GFLOPS          float64 `json:"gflops"`
 	PeakGFLOPS      float64 `json:"peak_gflops"`
+
+	others *float64 // the share of the processors that other programs took meanwhile; nil: unknown
 }
 
 // row is one step with the lines of all rounds; theirs is empty without PyTorch.
@@ -188,7 +187,10 @@ func step(ctx context.Context, name string, args ...string) (line, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
+	before, known := readUsage()
+	start := time.Now()
 	out, err := cmd.Output()
+	wall := time.Since(start)
 	if ctx.Err() != nil {
 		return line{}, ctx.Err()
 	}
@@ -198,6 +200,10 @@ func step(ctx context.Context, name string, args ...string) (line, error) {
 	var l line
 	if err := json.Unmarshal(out, &l); err != nil || l.Seconds <= 0 {
 		return line{}, fmt.Errorf("%s printed %q, which is no line of JSON with the seconds of a step", name, out)
+	}
+	if after, ok := readUsage(); ok && known {
+		share := after.othersSince(before, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime(), wall)
+		l.others = &share
 	}
 	return l, nil
 }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestMain lets the test binary stand for ftrun and for Python, as FAKE says.
@@ -138,6 +141,19 @@ func TestTableIsKeptInTheDocument(t *testing.T) {
 func TestDocumentHasMarks(t *testing.T) {
 	if _, err := replaceTable(filepath.Join("..", "..", "docs", "performance.md"), ""); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestOthers(t *testing.T) {
+	// Two processors for a second, of 100 ticks each: busy for 1.5 of the two seconds, 0.5 of them for the process itself.
+	u := usage{cores: 2, busy: 1150, total: 3200}
+	if got := u.othersSince(usage{cores: 2, busy: 1000, total: 3000}, 500*time.Millisecond, time.Second); math.Abs(got-0.5) > 1e-9 {
+		t.Errorf("others took %v, want 0.5", got)
+	}
+	if runtime.GOOS == "linux" {
+		if u, ok := readUsage(); !ok || u.cores < 1 || u.busy <= 0 || u.busy > u.total {
+			t.Errorf("%+v, %v", u, ok)
+		}
 	}
 }
 

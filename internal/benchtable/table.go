@@ -4,48 +4,11 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 )
-
-// machine is what the figures depend on beside the programs.
-type machine struct {
-	cpu    string
-	cores  int
-	memory float64 // GiB; 0: unknown
-	load   float64 // average over the minute before; 0: none or unknown
-	date   time.Time
-}
-
-func describeMachine(now time.Time) machine {
-	m := machine{cpu: runtime.GOARCH, cores: runtime.NumCPU(), date: now}
-	info, _ := os.ReadFile("/proc/cpuinfo")
-	field := func(name string) string {
-		for l := range strings.Lines(string(info)) {
-			if key, value, ok := strings.Cut(l, ":"); ok && strings.TrimSpace(key) == name {
-				return strings.TrimSpace(value)
-			}
-		}
-		return ""
-	}
-	if name := field("model name"); name != "" {
-		m.cpu = fmt.Sprintf("%s (family %s, model %s)", name, field("cpu family"), field("model"))
-	} else if out, err := exec.Command("sysctl", "-n", "machdep.cpu.brand_string").Output(); err == nil {
-		m.cpu = strings.TrimSpace(string(out))
-	}
-	var kib float64
-	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
-		fmt.Sscanf(string(b), "MemTotal: %f kB", &kib)
-	}
-	m.memory = kib / (1 << 20)
-	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
-		fmt.Sscan(string(b), &m.load)
-	}
-	return m
-}
 
 // render makes the table with the description of how it came about.
 func render(m machine, o options, rows []row) string {
@@ -70,7 +33,10 @@ func render(m machine, o options, rows []row) string {
 	if peak > 0 {
 		fmt.Fprintf(&b, "; peak %.0f GFLOP/s", peak)
 	}
-	fmt.Fprintf(&b, "; load average before: %.1f.\n\n", m.load)
+	if busy, ok := others(rows); ok {
+		fmt.Fprintf(&b, "; other programs took %.0f %% of the processors meanwhile", 100*busy)
+	}
+	b.WriteString(".\n\n")
 
 	columns := []string{"architecture", "mode", "batch", "s a step", "pictures/s", "GFLOP/s", "of peak", "MiB"}
 	if len(rows[0].theirs) > 0 {
@@ -107,6 +73,9 @@ func (r row) summary() string {
 	s := fmt.Sprintf("%s %s, batch %d: %.4f s", r.arch, r.mode, r.batch, medianOf(r.ours, seconds))
 	if len(r.theirs) > 0 {
 		s += fmt.Sprintf(", PyTorch %.4f s: %.2f times as fast", medianOf(r.theirs, seconds), median(r.ratios()))
+	}
+	if busy, ok := others([]row{r}); ok {
+		s += fmt.Sprintf(" (others took %.0f %% of the processors)", 100*busy)
 	}
 	return s
 }
@@ -171,6 +140,22 @@ func medianOf(lines []line, value func(line) float64) float64 {
 func median(x []float64) float64 {
 	x = slices.Sorted(slices.Values(x))
 	return (x[(len(x)-1)/2] + x[len(x)/2]) / 2
+}
+
+// others is the mean over all processes of the processors' share that others took; not ok where it is not known.
+func others(rows []row) (busy float64, ok bool) {
+	var all []float64
+	for _, r := range rows {
+		for _, l := range append(slices.Clone(r.ours), r.theirs...) {
+			if l.others != nil {
+				all = append(all, *l.others)
+			}
+		}
+	}
+	for _, x := range all {
+		busy += x / float64(len(all))
+	}
+	return busy, len(all) > 0
 }
 
 // Between these lines of the document stands the table.
