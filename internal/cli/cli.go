@@ -126,7 +126,7 @@ and compares the results.
 		a.planCommand(), a.applyCommand(), a.validateCommand(), a.fmtCommand(),
 		a.reportCommand(), a.showCommand(), a.explainCommand(), a.graphCommand(),
 		a.initCommand(), a.predictCommand(), a.exportCommand(), a.runsCommand(),
-		a.devicesCommand(), a.versionCommand(),
+		a.devicesCommand(), a.benchCommand(), a.versionCommand(),
 	)
 	for _, c := range root.Commands() {
 		if c.Example == "" && c.Name() != "completion" && c.Name() != "help" && !c.HasSubCommands() {
