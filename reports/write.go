@@ -32,22 +32,28 @@ func Write(w io.Writer, format string, runs []Run) error {
 			runs = []Run{}
 		}
 		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
 		return enc.Encode(map[string]any{"runs": runs})
 	}
 	return fmt.Errorf("there is no report format %q: use one of %s", format, strings.Join(Formats, ", "))
 }
 
-func text(w io.Writer) (*tablewriter.Table, string) { return plain(w), "%s\n" }
-
-func markdown(w io.Writer) (*tablewriter.Table, string) {
-	return tablewriter.NewTable(w, tablewriter.WithRenderer(renderer.NewMarkdown())), "### %s\n\n"
+func writeMarkdown(w io.Writer, header []string, right int, rows [][]string) error {
+	table := tablewriter.NewTable(w, tablewriter.WithRenderer(renderer.NewMarkdown()))
+	fill(table, header, right)
+	for _, r := range rows {
+		if err := table.Append(r); err != nil {
+			return err
+		}
+	}
+	return table.Render()
 }
 
 func writeTables(w io.Writer, tables []Table, format string) error {
-	style := text
+	heading, write := "%s\n", WriteText
 	if format == "md" {
-		style = markdown
+		heading, write = "### %s\n\n", writeMarkdown
 	}
 	if len(tables) == 0 {
 		_, err := fmt.Fprintln(w, "There are no runs to compare.")
@@ -57,26 +63,17 @@ func writeTables(w io.Writer, tables []Table, format string) error {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		table, heading := style(w)
 		title := t.Sweep
 		if len(t.Fixed) > 0 {
 			title += " (" + strings.Join(t.Fixed, ", ") + ")"
 		}
 		fmt.Fprintf(w, heading, title)
 		header, right := columns(t)
-		fill(table, header, right)
+		var rows [][]string
 		for _, r := range t.Rows {
-			row := cells(t, r)
-			if format == "text" {
-				for i := range right {
-					row[i] = Shorten(row[i], widest)
-				}
-			}
-			if err := table.Append(row); err != nil {
-				return err
-			}
+			rows = append(rows, cells(t, r))
 		}
-		if err := table.Render(); err != nil {
+		if err := write(w, header, right, rows); err != nil {
 			return err
 		}
 		for i, n := range notes(t) {
@@ -101,7 +98,7 @@ func columns(t Table) (header []string, right int) {
 func cells(t Table, r Row) []string {
 	var c []string
 	for _, a := range t.Axes {
-		v := r.Labels[a]
+		v := r.Labels.Text(a)
 		if v == "" {
 			v = "–"
 		}
@@ -143,13 +140,14 @@ func spread(s stats.Summary, digits int) string {
 
 // notes says below the table what its figures are.
 func notes(t Table) []string {
-	lowest, most, open, best := 0, 0, 0, false
+	lowest, most, open, failed, best := 0, 0, 0, 0, false
 	for _, r := range t.Rows {
 		if r.Finished > 0 && (lowest == 0 || r.Finished < lowest) {
 			lowest = r.Finished
 		}
 		most = max(most, r.Finished)
 		open += r.Open
+		failed += r.Failed
 		best = best || r.Best
 	}
 	var out []string
@@ -167,6 +165,9 @@ func notes(t Table) []string {
 	}
 	if legend != "" {
 		out = append(out, legend)
+	}
+	if failed > 0 {
+		out = append(out, fmt.Sprintf("%s failed: `ftrun runs list` names them, `ftrun show ID` says why.", Plural(failed, "run", "runs")))
 	}
 	if open > 0 {
 		out = append(out, fmt.Sprintf("%s not finished: `ftrun apply` goes on.", Plural(open, "run is", "runs are")))
@@ -202,7 +203,7 @@ func writeCSV(w io.Writer, tables []Table) error {
 		for _, r := range t.Rows {
 			line := []string{t.Sweep}
 			for _, a := range axes {
-				line = append(line, r.Labels[a])
+				line = append(line, r.Labels.Text(a))
 			}
 			std := ""
 			if r.Acc.N > 1 {

@@ -16,7 +16,11 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/planner"
 )
+
+// lockPath is the lock file, in the working directory wherever the store is.
+const lockPath = ".ftrun.lock.hcl"
 
 // lock is .ftrun.lock.hcl: what the weights and data sets of this folder are, to the last bit. Users commit it, so that
 // another machine trains from the same things or is told that it does not.
@@ -34,9 +38,10 @@ type lockedWeights struct {
 	SHA256 string `hcl:"sha256"`
 }
 
-// lockedDataset is a data set by its name.
+// lockedDataset is a data set by its name and folder: the files of one working directory may use a name twice.
 type lockedDataset struct {
 	Name string `hcl:"name,label"`
+	Path string `hcl:"path"`
 	Hash string `hcl:"hash"`
 }
 
@@ -70,7 +75,7 @@ func (l *lock) pin(file, sha256 string) error {
 			continue
 		}
 		if w.SHA256 != sha256 {
-			return fmt.Errorf("%s is not the file that %s holds: its SHA-256 is %s, locked is %s; `ftrun init -upgrade` takes the new one", file, l.path, sha256, w.SHA256)
+			return fmt.Errorf("%s is not the file that %s holds: its SHA-256 is %s, locked is %s; `ftrun init -upgrade FILE` takes the new one", file, l.path, sha256, w.SHA256)
 		}
 		return nil
 	}
@@ -78,30 +83,55 @@ func (l *lock) pin(file, sha256 string) error {
 	return l.write()
 }
 
-// pinDataset does the same for a data set.
-func (l *lock) pinDataset(name, hash string) error {
+// pinDatasets does the same for data sets of pictures in folders. What is generated is what the configuration says, and
+// needs no lock.
+func (l *lock) pinDatasets(sets []planner.Dataset) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, d := range l.Datasets {
-		if d.Name != name {
+	added := false
+	for _, d := range sets {
+		if d.Kind != "imagefolder" {
 			continue
 		}
-		if d.Hash != hash {
-			return fmt.Errorf("the pictures of data set %q are not those that %s holds (now %.12s…, locked %.12s…); `ftrun init -upgrade` takes them as they are", name, l.path, hash, d.Hash)
+		i := slices.IndexFunc(l.Datasets, func(was lockedDataset) bool { return was.Name == d.Name && was.Path == d.Path })
+		switch {
+		case i < 0:
+			l.Datasets = append(l.Datasets, lockedDataset{d.Name, d.Path, d.Hash})
+			added = true
+		case l.Datasets[i].Hash != d.Hash:
+			return fmt.Errorf("the data set %q in %s, its pictures or its splits, is not what %s holds (now %.12s…, locked %.12s…); `ftrun init -upgrade FILE` takes it as it is",
+				d.Name, d.Path, l.path, d.Hash, l.Datasets[i].Hash)
 		}
+	}
+	if !added {
 		return nil
 	}
-	l.Datasets = append(l.Datasets, lockedDataset{name, hash})
 	return l.write()
+}
+
+// forget drops what the lock says of some data sets, so that they may be pinned anew.
+func (l *lock) forget(sets []planner.Dataset) {
+	l.Datasets = slices.DeleteFunc(l.Datasets, func(was lockedDataset) bool {
+		return slices.ContainsFunc(sets, func(d planner.Dataset) bool { return was.Name == d.Name && was.Path == d.Path })
+	})
+}
+
+// forgetWeights does the same for a file of weights.
+func (l *lock) forgetWeights(file string) {
+	l.Weights = slices.DeleteFunc(l.Weights, func(w lockedWeights) bool { return w.File == file })
 }
 
 func (l *lock) write() error {
 	slices.SortFunc(l.Weights, func(a, b lockedWeights) int { return cmp.Compare(a.File, b.File) })
-	slices.SortFunc(l.Datasets, func(a, b lockedDataset) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.Datasets, func(a, b lockedDataset) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Path, b.Path))
+	})
 	f := hclwrite.NewEmptyFile()
 	for _, d := range l.Datasets {
 		f.Body().AppendNewline()
-		f.Body().AppendNewBlock("dataset", []string{d.Name}).Body().SetAttributeValue("hash", cty.StringVal(d.Hash))
+		block := f.Body().AppendNewBlock("dataset", []string{d.Name}).Body()
+		block.SetAttributeValue("path", cty.StringVal(d.Path))
+		block.SetAttributeValue("hash", cty.StringVal(d.Hash))
 	}
 	for _, w := range l.Weights {
 		f.Body().AppendNewline()
