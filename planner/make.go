@@ -217,7 +217,8 @@ func (p *planning) describeData() bool {
 			continue
 		}
 		p.datasetOf[d] = -1
-		p.complain(datasetRange(d, "path"), "Data set can't be read", "The data set %q can't be read: %v.", d.Name, err)
+		reason := strings.TrimPrefix(err.Error(), fmt.Sprintf("data set %q: ", d.Name))
+		p.complain(datasetRange(d, "path"), "Data set can't be read", "The data set %q can't be read: %s.", d.Name, reason)
 	}
 	return true
 }

@@ -195,7 +195,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		return err
 	}
 	if changes(p) {
-		if err := lock.pinDatasets(p.Datasets); err != nil {
+		if err := lock.checkDatasets(p.Datasets); err != nil {
 			return err
 		}
 	}
@@ -218,6 +218,12 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 	finish()
 	if err != nil {
 		return err
+	}
+	// Only now is it known that every picture can be read.
+	if changes(p) {
+		if err := lock.pinDatasets(p.Datasets); err != nil {
+			return err
+		}
 	}
 	if !r.json {
 		rows, err := planned(store, p)

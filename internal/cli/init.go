@@ -18,7 +18,7 @@ func (a *app) initCommand() *cobra.Command {
 	var maxRuns int
 	cmd := &cobra.Command{
 		Use:   "init FILE|DIR",
-		Short: "Fetch the weights that the sweeps start from, and write the lock file",
+		Short: "Fetch the weights that sweeps start from, and write the lock",
 		Long: `init fetches every file of torchvision's weights that the sweeps need and that is not here yet, hashes the data sets,
 and writes both to .ftrun.lock.hcl. What differs from the lock is an error; -upgrade takes it as it is now.`,
 		Example: "  ftrun init sweep.hcl\n  ftrun init -upgrade sweep.hcl",

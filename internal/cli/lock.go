@@ -83,30 +83,40 @@ func (l *lock) pin(file, sha256 string) error {
 	return l.write()
 }
 
-// pinDatasets does the same for data sets of pictures in folders. What is generated is what the configuration says, and
-// needs no lock.
+// checkDatasets holds data sets of pictures in folders against the lock. What is generated is what the configuration
+// says, and needs no lock.
+func (l *lock) checkDatasets(sets []planner.Dataset) error {
+	for _, d := range sets {
+		if i := l.find(d); i >= 0 && l.Datasets[i].Hash != d.Hash {
+			return fmt.Errorf("the data set %q in %s, its pictures or its splits, is not what %s holds (now %.12s…, locked %.12s…); `ftrun init -upgrade FILE` takes it as it is",
+				d.Name, d.Path, l.path, d.Hash, l.Datasets[i].Hash)
+		}
+	}
+	return nil
+}
+
+// pinDatasets checks them and notes those that are new.
 func (l *lock) pinDatasets(sets []planner.Dataset) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.checkDatasets(sets); err != nil {
+		return err
+	}
 	added := false
 	for _, d := range sets {
-		if d.Kind != "imagefolder" {
-			continue
-		}
-		i := slices.IndexFunc(l.Datasets, func(was lockedDataset) bool { return was.Name == d.Name && was.Path == d.Path })
-		switch {
-		case i < 0:
+		if d.Kind == "imagefolder" && l.find(d) < 0 {
 			l.Datasets = append(l.Datasets, lockedDataset{d.Name, d.Path, d.Hash})
 			added = true
-		case l.Datasets[i].Hash != d.Hash:
-			return fmt.Errorf("the data set %q in %s, its pictures or its splits, is not what %s holds (now %.12s…, locked %.12s…); `ftrun init -upgrade FILE` takes it as it is",
-				d.Name, d.Path, l.path, d.Hash, l.Datasets[i].Hash)
 		}
 	}
 	if !added {
 		return nil
 	}
 	return l.write()
+}
+
+func (l *lock) find(d planner.Dataset) int {
+	return slices.IndexFunc(l.Datasets, func(was lockedDataset) bool { return was.Name == d.Name && was.Path == d.Path })
 }
 
 // forget drops what the lock says of some data sets, so that they may be pinned anew.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -70,9 +71,12 @@ func planned(store *runlog.Store, p *planner.Plan) ([]reports.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := make([]reports.Run, 0, len(p.Runs))
-	for i := range p.Runs {
-		rows = append(rows, reportRow(p.Describe(&p.Runs[i]), statuses[p.Runs[i].ID]))
+	runs := slices.Clone(p.Runs)
+	// In the files' order, not in that of execution.
+	slices.SortStableFunc(runs, func(a, b planner.Run) int { return cmp.Compare(a.Config, b.Config) })
+	rows := make([]reports.Run, 0, len(runs))
+	for i := range runs {
+		rows = append(rows, reportRow(p.Describe(&runs[i]), statuses[runs[i].ID]))
 	}
 	return rows, nil
 }

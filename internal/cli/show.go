@@ -96,7 +96,7 @@ func (a *app) showRun(run *runlog.Run, asJSON bool) error {
 	}
 	fmt.Fprintf(w, "\n%s, %s: %s of %s parameters trained", s.Arch, s.Mode, reports.Count(d.Run.Params.Trainable), reports.Count(d.Run.Params.Total))
 	if d.Run.Params.Moving > 0 {
-		fmt.Fprintf(w, ", %s batch norm statistics moved", reports.Count(d.Run.Params.Moving))
+		fmt.Fprintf(w, ";\n%s statistics of batch norm moved", reports.Count(d.Run.Params.Moving))
 	}
 	fmt.Fprintf(w, "\n%s, batch %d, %s lr %g\n", d.Dataset.Name, s.BatchSize, s.Optimizer.Kind, s.Optimizer.LR)
 	if len(epochs) == 0 {
