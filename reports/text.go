@@ -49,6 +49,15 @@ const widest = 32
 // WriteText writes a table for a terminal. The columns from right on are aligned to the right.
 func WriteText(w io.Writer, header []string, right int, rows [][]string) error {
 	var b bytes.Buffer
+	if err := writePlain(&b, header, right, rows); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func writePlain(w *bytes.Buffer, header []string, right int, rows [][]string) error {
+	var b bytes.Buffer
 	table := plain(&b)
 	fill(table, header, right)
 	for i := range right {
@@ -63,9 +72,8 @@ func WriteText(w io.Writer, header []string, right int, rows [][]string) error {
 		return err
 	}
 	for line := range bytes.Lines(b.Bytes()) {
-		if _, err := w.Write(append(bytes.TrimRight(line, " \n"), '\n')); err != nil {
-			return err
-		}
+		w.Write(bytes.TrimRight(line, " \n"))
+		w.WriteByte('\n')
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -21,10 +22,13 @@ var Formats = []string{"text", "md", "csv", "json"}
 // Write writes the comparison of runs in one of Formats.
 func Write(w io.Writer, format string, runs []Run) error {
 	switch format {
-	case "text":
-		return writeTables(w, Compare(runs), format)
-	case "md":
-		return writeTables(w, Compare(runs), format)
+	case "text", "md":
+		var b bytes.Buffer
+		if err := writeTables(&b, Compare(runs), format); err != nil {
+			return err
+		}
+		_, err := w.Write(b.Bytes())
+		return err
 	case "csv":
 		return writeCSV(w, Compare(runs))
 	case "json":
@@ -39,10 +43,13 @@ func Write(w io.Writer, format string, runs []Run) error {
 	return fmt.Errorf("there is no report format %q: use one of %s", format, strings.Join(Formats, ", "))
 }
 
-func writeMarkdown(w io.Writer, header []string, right int, rows [][]string) error {
+func writeMarkdown(w *bytes.Buffer, header []string, right int, rows [][]string) error {
 	table := tablewriter.NewTable(w, tablewriter.WithRenderer(renderer.NewMarkdown()))
 	fill(table, header, right)
 	for _, r := range rows {
+		for i := range r {
+			r[i] = markdownText.Replace(r[i])
+		}
 		if err := table.Append(r); err != nil {
 			return err
 		}
@@ -50,14 +57,16 @@ func writeMarkdown(w io.Writer, header []string, right int, rows [][]string) err
 	return table.Render()
 }
 
-func writeTables(w io.Writer, tables []Table, format string) error {
-	heading, write := "%s\n", WriteText
+// markdownText keeps a cell in its column and on its line.
+var markdownText = strings.NewReplacer("|", `\|`, "\n", " ")
+
+func writeTables(w *bytes.Buffer, tables []Table, format string) error {
+	heading, write := "%s\n", writePlain
 	if format == "md" {
 		heading, write = "### %s\n\n", writeMarkdown
 	}
 	if len(tables) == 0 {
-		_, err := fmt.Fprintln(w, "There are no runs to compare.")
-		return err
+		fmt.Fprintln(w, "There are no runs to compare.")
 	}
 	for i, t := range tables {
 		if i > 0 {
@@ -77,8 +86,11 @@ func writeTables(w io.Writer, tables []Table, format string) error {
 			return err
 		}
 		for i, n := range notes(t) {
-			if i == 0 && format == "md" {
-				fmt.Fprintln(w) // a table ends at the blank line
+			if format == "md" {
+				if i == 0 {
+					fmt.Fprintln(w) // a table ends at the blank line
+				}
+				n = strings.Replace(n, "*", `\*`, 1) // no item of a list
 			}
 			fmt.Fprintln(w, n)
 		}

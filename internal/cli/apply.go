@@ -170,6 +170,10 @@ func (a *app) ask(ctx context.Context) error {
 	if f, ok := a.in.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		return nil
 	}
+	return a.prompt(ctx)
+}
+
+func (a *app) prompt(ctx context.Context) error {
 	fmt.Fprint(a.out, "\nTrain them? Only \"yes\" is taken: ")
 	answer := make(chan string, 1)
 	go func() {
@@ -212,7 +216,8 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
 		Device: openDevice, Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
-		Weights: weightsCache(), Pin: lock.pin,
+		Weights:    weightsCache(),
+		Pin:        func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		CacheBytes: int64(r.cacheMiB) << 20, Version: Version(),
 	})
 	finish()
@@ -221,7 +226,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 	}
 	// Only now is it known that every picture can be read.
 	if changes(p) {
-		if err := lock.pinDatasets(p.Datasets); err != nil {
+		if err := lock.pinDatasets(p.Datasets, false); err != nil {
 			return err
 		}
 	}

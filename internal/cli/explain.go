@@ -106,7 +106,7 @@ func (a *app) explain(d planner.Description, all bool) error {
 	count := net.Count(trainable, moving)
 	fmt.Fprintf(w, "%s of %s parameters are trained; %s frozen.\n", reports.Count(count.Trainable), reports.Count(count.Total), reports.Plural(frozen, "tensor is", "tensors are"))
 	if moved > 0 {
-		fmt.Fprintf(w, "Batch norm moves %s in %d buffers (running means and variances): batch_norm = \"frozen\" keeps them.\n", reports.Count(count.Moving), moved)
+		fmt.Fprintf(w, "Batch norm moves %s numbers in %d buffers, running means and variances;\nbatch_norm = \"frozen\" keeps them.\n", reports.Count(count.Moving), moved)
 	}
 	return nil
 }

@@ -32,10 +32,7 @@ and writes both to .ftrun.lock.hcl. What differs from the lock is an error; -upg
 			if err != nil {
 				return err
 			}
-			if upgrade {
-				l.forget(p.Datasets)
-			}
-			if err := l.pinDatasets(p.Datasets); err != nil {
+			if err := l.pinDatasets(p.Datasets, upgrade); err != nil {
 				return err
 			}
 			entries := map[string]weights.Entry{}
@@ -52,7 +49,11 @@ and writes both to .ftrun.lock.hcl. What differs from the lock is an error; -upg
 				path, err := weightsCache().Fetch(cmd.Context(), entries[file], func(_, total int64) {
 					if !told {
 						told = true
-						fmt.Fprintf(a.out, "fetching %s (%s)\n", file, reports.Bytes(total))
+						size := ""
+						if total > 0 {
+							size = " (" + reports.Bytes(total) + ")"
+						}
+						fmt.Fprintf(a.out, "fetching %s%s\n", file, size)
 					}
 				})
 				if err != nil {
@@ -62,10 +63,7 @@ and writes both to .ftrun.lock.hcl. What differs from the lock is an error; -upg
 				if err != nil {
 					return err
 				}
-				if upgrade {
-					l.forgetWeights(file)
-				}
-				if err := l.pin(file, sum); err != nil {
+				if err := l.pin(file, sum, upgrade); err != nil {
 					return err
 				}
 			}

@@ -66,20 +66,25 @@ func readLock(path string) (*lock, error) {
 	return l, nil
 }
 
-// pin holds a file of the catalogue against the lock, or notes it there where it is new.
-func (l *lock) pin(file, sha256 string) error {
+// pin holds a file of the catalogue against the lock, or notes it there where it is new. With renew the lock follows the
+// file.
+func (l *lock) pin(file, sha256 string, renew bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, w := range l.Weights {
-		if w.File != file {
-			continue
-		}
-		if w.SHA256 != sha256 {
-			return fmt.Errorf("%s is not the file that %s holds: its SHA-256 is %s, locked is %s; `ftrun init -upgrade FILE` takes the new one", file, l.path, sha256, w.SHA256)
-		}
-		return nil
+	if err := l.reload(); err != nil {
+		return err
 	}
-	l.Weights = append(l.Weights, lockedWeights{file, sha256})
+	i := slices.IndexFunc(l.Weights, func(w lockedWeights) bool { return w.File == file })
+	switch {
+	case i < 0:
+		l.Weights = append(l.Weights, lockedWeights{file, sha256})
+	case l.Weights[i].SHA256 == sha256:
+		return nil
+	case renew:
+		l.Weights[i].SHA256 = sha256
+	default:
+		return fmt.Errorf("%s is not the file that %s holds: its SHA-256 is %s, locked is %s; `ftrun init -upgrade FILE` takes the new one", file, l.path, sha256, l.Weights[i].SHA256)
+	}
 	return l.write()
 }
 
@@ -95,21 +100,30 @@ func (l *lock) checkDatasets(sets []planner.Dataset) error {
 	return nil
 }
 
-// pinDatasets checks them and notes those that are new.
-func (l *lock) pinDatasets(sets []planner.Dataset) error {
+// pinDatasets checks them and notes those that are new. With renew the lock follows them.
+func (l *lock) pinDatasets(sets []planner.Dataset, renew bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.checkDatasets(sets); err != nil {
+	if err := l.reload(); err != nil {
 		return err
 	}
-	added := false
-	for _, d := range sets {
-		if d.Kind == "imagefolder" && l.find(d) < 0 {
-			l.Datasets = append(l.Datasets, lockedDataset{d.Name, d.Path, d.Hash})
-			added = true
-		}
+	if err := l.checkDatasets(sets); err != nil && !renew {
+		return err
 	}
-	if !added {
+	changed := false
+	for _, d := range sets {
+		if d.Kind != "imagefolder" {
+			continue
+		}
+		i := l.find(d)
+		if i < 0 {
+			i = len(l.Datasets)
+			l.Datasets = append(l.Datasets, lockedDataset{Name: d.Name, Path: d.Path})
+		}
+		changed = changed || l.Datasets[i].Hash != d.Hash
+		l.Datasets[i].Hash = d.Hash
+	}
+	if !changed {
 		return nil
 	}
 	return l.write()
@@ -119,16 +133,13 @@ func (l *lock) find(d planner.Dataset) int {
 	return slices.IndexFunc(l.Datasets, func(was lockedDataset) bool { return was.Name == d.Name && was.Path == d.Path })
 }
 
-// forget drops what the lock says of some data sets, so that they may be pinned anew.
-func (l *lock) forget(sets []planner.Dataset) {
-	l.Datasets = slices.DeleteFunc(l.Datasets, func(was lockedDataset) bool {
-		return slices.ContainsFunc(sets, func(d planner.Dataset) bool { return was.Name == d.Name && was.Path == d.Path })
-	})
-}
-
-// forgetWeights does the same for a file of weights.
-func (l *lock) forgetWeights(file string) {
-	l.Weights = slices.DeleteFunc(l.Weights, func(w lockedWeights) bool { return w.File == file })
+// reload reads what other processes have written meanwhile.
+func (l *lock) reload() error {
+	now, err := readLock(l.path)
+	if err == nil {
+		l.Weights, l.Datasets = now.Weights, now.Datasets
+	}
+	return err
 }
 
 func (l *lock) write() error {

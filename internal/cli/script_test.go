@@ -10,6 +10,7 @@ import (
 	"image/png"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ func TestMain(m *testing.M) {
 		"picture": program(picture),
 		"evil":    program(evil),
 		"same":    program(same),
+		"limited": program(limited),
 		"fields":  program(fields),
 		"widest":  program(widestLine),
 	})
@@ -155,6 +157,14 @@ func course(args []string) error {
 	return nil
 }
 
+// limited PROGRAM ARG...: with no file longer than 1 MB. That a write fails with EFBIG rather than with a signal is for the
+// shell to set.
+func limited(args []string) error {
+	cmd := exec.Command("bash", append([]string{"-c", `trap "" XFSZ; ulimit -f 1024; exec "$@"`, "bash"}, args...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
 // same A B: two files, by patterns, have the same bytes.
 func same(args []string) error {
 	var content [2][]byte
@@ -204,7 +214,7 @@ func picture(paths []string) error {
 
 // evil FILE: a pickle that would run a command.
 func evil(args []string) error {
-	return os.WriteFile(args[0], []byte("\x80\x02cposix\nsystem\nq\x00X\x0d\x00\x00\x00touch /evil-1\x85q\x01Rq\x02."), 0o666)
+	return os.WriteFile(args[0], []byte("\x80\x02cposix\nsystem\nq\x00X\x0e\x00\x00\x00touch evil-ran\x85q\x01Rq\x02."), 0o666)
 }
 
 // fields FILE: the report as JSON, read strictly by the schema of docs/cli.md.
