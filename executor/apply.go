@@ -210,7 +210,8 @@ func (e *execution) verify(ctx context.Context) error {
 			return err
 		}
 		if err := set.Verify(ctx, e.datasets.index); err != nil {
-			return err
+			d := &e.Plan.Datasets[run.Dataset]
+			return fmt.Errorf("data set %q in %s: %w", d.Name, d.Path, err)
 		}
 	}
 	return nil

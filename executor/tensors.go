@@ -59,7 +59,7 @@ func (e *execution) catalogueFile(ctx context.Context, arch, name string) (strin
 	e.files.fetching.Lock()
 	defer e.files.fetching.Unlock()
 	path, err := e.Weights.Fetch(ctx, entry, func(done, total int64) {
-		e.emit(runlog.Fetching{File: entry.File, Bytes: done, Total: total})
+		e.emit(runlog.Fetching{File: entry.File, Bytes: done, Total: max(total, 0)})
 	})
 	if err != nil {
 		return "", err
