@@ -141,8 +141,8 @@ func runReadme(t *testing.T, command string) {
 		return
 	}
 	var out, errs bytes.Buffer
-	a := &app{in: strings.NewReader(""), out: &out, err: &errs, environ: os.Environ}
-	if code := a.run(t.Context(), args[1:]); code != 0 {
+	a := &app{in: strings.NewReader(""), out: &stream{w: &out}, err: &stream{w: &errs}, environ: os.Environ, args: args[1:]}
+	if code := a.run(t.Context()); code != 0 {
 		t.Errorf("%s: exit code %d\n%s%s", command, code, out.String(), errs.String())
 	}
 }
