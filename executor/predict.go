@@ -165,8 +165,7 @@ func (p *Predictor) top(logits []float32, n int) []Guess {
 	return all[:min(n, len(all))]
 }
 
-// Close frees the network.
+// Close frees the network; the device stays open.
 func (p *Predictor) Close() error {
-	p.programs.close()
-	return p.params.Close()
+	return errors.Join(p.programs.close(), p.params.Close())
 }

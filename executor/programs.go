@@ -1,6 +1,10 @@
 package executor
 
-import "github.com/ftrun/ftrun/internal/nn"
+import (
+	"errors"
+
+	"github.com/ftrun/ftrun/internal/nn"
+)
 
 // programs holds the compiled graphs of one run: training and evaluation, each for the full batch and, where the number
 // of pictures asks for it, for a smaller last one. They share the parameters, and, as no two run at once, one memory.
@@ -50,9 +54,11 @@ func (p *programs) get(key programKey) (*nn.Program, error) {
 // memory is the number of bytes that the programs hold beside the parameters.
 func (p *programs) memory() int64 { return p.slab.Memory() }
 
-func (p *programs) close() {
+// close frees what the programs hold, of which the parameters are no part.
+func (p *programs) close() error {
+	var errs []error
 	for _, m := range p.made {
-		m.Close()
+		errs = append(errs, m.Close())
 	}
-	p.slab.Close()
+	return errors.Join(append(errs, p.slab.Close())...)
 }

@@ -118,7 +118,7 @@ func (a *app) root() *cobra.Command {
 		a.planCommand(), a.applyCommand(), a.validateCommand(), a.fmtCommand(),
 		a.reportCommand(), a.showCommand(), a.explainCommand(), a.graphCommand(),
 		a.initCommand(), a.predictCommand(), a.exportCommand(), a.runsCommand(),
-		a.devicesCommand(), a.versionCommand(),
+		a.devicesCommand(), a.benchCommand(), a.versionCommand(),
 	)
 	a.addHelp(root)
 	return root
