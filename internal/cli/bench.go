@@ -36,16 +36,16 @@ gflops counts the multiply-adds of convolutions and linear layers as two operati
 processor reaches on multiply-adds in registers, measured in the same process. peak_mib is the most memory that the
 whole process has held.`,
 		Example: "  ftrun bench -arch resnet18 -mode finetune -batch 8\n  ftrun bench -arch alexnet -mode extract -batch 32 -threads 2 -format json",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.bench(cmd.Context(), &o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.arch, "arch", "", "an architecture")
-	f.StringVar(&o.mode, "mode", "finetune", strings.Join(executor.BenchModes, ", "))
+	f.StringVar(&o.arch, "arch", "", "`ARCH`itecture to time")
+	f.StringVar(&o.mode, "mode", "finetune", "`MODE`: "+strings.Join(executor.BenchModes, ", "))
 	f.IntVar(&o.batch, "batch", 8, "pictures in a step")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
 	f.IntVar(&o.steps, "steps", 6, "steps to time, after two that are not")
-	f.StringVar(&o.format, "format", "text", "text or json")
+	f.StringVar(&o.format, "format", "text", "`FORMAT`: text or json")
 	return cmd
 }
 
