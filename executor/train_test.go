@@ -40,18 +40,21 @@ func TestModesChangeWhatTheySayAndNothingElse(t *testing.T) {
 		buffers   func(string) bool // running statistics and counters that move
 		lr        float64           // gradients are small where statistics are frozen, for they do not fit well
 	}{
-		{"finetune", []string{"**"}, "train", all, all, 1e-4},
+		{"finetune", []string{"**"}, "train", all, all, 1e-2},
 		{"finetune, statistics frozen", []string{"**"}, "frozen", all, none, 1},
 		{"extract", []string{"head"}, "frozen", head, none, 1e-2},
 		{"extract as in the tutorial", []string{"head"}, "train", head, all, 1e-2},
 		{"some layers", []string{"features.18.**", "head"}, "auto", either(head, last), last, 1},
-		{"some layers, all statistics", []string{"features.18.**", "head"}, "train", either(head, last), all, 1e-3},
+		{"some layers, all statistics", []string{"features.18.**", "head"}, "train", either(head, last), all, 1e-2},
 		{"batch norm alone", []string{"features.18.1.*"}, "auto", func(name string) bool { return strings.HasPrefix(name, "features.18.1.") }, last, 1},
 	}
 	l := newLab(t)
 	for _, test := range tests {
 		l.run(func(s *planner.Settings) {
 			s.Arch, s.Mode, s.Epochs, s.Trainable, s.BatchNorm = "mobilenet_v2", "finetune", 1, test.trainable, test.batchNorm
+			if test.batchNorm == "train" {
+				s.GradClip = 1 // gradients through batch norm over two to four values may be huge
+			}
 			s.Weights, s.Optimizer.LR = planner.Weights{Kind: "file", Path: file, SHA256: sum}, test.lr
 		})
 	}
@@ -103,7 +106,7 @@ func TestScratchTrainsEverything(t *testing.T) {
 	l.run(func(s *planner.Settings) {
 		s.Arch, s.Epochs, s.Optimizer.LR, s.BatchNorm = "mobilenet_v2", 1, 0, "frozen"
 	})
-	l.run(func(s *planner.Settings) { s.Arch, s.Epochs = "mobilenet_v2", 1 })
+	l.run(func(s *planner.Settings) { s.Arch, s.Epochs, s.GradClip = "mobilenet_v2", 1, 1 })
 	l.apply(2, 0, 0, 0)
 	start, got := l.best("run0"), l.best("run1")
 	for name, was := range start {
