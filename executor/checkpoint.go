@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/ftrun/ftrun/internal/durable"
 	"github.com/ftrun/ftrun/internal/nn/optim"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/weights"
@@ -75,7 +76,7 @@ func (t *training) saveCheckpoint() error {
 		return err
 	}
 	metadata := map[string]string{progressKey: string(note), checksumKey: checksum(tensors)}
-	return runlog.WriteFile(t.dir.CheckpointPath(), func(w io.Writer) error {
+	return durable.WriteFile(t.dir.CheckpointPath(), func(w io.Writer) error {
 		return weights.WriteSafetensors(w, tensors, metadata)
 	})
 }

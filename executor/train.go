@@ -9,6 +9,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/ftrun/ftrun/internal/durable"
 	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/nn"
@@ -421,7 +422,7 @@ func (t *training) keepBest(predictions []runlog.Prediction) error {
 		return err
 	}
 	note := map[string]string{"ftrun.arch": t.set.Arch, "ftrun.run": t.run.ID}
-	if err := runlog.WriteFile(t.dir.BestPath(), func(w io.Writer) error { return weights.WriteSafetensors(w, tensors, note) }); err != nil {
+	if err := durable.WriteFile(t.dir.BestPath(), func(w io.Writer) error { return weights.WriteSafetensors(w, tensors, note) }); err != nil {
 		return err
 	}
 	return t.dir.WritePredictions(predictions)

@@ -9,47 +9,20 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
+
+	"github.com/ftrun/ftrun/internal/durable"
 )
 
 // format is the version of the plan file. It goes up when a reader of the one before would misunderstand it.
 const format = 1
 
-// Save writes a plan file: aside first, then renamed, so that there is always a whole one.
-func Save(path string, p *Plan) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("saving the plan: %w", err)
-		}
-	}()
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
+// Save writes a plan file, so that there is always a whole one.
+func Save(path string, p *Plan) error {
+	if err := durable.WriteFile(path, func(w io.Writer) error { return WriteJSON(w, p) }); err != nil {
+		return fmt.Errorf("saving the plan: %w", err)
 	}
-	f, err := os.CreateTemp(dir, ".plan-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if err := WriteJSON(f, p); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return nil
 }
 
 // WriteJSON writes a plan as docs/plan-json.md describes it: what `ftrun plan -json` prints and what a plan file holds.

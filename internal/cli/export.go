@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ftrun/ftrun/internal/durable"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/weights"
 	"github.com/ftrun/ftrun/reports"
@@ -50,7 +51,7 @@ torchvision's model of that name with the last layer reshaped:
 			if ext == ".safetensors" {
 				write = func(w io.Writer, ts []weights.Tensor) error { return weights.WriteSafetensors(w, ts, file.Metadata) }
 			}
-			if err := runlog.WriteFile(out, func(w io.Writer) error { return write(w, file.Tensors) }); err != nil {
+			if err := durable.WriteFile(out, func(w io.Writer) error { return write(w, file.Tensors) }); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(a.out, "wrote %s: %s, %s, classes %s\n", out, st.Arch, reports.Plural(len(file.Tensors), "tensor", "tensors"), strings.Join(st.Classes, ", "))

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/internal/durable"
 	"github.com/ftrun/ftrun/spec"
 )
 
@@ -117,16 +117,7 @@ func (a *app) format(path string, check bool) (changed bool, err error) {
 	if check {
 		return true, nil
 	}
-	// A link stays a link, and the file keeps its permissions.
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return false, err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return false, err
-	}
-	err = runlog.WriteFile(path, func(w io.Writer) error { _, err := w.Write(out); return err })
-	return true, errors.Join(err, os.Chmod(path, info.Mode().Perm()))
+	return true, durable.Write(path, out)
 }
 
 func (a *app) tellFormat(diags spec.Diagnostics) error {

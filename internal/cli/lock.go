@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -15,7 +14,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/internal/durable"
 	"github.com/ftrun/ftrun/planner"
 )
 
@@ -158,8 +157,5 @@ func (l *lock) write() error {
 		f.Body().AppendNewline()
 		f.Body().AppendNewBlock("weights", []string{w.File}).Body().SetAttributeValue("sha256", cty.StringVal(w.SHA256))
 	}
-	return runlog.WriteFile(l.path, func(w io.Writer) error {
-		_, err := w.Write(append([]byte(lockHeader), f.Bytes()...))
-		return err
-	})
+	return durable.Write(l.path, append([]byte(lockHeader), f.Bytes()...))
 }

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/ftrun/ftrun/internal/durable"
 )
 
 // Index remembers what was found out about files, so that neither hashing nor checking reads a file twice that has not
@@ -63,7 +65,7 @@ func OpenIndex(path string) *Index {
 	return ix
 }
 
-// Save writes the index aside and renames it to its path, where anything changed.
+// Save writes the index to its path, where anything changed.
 func (ix *Index) Save() error {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
@@ -83,17 +85,8 @@ func (ix *Index) Save() error {
 			return err
 		}
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(ix.path), filepath.Base(ix.path)+".*.tmp")
-	if err != nil {
-		return fmt.Errorf("save the index of pictures: %w", err)
-	}
-	_, err = tmp.Write(b.Bytes())
-	err = errors.Join(err, tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), ix.path)
-	}
-	if err != nil {
-		return fmt.Errorf("save the index of pictures: %w", errors.Join(err, os.Remove(tmp.Name())))
+	if err := durable.Write(ix.path, b.Bytes()); err != nil {
+		return fmt.Errorf("saving the index of pictures: %w", err)
 	}
 	ix.changed = false
 	return nil

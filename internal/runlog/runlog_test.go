@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,31 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
-
-func TestWriteFileKeepsTheOldContentWhenWritingFails(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "sub", "f")
-	put := func(s string, fail error) error {
-		return WriteFile(path, func(w io.Writer) error {
-			if _, err := io.WriteString(w, s); err != nil {
-				return err
-			}
-			return fail
-		})
-	}
-	if err := put("old", nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := put("half", errors.New("disk full")); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("error %v does not name the file", err)
-	}
-	got, err := os.ReadFile(path)
-	if err != nil || string(got) != "old" {
-		t.Errorf("content %q, %v; want the old one", got, err)
-	}
-	if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 1 {
-		t.Errorf("%d files left behind, want 1", len(entries))
-	}
-}
 
 func TestStoreRoundTrip(t *testing.T) {
 	s := Open(t.TempDir())

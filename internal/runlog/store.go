@@ -12,6 +12,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/ftrun/ftrun/internal/durable"
 )
 
 // State is where a run stands.
@@ -135,7 +137,7 @@ func (s *Store) Writable() error {
 	dir := filepath.Join(s.Dir, "runs")
 	err := os.MkdirAll(dir, 0o777)
 	if err == nil {
-		err = WriteFile(filepath.Join(dir, ".writable"), func(io.Writer) error { return nil })
+		err = durable.Write(filepath.Join(dir, ".writable"), nil)
 	}
 	if err == nil {
 		err = os.Remove(filepath.Join(dir, ".writable"))
@@ -199,10 +201,7 @@ func (r *Run) writeJSON(name string, v any) error {
 	if err != nil {
 		return err
 	}
-	return WriteFile(r.path(name), func(w io.Writer) error {
-		_, err := w.Write(append(raw, '\n'))
-		return err
-	})
+	return durable.Write(r.path(name), append(raw, '\n'))
 }
 
 // WriteEpochs replaces metrics.jsonl.
@@ -261,7 +260,7 @@ func (r *Run) tidy() {
 }
 
 func writeLines[T any](path string, items []T) error {
-	return WriteFile(path, func(w io.Writer) error {
+	return durable.WriteFile(path, func(w io.Writer) error {
 		enc := json.NewEncoder(w)
 		for _, it := range items {
 			if err := enc.Encode(it); err != nil {
@@ -291,45 +290,4 @@ func readLines[T any](path string) ([]T, error) {
 		}
 		items = append(items, it)
 	}
-}
-
-// WriteFile makes or replaces a file as a whole: what write gives goes to a file beside it, which is synced and renamed.
-// Whatever happens, path holds the old content or the new.
-func WriteFile(path string, write func(io.Writer) error) (err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			err = fmt.Errorf("writing %s: %w", path, err)
-		}
-	}()
-	buf := bufio.NewWriterSize(f, 1<<20)
-	if err = write(buf); err != nil {
-		return err
-	}
-	if err = buf.Flush(); err != nil {
-		return err
-	}
-	// CreateTemp makes files for the owner only; results are to be as readable as the umask lets any other file be.
-	if err = f.Chmod(0o666 &^ umask()); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ftrun/ftrun/internal/durable"
 )
 
 // stall is how long a server may send nothing before the download is given up.
@@ -51,14 +53,7 @@ func (c *Cache) download(ctx context.Context, e Entry, progress func(done, total
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), filepath.Join(c.Download, e.File)); err != nil {
-		return err
-	}
-	if dir, err := os.Open(c.Download); err == nil {
-		dir.Sync() // so that the name survives a power cut; not every system can
-		dir.Close()
-	}
-	return nil
+	return durable.Rename(f.Name(), filepath.Join(c.Download, e.File))
 }
 
 // transfer fetches address from byte have on into f. Where the server sends the whole all the same, f starts anew.

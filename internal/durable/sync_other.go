@@ -1,6 +1,6 @@
 //go:build !unix
 
-package runlog
+package durable
 
 import "io/fs"
 

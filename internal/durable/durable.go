@@ -1,0 +1,91 @@
+// Package durable writes files that are always whole: aside, synced and renamed, so that a crash, a full disk or a power
+// cut leaves the old content or the new.
+package durable
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// WriteFile makes or replaces a file with what write gives, and makes its folder where there is none. A file that is
+// replaced keeps its permissions, a new one has those that the umask leaves. A link is followed; what is no regular file
+// is an error, and stays. A process that is killed on the way leaves a hidden file ".<name>.<digits>" beside path.
+func WriteFile(path string, write func(io.Writer) error) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing %s: %w", path, err)
+		}
+	}()
+	target, mode, err := destination(path)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(target)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "."+filepath.Base(target)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	buf := bufio.NewWriterSize(f, 1<<20)
+	if err := write(buf); err != nil {
+		return err
+	}
+	if err := buf.Flush(); err != nil {
+		return err
+	}
+	if err := f.Chmod(mode); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return Rename(f.Name(), target)
+}
+
+// Write is WriteFile of content that is there already.
+func Write(path string, content []byte) error {
+	return WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// Rename renames a file, whose content is synced, within its folder, and makes the new name last.
+func Rename(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(to))
+}
+
+// destination is where path leads, and the mode that the file there is to have.
+func destination(path string) (string, fs.FileMode, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return path, 0o666 &^ umask(), nil
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return "", 0, errors.New("what is there is no regular file; it is left as it is")
+	}
+	target, err := filepath.EvalSymlinks(path)
+	return target, info.Mode().Perm(), err
+}
