@@ -9,8 +9,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/ftrun/ftrun/internal/durable"
 	"github.com/ftrun/ftrun/internal/data"
+	"github.com/ftrun/ftrun/internal/durable"
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/internal/nn/optim"

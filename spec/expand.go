@@ -13,15 +13,6 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Axes lists the sweep's axes in the file's order.
-func (s *Sweep) Axes() []string {
-	names := make([]string, len(s.axes))
-	for i, a := range s.axes {
-		names[i] = a.name
-	}
-	return names
-}
-
 // dependentSample bounds how many combinations Size looks at for the length of an axis that depends on others.
 const dependentSample = 1000
 

@@ -76,16 +76,6 @@ func LoadSources(sources map[string][]byte, opt Options) (*Spec, Diagnostics) {
 // Files returns what was parsed, by path, for WriteText and WriteJSON.
 func (s *Spec) Files() map[string]*hcl.File { return s.files }
 
-// Dataset returns the data set of that name, or nil.
-func (s *Spec) Dataset(name string) *Dataset {
-	for _, d := range s.Datasets {
-		if d.Name == name {
-			return d
-		}
-	}
-	return nil
-}
-
 // Sweep returns the sweep of that name, or nil.
 func (s *Spec) Sweep(name string) *Sweep {
 	for _, sw := range s.Sweeps {

@@ -86,9 +86,6 @@ type fileSource string
 
 func (f fileSource) decode() (*Image, error) { return DecodeFile(string(f)) }
 
-// FileItem is a picture outside any data set, shown to people as path.
-func FileItem(path string) Item { return Item{Path: path, Class: -1, source: fileSource(path)} }
-
 // Decode returns the picture in RGB. Errors are *PictureError with the item's Path.
 func (it Item) Decode() (*Image, error) {
 	img, err := it.source.decode()

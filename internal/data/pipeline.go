@@ -100,11 +100,8 @@ func complete(cfg PipelineConfig) ([]Op, error) {
 // Random reports whether a picture's input may differ from one epoch to the next.
 func (p *Pipeline) Random() bool { return p.ops != nil }
 
-// Len is the number of float32 of one input, Crop·Crop·3.
+// Len is the number of float32 of one input, crop·crop·3.
 func (p *Pipeline) Len() int { return 3 * p.crop * p.crop }
-
-// Crop is the number of rows and of columns of an input.
-func (p *Pipeline) Crop() int { return p.crop }
 
 // augment applies the operations to img; draws names the streams of its operations. img is not written to.
 func (p *Pipeline) augment(img *Image, draws func(op int) stream, s *scratch) (*Image, error) {

@@ -160,10 +160,6 @@ func (p *Program) Kept(x Ref) ([]float32, Shape, error) {
 	return v, shape, nil
 }
 
-// Memory is the number of bytes that the Program needs on the device: its part of the slab, and the parameters, which it
-// shares with the other Programs of the store.
-func (p *Program) Memory() int64 { return 4*int64(p.plan.size) + p.store.Memory() }
-
 // Close frees what the Program does not share.
 func (p *Program) Close() error {
 	if p.machine != nil {

@@ -2,7 +2,7 @@
 // the store that keeps both as plain files.
 //
 // Everything that a person or a program sees of a run is an Event. Progress bars, JSON lines and the run's own files are
-// Sinks of one stream.
+// sinks of one stream (Sink).
 package runlog
 
 import (
@@ -117,22 +117,6 @@ func (ApplyFinished) kind() string  { return "apply_finished" }
 
 // Sink receives events. Emit may be called by several goroutines and must not block for long.
 type Sink interface{ Emit(Event) }
-
-// Sinks passes events on to each of its members in order.
-type Sinks []Sink
-
-// Emit passes e on.
-func (s Sinks) Emit(e Event) {
-	for _, sink := range s {
-		sink.Emit(e)
-	}
-}
-
-// SinkFunc makes a Sink of a function.
-type SinkFunc func(Event)
-
-// Emit calls f.
-func (f SinkFunc) Emit(e Event) { f(e) }
 
 // JSONLines writes one event a line: {"time":…,"event":"epoch",…}. It leaves the single steps out.
 type JSONLines struct {
