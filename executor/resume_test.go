@@ -21,7 +21,7 @@ func resumable(s *planner.Settings) {
 	s.Arch, s.Epochs, s.GradClip = "mobilenet_v2", 3, 5
 	s.Optimizer = planner.Optimizer{Kind: "adam", LR: 0.001, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8}
 	s.Schedule = &planner.Schedule{Kind: "plateau", Factor: 0.5}
-	s.EarlyStop = &planner.EarlyStop{Monitor: "train_loss", Patience: 10}
+	s.EarlyStop = &planner.EarlyStop{Monitor: "val_loss", Patience: 10}
 }
 
 func step(epoch, step int) func(runlog.Event) bool {

@@ -180,7 +180,7 @@ func (t *training) begin(ctx context.Context) error {
 		return err
 	}
 	*t.progress = progress{Path: t.device.Path()}
-	t.progress.Plateau.Higher = runlog.MetricNames[t.set.Monitor]
+	t.progress.Plateau.Higher = runlog.Monitors[t.set.Monitor]
 	if t.set.Schedule != nil {
 		t.progress.Plateau.Patience = t.set.Schedule.Patience
 	}
@@ -346,7 +346,7 @@ func (t *training) finishEpoch(ctx context.Context, number int) error {
 
 // better tells whether a beats b strictly: the earliest of equals stays the best.
 func better(metric string, a, b float64) bool {
-	if runlog.MetricNames[metric] {
+	if runlog.Monitors[metric] {
 		return a > b
 	}
 	return a < b
@@ -371,7 +371,7 @@ func (t *training) stalled() bool {
 	for _, e := range t.progress.History {
 		v := e.Value(stop.Monitor)
 		gain := v - best
-		if !runlog.MetricNames[stop.Monitor] {
+		if !runlog.Monitors[stop.Monitor] {
 			gain = best - v
 		}
 		if math.IsNaN(best) || gain > stop.MinDelta {

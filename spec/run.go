@@ -30,7 +30,7 @@ var runType = &blockType[Run]{
 		enumField("batch_norm", "batch-norm mode", []string{"train", "frozen"}, func(r *Run) **string { return &r.BatchNorm }),
 		intField("epochs", 1, func(r *Run) **int { return &r.Epochs }),
 		intField("batch_size", 1, func(r *Run) **int { return &r.BatchSize }),
-		enumField("monitor", "metric", Metrics, func(r *Run) **string { return &r.Monitor }),
+		enumField("monitor", "metric", Monitors, func(r *Run) **string { return &r.Monitor }),
 		floatField("label_smoothing", fraction, func(r *Run) **float64 { return &r.LabelSmooth }),
 		enumField("class_weights", "class weighting", []string{"balanced"}, func(r *Run) **string { return &r.ClassWeights }),
 		floatField("grad_clip", positive, func(r *Run) **float64 { return &r.GradClip }),
@@ -40,8 +40,8 @@ var runType = &blockType[Run]{
 	},
 }
 
-// Metrics are what monitor may name.
-var Metrics = []string{"val_acc", "val_loss"}
+// Monitors are the metrics that monitor may name, in a run and in early_stop.
+var Monitors = []string{"val_acc", "val_loss"}
 
 // runBlocks are the blocks inside run, with their number of labels.
 var runBlocks = map[string]int{

@@ -150,7 +150,7 @@ var earlyStopType = &blockType[EarlyStop]{
 	name: "early_stop",
 	key:  "patience",
 	fields: []field[EarlyStop]{
-		kindField("monitor", "metric", Metrics, func(e *EarlyStop) *string { return &e.Monitor }),
+		kindField("monitor", "metric", Monitors, func(e *EarlyStop) *string { return &e.Monitor }),
 		{"patience", func(_ *module, e *EarlyStop, v cty.Value) (p *problem) {
 			e.Patience, p = asCount("patience", v, 1)
 			return p

@@ -46,24 +46,16 @@ type Metrics struct {
 	TestLoss    *float64 `json:"test_loss,omitempty"`
 }
 
-// MetricNames are the names that monitor and early_stop take, and whether more is better.
-var MetricNames = map[string]bool{
-	"val_acc": true, "val_loss": false, "val_top5": true, "train_acc": true, "train_loss": false,
-}
+// Monitors are the metrics that monitor and early_stop may name, and whether more is better.
+var Monitors = map[string]bool{"val_acc": true, "val_loss": false}
 
-// Value gives a metric of the epoch by one of MetricNames.
+// Value gives a metric of the epoch by one of Monitors.
 func (e Epoch) Value(name string) float64 {
 	switch name {
 	case "val_acc":
 		return e.ValAcc
 	case "val_loss":
 		return e.ValLoss
-	case "val_top5":
-		return e.ValTop5
-	case "train_acc":
-		return e.TrainAcc
-	case "train_loss":
-		return e.TrainLoss
 	}
 	panic("runlog: no metric " + name)
 }
