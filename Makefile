@@ -21,8 +21,8 @@ race: ## the packages whose code runs side by side, under the race detector (nee
 bench: build ## a table of whole training steps, beside PyTorch where it is found (docs/performance.md)
 	$(GO) run ./internal/benchtable $(ARGS)
 
-bench-kernels: ## kernels, planning
-	$(GO) test -run '^$$' -bench . -benchtime 300ms ./internal/kernels/cpu ./spec ./planner
+bench-kernels: ## kernels, planning, reports of 100,000 runs
+	$(GO) test -run '^$$' -bench . -benchtime 300ms ./internal/kernels/cpu ./spec ./planner ./reports
 
 demo: build ## the quickstart: pretrain on one generated task, compare modes on another
 	cd examples/quickstart && ../../bin/ftrun plan quickstart.hcl && ../../bin/ftrun apply -auto-approve

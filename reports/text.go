@@ -3,7 +3,6 @@ package reports
 import (
 	"bytes"
 	"io"
-	"slices"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/tw"
@@ -82,9 +81,11 @@ func writePlain(w *bytes.Buffer, header []string, right int, rows [][]string) er
 // middle would make two the same, the beginning goes that they have in common; where that is not enough, they stay whole.
 func shortenColumn(rows [][]string, i int) {
 	whole := map[string][]string{} // by what they are cut to
+	seen := map[string]bool{}
 	for _, r := range rows {
-		short := Shorten(r[i], widest)
-		if !slices.Contains(whole[short], r[i]) {
+		if !seen[r[i]] {
+			seen[r[i]] = true
+			short := Shorten(r[i], widest)
 			whole[short] = append(whole[short], r[i])
 		}
 	}

@@ -138,7 +138,7 @@ func (a *app) showMatrix(p *planner.Plan) error {
 		}
 		seeds[l] = append(seeds[l], r.Seed)
 	}
-	w := a.out
+	w, data := a.out, describeData(p)
 	for start := 0; start < len(order); {
 		sweep := p.Configs[order[start].config].Sweep
 		end := start
@@ -156,7 +156,7 @@ func (a *app) showMatrix(p *planner.Plan) error {
 		if end-start > longest {
 			more = end - start - shown
 		}
-		fmt.Fprintf(w, "%s: %s\n", a.paint(w, bold, sweep), describeData(p, sweep))
+		fmt.Fprintf(w, "%s: %s\n", a.paint(w, bold, sweep), data[sweep])
 		header := append([]string{""}, axes...)
 		header = append(header, "seeds", "trained", "total")
 		right := len(axes) + 2
@@ -206,8 +206,9 @@ func (a *app) showSweeps(p *planner.Plan) {
 		}
 		train[sweep]++
 	}
+	data := describeData(p)
 	for _, sweep := range sweeps {
-		fmt.Fprintf(a.out, "%s: %s on %s\n", a.paint(a.out, bold, sweep), reports.Plural(train[sweep], "run", "runs"), describeData(p, sweep))
+		fmt.Fprintf(a.out, "%s: %s on %s\n", a.paint(a.out, bold, sweep), reports.Plural(train[sweep], "run", "runs"), data[sweep])
 	}
 }
 
@@ -237,23 +238,32 @@ func (a *app) sayNext(p *planner.Plan, store *runlog.Store, path string) {
 	}
 }
 
-// describeData says what a sweep's runs learn from.
-func describeData(p *planner.Plan, sweep string) string {
-	var parts []string
-	seen := map[int]bool{}
+// describeData says of each sweep what its runs learn from.
+func describeData(p *planner.Plan) map[string]string {
+	type use struct {
+		sweep   string
+		dataset int
+	}
+	seen := map[use]bool{}
+	parts := map[string][]string{}
 	for _, r := range p.Runs {
-		if p.Configs[r.Config].Sweep != sweep || seen[r.Dataset] {
+		u := use{p.Configs[r.Config].Sweep, r.Dataset}
+		if seen[u] {
 			continue
 		}
-		seen[r.Dataset] = true
+		seen[u] = true
 		d := p.Datasets[r.Dataset]
 		part := fmt.Sprintf("%s (%s; %d train, %d val", d.Name, reports.Plural(len(d.Classes), "class", "classes"), d.Pictures["train"], d.Pictures["val"])
 		if n := d.Pictures["test"]; n > 0 {
 			part += fmt.Sprintf(", %d test", n)
 		}
-		parts = append(parts, part+" pictures)")
+		parts[u.sweep] = append(parts[u.sweep], part+" pictures)")
 	}
-	return strings.Join(parts, ", ")
+	said := make(map[string]string, len(parts))
+	for sweep, list := range parts {
+		said[sweep] = strings.Join(list, ", ")
+	}
+	return said
 }
 
 func labelText(c *planner.Config, axis string) string {

@@ -148,7 +148,7 @@ func (a *app) showClasses(run *runlog.Run, classes []string) error {
 		confusion[i] = make([]int, n)
 	}
 	for _, p := range predictions {
-		if k := p.Predicted(); p.Class < n && k < n {
+		if k := p.Predicted(); p.Class >= 0 && p.Class < n && k < n { // the file may be damaged
 			confusion[p.Class][k]++
 		}
 	}

@@ -25,7 +25,7 @@ func TestMonitorsAreThoseThatTrainingKnows(t *testing.T) {
 }
 
 func TestAugmentationsAreThoseThatPicturesKnow(t *testing.T) {
-	image := []string{"resize", "center_crop"} // of the image block, not of augment
+	image := []string{"resize", "center_crop"}                           // of the image block, not of augment
 	needed := map[string][]float64{"degrees": {10}, "brightness": {0.5}} // without these an operation does nothing
 	made := map[string][]string{}
 	for _, kind := range data.OpKinds() {
