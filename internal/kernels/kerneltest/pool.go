@@ -188,48 +188,41 @@ var adaptiveCases = []struct {
 }
 
 func (s *suite) adaptiveAvgPoolForward(t *testing.T) {
-	for _, test := range adaptiveCases {
-		for _, c := range channelCounts {
-			t.Run(fmt.Sprintf("%s of %d", test.name, c), func(t *testing.T) {
-				build := func(n int) call {
-					d := test.pool
-					d.N, d.C = n, c
-					return call{
-						args: []arg{
-							{name: "x", data: newSource(test.name).normal(d.N * d.H * d.W * d.C), batched: true},
-							{name: "y", data: zeros(d.N * d.P * d.Q * d.C), role: out, batched: true},
-						},
-						run: func(dev kernels.Device, b []kernels.Buffer) error {
-							return dev.AdaptiveAvgPoolForward(d, b[0], b[1])
-						},
-					}
-				}
-				s.check(t, build(3), pointwise)
-				s.checkPictures(t, build)
-			})
+	s.adaptive(t, func(d kernels.Adaptive, random func(n int) []float32) call {
+		return call{
+			args: []arg{
+				{name: "x", data: random(d.N * d.H * d.W * d.C), batched: true},
+				{name: "y", data: zeros(d.N * d.P * d.Q * d.C), role: out, batched: true},
+			},
+			run: func(dev kernels.Device, b []kernels.Buffer) error { return dev.AdaptiveAvgPoolForward(d, b[0], b[1]) },
 		}
-	}
+	})
 }
 
 func (s *suite) adaptiveAvgPoolBackward(t *testing.T) {
+	s.adaptive(t, func(d kernels.Adaptive, random func(n int) []float32) call {
+		return call{
+			args: []arg{
+				{name: "dy", data: random(d.N * d.P * d.Q * d.C), batched: true},
+				{name: "dx", data: zeros(d.N * d.H * d.W * d.C), role: out, batched: true},
+			},
+			run: func(dev kernels.Device, b []kernels.Buffer) error { return dev.AdaptiveAvgPoolBackward(d, b[0], b[1]) },
+		}
+	})
+}
+
+// adaptive checks one direction over all cases and numbers of channels.
+func (s *suite) adaptive(t *testing.T, build func(d kernels.Adaptive, random func(n int) []float32) call) {
 	for _, test := range adaptiveCases {
 		for _, c := range channelCounts {
 			t.Run(fmt.Sprintf("%s of %d", test.name, c), func(t *testing.T) {
-				build := func(n int) call {
+				batch := func(n int) call {
 					d := test.pool
 					d.N, d.C = n, c
-					return call{
-						args: []arg{
-							{name: "dy", data: newSource(test.name).normal(d.N * d.P * d.Q * d.C), batched: true},
-							{name: "dx", data: zeros(d.N * d.H * d.W * d.C), role: out, batched: true},
-						},
-						run: func(dev kernels.Device, b []kernels.Buffer) error {
-							return dev.AdaptiveAvgPoolBackward(d, b[0], b[1])
-						},
-					}
+					return build(d, newSource(test.name).normal)
 				}
-				s.check(t, build(3), pointwise)
-				s.checkPictures(t, build)
+				s.check(t, batch(3), pointwise)
+				s.checkPictures(t, batch)
 			})
 		}
 	}
