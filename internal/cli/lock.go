@@ -68,23 +68,20 @@ func readLock(path string) (*lock, error) {
 // pin holds a file of the catalogue against the lock, or notes it there where it is new. With renew the lock follows the
 // file.
 func (l *lock) pin(file, sha256 string, renew bool) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.reload(); err != nil {
-		return err
-	}
-	i := slices.IndexFunc(l.Weights, func(w lockedWeights) bool { return w.File == file })
-	switch {
-	case i < 0:
-		l.Weights = append(l.Weights, lockedWeights{file, sha256})
-	case l.Weights[i].SHA256 == sha256:
-		return nil
-	case renew:
-		l.Weights[i].SHA256 = sha256
-	default:
-		return fmt.Errorf("%s is not the file that %s holds: its SHA-256 is %s, locked is %s; `ftrun init -upgrade FILE` takes the new one", file, l.path, sha256, l.Weights[i].SHA256)
-	}
-	return l.write()
+	return l.update(func() (changed bool, err error) {
+		i := slices.IndexFunc(l.Weights, func(w lockedWeights) bool { return w.File == file })
+		switch {
+		case i < 0:
+			l.Weights = append(l.Weights, lockedWeights{file, sha256})
+		case l.Weights[i].SHA256 == sha256:
+			return false, nil
+		case renew:
+			l.Weights[i].SHA256 = sha256
+		default:
+			return false, fmt.Errorf("%s is not the file that %s holds: its SHA-256 is %s, locked is %s; `ftrun init -upgrade FILE` takes the new one", file, l.path, sha256, l.Weights[i].SHA256)
+		}
+		return true, nil
+	})
 }
 
 // checkDatasets holds data sets of pictures in folders against the lock. What is generated is what the configuration
@@ -101,44 +98,44 @@ func (l *lock) checkDatasets(sets []planner.Dataset) error {
 
 // pinDatasets checks them and notes those that are new. With renew the lock follows them.
 func (l *lock) pinDatasets(sets []planner.Dataset, renew bool) error {
+	return l.update(func() (changed bool, err error) {
+		if err := l.checkDatasets(sets); err != nil && !renew {
+			return false, err
+		}
+		for _, d := range sets {
+			if d.Kind != "imagefolder" {
+				continue
+			}
+			i := l.find(d)
+			if i < 0 {
+				i = len(l.Datasets)
+				l.Datasets = append(l.Datasets, lockedDataset{Name: d.Name, Path: d.Path})
+			}
+			changed = changed || l.Datasets[i].Hash != d.Hash
+			l.Datasets[i].Hash = d.Hash
+		}
+		return changed, nil
+	})
+}
+
+// update changes what the lock file says now, other processes' changes included.
+func (l *lock) update(change func() (changed bool, err error)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.reload(); err != nil {
+	now, err := readLock(l.path)
+	if err != nil {
 		return err
 	}
-	if err := l.checkDatasets(sets); err != nil && !renew {
+	l.Weights, l.Datasets = now.Weights, now.Datasets
+	changed, err := change()
+	if err != nil || !changed {
 		return err
-	}
-	changed := false
-	for _, d := range sets {
-		if d.Kind != "imagefolder" {
-			continue
-		}
-		i := l.find(d)
-		if i < 0 {
-			i = len(l.Datasets)
-			l.Datasets = append(l.Datasets, lockedDataset{Name: d.Name, Path: d.Path})
-		}
-		changed = changed || l.Datasets[i].Hash != d.Hash
-		l.Datasets[i].Hash = d.Hash
-	}
-	if !changed {
-		return nil
 	}
 	return l.write()
 }
 
 func (l *lock) find(d planner.Dataset) int {
 	return slices.IndexFunc(l.Datasets, func(was lockedDataset) bool { return was.Name == d.Name && was.Path == d.Path })
-}
-
-// reload reads what other processes have written meanwhile.
-func (l *lock) reload() error {
-	now, err := readLock(l.path)
-	if err == nil {
-		l.Weights, l.Datasets = now.Weights, now.Datasets
-	}
-	return err
 }
 
 func (l *lock) write() error {
