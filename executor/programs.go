@@ -1,6 +1,11 @@
 package executor
 
-import "github.com/ftrun/ftrun/internal/nn"
+import (
+	"fmt"
+
+	"github.com/ftrun/ftrun/internal/kernels"
+	"github.com/ftrun/ftrun/internal/nn"
+)
 
 // programs holds the compiled graphs of one run: training and evaluation, each for the full batch and, where the number
 // of pictures asks for it, for a smaller last one. They share the parameters, and, as no two run at once, one memory.
@@ -35,7 +40,7 @@ func (p *programs) get(key programKey) (*nn.Program, error) {
 	if made, ok := p.made[key]; ok {
 		return made, nil
 	}
-	settings := nn.Settings{Batch: key.batch, Slab: p.slab}
+	settings := nn.Settings{Batch: key.batch, Numerics: p.settings.Numerics, Slab: p.slab}
 	if key.training {
 		settings = p.settings
 		settings.Batch = key.batch
@@ -55,4 +60,14 @@ func (p *programs) close() {
 		m.Close()
 	}
 	p.slab.Close()
+}
+
+// parseNumerics is the numerics that a run's settings name.
+func parseNumerics(name string) (kernels.Numerics, error) {
+	for _, n := range []kernels.Numerics{kernels.Exact, kernels.Default, kernels.Fast} {
+		if n.String() == name {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("there are no numerics %q: this ftrun knows exact, default and fast", name)
 }

@@ -120,7 +120,12 @@ func (t *training) prepare(ctx context.Context, threads int) error {
 	if err != nil {
 		return err
 	}
+	numerics, err := parseNumerics(t.set.Numerics)
+	if err != nil {
+		return err
+	}
 	t.programs = newPrograms(t.net, t.params, nn.Settings{
+		Numerics:     numerics,
 		Trainable:    t.trainable,
 		BatchStats:   t.batchStats,
 		DropoutSeed:  uint64(t.run.Seed),

@@ -134,7 +134,7 @@ func (g trajectory) check(t *testing.T, run int, x []float32, gradient, drift fl
 		return start(i)
 	})
 	program, err := nn.Compile(net, s, nn.Settings{
-		Batch: g.Batch, Training: true, Trainable: trainable,
+		Batch: g.Batch, Training: true, Trainable: trainable, Numerics: kernels.Default,
 		BatchStats: batch,
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/models"
 	"github.com/ftrun/ftrun/planner"
@@ -60,7 +61,7 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 	if o.top < 1 || o.threads < 1 {
 		return fmt.Errorf("-top and -threads must be at least 1")
 	}
-	arch, path, image, classes, err := a.network(o)
+	network, err := a.network(o)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 		return err
 	}
 	defer device.Close()
-	p, err := executor.NewPredictor(device, arch, path, image, classes)
+	p, err := executor.NewPredictor(device, network)
 	if err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 }
 
 // network finds what to predict with.
-func (a *app) network(o *predicting) (arch, path string, image planner.Image, classes []string, err error) {
+func (a *app) network(o *predicting) (n executor.Network, err error) {
 	switch {
 	case o.run != "" && (o.arch != "" || o.weights != "" || o.classes != "" || o.resize != 0 || o.crop != 0):
 		err = fmt.Errorf("a run brings its architecture, weights, classes and picture size: leave -arch, -weights, -classes, -resize and -crop out, or -run")
@@ -101,7 +102,8 @@ func (a *app) network(o *predicting) (arch, path string, image planner.Image, cl
 			err = fmt.Errorf("run %s is not finished (%s): there is nothing to predict with", run.ID, st.State)
 			return
 		}
-		return d.Settings.Arch, run.BestPath(), d.Settings.Image, st.Classes, nil
+		return executor.Network{Arch: d.Settings.Arch, Path: run.BestPath(), Image: d.Settings.Image, Classes: st.Classes,
+			Numerics: d.Settings.Numerics}, nil
 	case o.arch == "" || o.weights == "":
 		err = fmt.Errorf("predict needs a finished run (-run ID), or -arch and -weights")
 		return
@@ -114,12 +116,13 @@ func (a *app) network(o *predicting) (arch, path string, image planner.Image, cl
 		}
 		return
 	}
-	image = planner.DefaultImage(m.Resize, m.Crop)
+	n = executor.Network{Arch: o.arch, Path: o.weights,
+		Image: planner.DefaultImage(m.Resize, m.Crop), Numerics: kernels.Default.String()}
 	if o.crop != 0 {
-		image.Crop = o.crop
+		n.Image.Crop = o.crop
 	}
 	if o.resize != 0 {
-		image.Resize = o.resize
+		n.Image.Resize = o.resize
 	}
 	if o.classes != "" {
 		raw, e := os.ReadFile(o.classes)
@@ -127,9 +130,9 @@ func (a *app) network(o *predicting) (arch, path string, image planner.Image, cl
 			err = e
 			return
 		}
-		classes = strings.Split(strings.TrimRight(string(raw), "\n"), "\n")
+		n.Classes = strings.Split(strings.TrimRight(string(raw), "\n"), "\n")
 	}
-	return o.arch, o.weights, image, classes, nil
+	return n, nil
 }
 
 // printAnswers prints what was predicted; pictures that can't be used are told at the end.
