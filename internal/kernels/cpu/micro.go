@@ -70,6 +70,9 @@ type winogradKernels struct {
 	input  squareFunc // pictures
 	filter squareFunc // weights
 	output finishFunc // products
+
+	gradient squareFunc // gradients of results
+	weights  squareFunc // products, to the gradient of weights
 }
 
 // panels describes how cols columns are cut into packed panels: wide ones, and a narrow one where that holds the rest.

@@ -29,11 +29,14 @@ func (d *Device) winogradOf(f *correlation, m int, w []float32, turned bool) win
 	}
 	return winograd{
 		correlation: f, kernels: k, m: m, side: m + 2, rows: (f.p + m - 1) / m, cols: (f.q + m - 1) / m,
-		// Not a multiple of a page, which would put the points of a tile on the same lines of the cache.
-		ld:     (f.c+grain-1)/grain*grain + grain,
+		ld:     spaced(f.c),
 		turned: turned, weights: w,
 	}
 }
+
+// spaced is c, rounded up to whole cache lines and one more: not a multiple of a page, which would put the points of a
+// tile on the same lines of the cache.
+func spaced(c int) int { return (c+grain-1)/grain*grain + grain }
 
 func (f *winograd) points() int { return f.side * f.side }
 func (f *winograd) tiles() int  { return f.n * f.rows * f.cols }
@@ -148,34 +151,50 @@ func (d *Device) transformFilter(f *winograd, worker, i, c0 int, u []float32) {
 
 // transformInput writes tiles [t0, t1) of x to v, whose points stand point elements apart.
 func (d *Device) transformInput(f *winograd, worker int, x, v []float32, point, t0, t1 int) {
+	s := squares{x: x, h: f.h, w: f.w, c: f.c, side: f.side, padH: f.padH, padW: f.padW, transform: f.kernels.input, ld: f.ld}
+	d.transformSquares(f, &s, worker, v, point, t0, t1)
+}
+
+// squares are the squares of pictures x (N,H,W,C) that belong to the tiles of a convolution.
+type squares struct {
+	x          []float32
+	h, w, c    int
+	side       int
+	padH, padW int // rows and columns by which they begin before their tile
+	transform  squareFunc
+	ld         int // elements from the channels of one transformed square to the next
+}
+
+// transformSquares writes the squares of tiles [t0, t1) to v, whose points stand point elements apart.
+func (d *Device) transformSquares(f *winograd, s *squares, worker int, v []float32, point, t0, t1 int) {
 	sc := &d.workers[worker]
-	edge, between := grow(&sc.edge, f.points()*f.c), grow(&sc.between, maxBetween)
+	edge, between := grow(&sc.edge, s.side*s.side*s.c), grow(&sc.between, maxBetween)
 	for t := t0; t < t1; t++ {
 		n, p, q := f.place(t)
-		h, w := p-f.padH, q-f.padW
-		src, row := &edge[0], f.side*f.c
-		if h >= 0 && w >= 0 && h+f.side <= f.h && w+f.side <= f.w {
-			src, row = &x[((n*f.h+h)*f.w+w)*f.c], f.w*f.c
+		h, w := p-s.padH, q-s.padW
+		src, row := &edge[0], s.side*s.c
+		if h >= 0 && w >= 0 && h+s.side <= s.h && w+s.side <= s.w {
+			src, row = &s.x[((n*s.h+h)*s.w+w)*s.c], s.w*s.c
 		} else {
-			f.cutTile(edge, x, n, h, w)
+			s.cut(edge, n, h, w)
 		}
-		f.kernels.input(src, &v[(t-t0)*f.ld], &between[0], row, f.c, f.side*point, point, f.c)
+		s.transform(src, &v[(t-t0)*s.ld], &between[0], row, s.c, f.side*point, point, s.c)
 	}
 }
 
-// cutTile copies the square of x that begins at row h and column w; what lies outside is zero.
-func (f *winograd) cutTile(tile, x []float32, n, h, w int) {
-	left := min(max(-w, 0), f.side)
-	right := max(min(f.w-w, f.side), left)
-	for i := range f.side {
-		row := tile[i*f.side*f.c : (i+1)*f.side*f.c]
-		if h+i < 0 || h+i >= f.h || left == right {
+// cut copies the square of picture n that begins at row h and column w; what lies outside is zero.
+func (s *squares) cut(square []float32, n, h, w int) {
+	left := min(max(-w, 0), s.side)
+	right := max(min(s.w-w, s.side), left)
+	for i := range s.side {
+		row := square[i*s.side*s.c : (i+1)*s.side*s.c]
+		if h+i < 0 || h+i >= s.h || left == right {
 			clear(row)
 			continue
 		}
-		clear(row[:left*f.c])
-		copy(row[left*f.c:right*f.c], x[((n*f.h+h+i)*f.w+w+left)*f.c:])
-		clear(row[right*f.c:])
+		clear(row[:left*s.c])
+		copy(row[left*s.c:right*s.c], s.x[((n*s.h+h+i)*s.w+w+left)*s.c:])
+		clear(row[right*s.c:])
 	}
 }
 
@@ -217,13 +236,14 @@ func (d *Device) multiplyPanel(f *winograd, worker, i int, v []float32, point in
 	}
 }
 
-// winogradChoice is how a convolution is computed: by tiles of m×m outputs (0: not by tiles), deep or tiled.
+// winogradChoice is how a convolution is computed.
 type winogradChoice struct {
-	m    int
-	deep bool
+	m       int  // forward and backward data: outputs on a side of a tile; 0: not by tiles
+	deep    bool // as winogradDeep does, not winogradTiled
+	weights int  // m of the gradient of the weights
 }
 
-// winogradFor chooses for f. All that it looks at is the shape of a layer, so that the batch does not change the result.
+// winogradFor chooses for f.
 func (d *Device) winogradFor(f *correlation, numerics kernels.Numerics) winogradChoice {
 	if numerics == kernels.Exact || f.r != 3 || f.s != 3 || f.sh != 1 || f.sw != 1 || f.groups != 1 {
 		return winogradChoice{}
@@ -231,23 +251,28 @@ func (d *Device) winogradFor(f *correlation, numerics kernels.Numerics) winograd
 	return d.choose(f, numerics)
 }
 
-// Where Winograd's convolutions pay; docs/decisions/0001-winograd.md has the measurements.
+// Where Winograd's convolutions pay; docs/decisions/0009-winograd.md has the measurements.
 const (
 	winogradChannels = 16      // below these many, of input or output, the transforms cost more than they save
-	winogradOutputs2 = 16      // outputs of a picture from which F(2×2,3×3) pays,
-	winogradOutputs4 = 400     // and F(4×4,3×3): with fewer, its large filters are read for too few tiles
+	winogradOutputs  = 16      // outputs of a picture from which F(2×2,3×3) pays
+	winogradLarge    = 400     // and F(4×4,3×3): below, its filters are read for too few tiles, and many tiles hang over
+	winogradSums     = 6000    // and F(3×3,2×2): outputs times the fewer channels, for its sums to be worth the reading
 	winogradDeepLen  = 1 << 17 // weights a tap, C·K, from which
 	winogradDeepMost = 64      // pictures with at most so many outputs are computed deep
 )
 
-// chooseWinograd is the rule.
+// chooseWinograd is the rule. It looks at a layer's shape and not at the batch, on which no bit of a result may depend.
 func chooseWinograd(f *correlation, numerics kernels.Numerics) winogradChoice {
 	outputs := f.p * f.q
 	switch {
-	case min(f.c, f.k) < winogradChannels || outputs < winogradOutputs2:
+	case min(f.c, f.k) < winogradChannels || outputs < winogradOutputs:
 		return winogradChoice{}
-	case numerics == kernels.Fast && outputs >= winogradOutputs4:
-		return winogradChoice{m: 4}
+	case numerics == kernels.Fast && outputs >= winogradLarge:
+		return winogradChoice{m: 4, weights: 4}
 	}
-	return winogradChoice{m: 2, deep: f.c*f.k >= winogradDeepLen && outputs <= winogradDeepMost}
+	how := winogradChoice{m: 2, deep: f.c*f.k >= winogradDeepLen && outputs <= winogradDeepMost}
+	if outputs >= 2*winogradOutputs && outputs*min(f.c, f.k) >= winogradSums {
+		how.weights = 2
+	}
+	return how
 }

@@ -3232,6 +3232,1566 @@ DATA winogradConstant12AVX512<>+56(SB)/4, $0x41000000
 DATA winogradConstant12AVX512<>+60(SB)/4, $0x41000000
 GLOBL winogradConstant12AVX512<>(SB), RODATA|NOPTR, $64
 
+// func winogradGradient2AVX512(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·winogradGradient2AVX512(SB), NOSPLIT, $0-64
+	MOVQ src+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ between+16(FP), DX
+	MOVQ srcRow+24(FP), DX
+	SHLQ $0x02, DX
+	MOVQ srcColumn+32(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dstRow+40(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dstColumn+48(FP), DI
+	SHLQ $0x02, DI
+	MOVQ channels+56(FP), R10
+	SUBQ $0x10, R10
+	JL   tail
+
+whole:
+	MOVQ    AX, R8
+	MOVQ    R8, R9
+	VMOVUPS (R9), Z0
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z1
+	VADDPS  Z1, Z0, Z2
+	VMULPS  winogradConstant0AVX512<>+0(SB), Z2, Z2
+	VSUBPS  Z1, Z0, Z3
+	VMULPS  winogradConstant0AVX512<>+0(SB), Z3, Z3
+	ADDQ    BX, R8
+	MOVQ    R8, R9
+	VMOVUPS (R9), Z4
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z5
+	VADDPS  Z5, Z4, Z6
+	VMULPS  winogradConstant0AVX512<>+0(SB), Z6, Z6
+	VSUBPS  Z5, Z4, Z7
+	VMULPS  winogradConstant0AVX512<>+0(SB), Z7, Z7
+	MOVQ    CX, R8
+	VADDPS  Z4, Z0, Z8
+	VMULPS  winogradConstant0AVX512<>+0(SB), Z8, Z8
+	VSUBPS  Z4, Z0, Z9
+	VMULPS  winogradConstant0AVX512<>+0(SB), Z9, Z9
+	MOVQ    R8, R9
+	VMOVUPS Z0, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z8, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z9, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z4, (R9)
+	ADDQ    SI, R8
+	VADDPS  Z6, Z2, Z0
+	VMULPS  winogradConstant0AVX512<>+0(SB), Z0, Z0
+	VSUBPS  Z6, Z2, Z4
+	VMULPS  winogradConstant0AVX512<>+0(SB), Z4, Z4
+	MOVQ    R8, R9
+	VMOVUPS Z2, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z0, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z4, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z6, (R9)
+	ADDQ    SI, R8
+	VADDPS  Z7, Z3, Z0
+	VMULPS  winogradConstant0AVX512<>+0(SB), Z0, Z0
+	VSUBPS  Z7, Z3, Z2
+	VMULPS  winogradConstant0AVX512<>+0(SB), Z2, Z2
+	MOVQ    R8, R9
+	VMOVUPS Z3, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z0, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z2, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z7, (R9)
+	ADDQ    SI, R8
+	VADDPS  Z5, Z1, Z0
+	VMULPS  winogradConstant0AVX512<>+0(SB), Z0, Z0
+	VSUBPS  Z5, Z1, Z2
+	VMULPS  winogradConstant0AVX512<>+0(SB), Z2, Z2
+	MOVQ    R8, R9
+	VMOVUPS Z1, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z0, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z2, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z5, (R9)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	SUBQ    $0x10, R10
+	JGE     whole
+
+tail:
+	ADDQ      $0x10, R10
+	JZ        done
+	MOVL      $0x0000ffff, R8
+	BZHIL     R10, R8, R8
+	KMOVW     R8, K1
+	MOVQ      AX, R8
+	MOVQ      R8, R9
+	VMOVUPS.Z (R9), K1, Z0
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z1
+	VADDPS    Z1, Z0, Z2
+	VMULPS    winogradConstant0AVX512<>+0(SB), Z2, Z2
+	VSUBPS    Z1, Z0, Z3
+	VMULPS    winogradConstant0AVX512<>+0(SB), Z3, Z3
+	ADDQ      BX, R8
+	MOVQ      R8, R9
+	VMOVUPS.Z (R9), K1, Z4
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z5
+	VADDPS    Z5, Z4, Z6
+	VMULPS    winogradConstant0AVX512<>+0(SB), Z6, Z6
+	VSUBPS    Z5, Z4, Z7
+	VMULPS    winogradConstant0AVX512<>+0(SB), Z7, Z7
+	MOVQ      CX, R8
+	VADDPS    Z4, Z0, Z8
+	VMULPS    winogradConstant0AVX512<>+0(SB), Z8, Z8
+	VSUBPS    Z4, Z0, Z9
+	VMULPS    winogradConstant0AVX512<>+0(SB), Z9, Z9
+	MOVQ      R8, R9
+	VMOVUPS   Z0, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z8, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z9, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z4, K1, (R9)
+	ADDQ      SI, R8
+	VADDPS    Z6, Z2, Z0
+	VMULPS    winogradConstant0AVX512<>+0(SB), Z0, Z0
+	VSUBPS    Z6, Z2, Z4
+	VMULPS    winogradConstant0AVX512<>+0(SB), Z4, Z4
+	MOVQ      R8, R9
+	VMOVUPS   Z2, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z0, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z4, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z6, K1, (R9)
+	ADDQ      SI, R8
+	VADDPS    Z7, Z3, Z0
+	VMULPS    winogradConstant0AVX512<>+0(SB), Z0, Z0
+	VSUBPS    Z7, Z3, Z2
+	VMULPS    winogradConstant0AVX512<>+0(SB), Z2, Z2
+	MOVQ      R8, R9
+	VMOVUPS   Z3, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z0, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z2, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z7, K1, (R9)
+	ADDQ      SI, R8
+	VADDPS    Z5, Z1, Z0
+	VMULPS    winogradConstant0AVX512<>+0(SB), Z0, Z0
+	VSUBPS    Z5, Z1, Z2
+	VMULPS    winogradConstant0AVX512<>+0(SB), Z2, Z2
+	MOVQ      R8, R9
+	VMOVUPS   Z1, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z0, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z2, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z5, K1, (R9)
+
+done:
+	VZEROUPPER
+	RET
+
+// func winogradWeights2AVX512(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·winogradWeights2AVX512(SB), NOSPLIT, $0-64
+	MOVQ src+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ between+16(FP), DX
+	MOVQ srcRow+24(FP), DX
+	SHLQ $0x02, DX
+	MOVQ srcColumn+32(FP), BX
+	SHLQ $0x02, BX
+	MOVQ dstRow+40(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dstColumn+48(FP), DI
+	SHLQ $0x02, DI
+	MOVQ channels+56(FP), R10
+	SUBQ $0x10, R10
+	JL   tail
+
+whole:
+	MOVQ    AX, R8
+	MOVQ    R8, R9
+	VMOVUPS (R9), Z0
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z3
+	VADDPS  Z2, Z1, Z4
+	VADDPS  Z4, Z0, Z0
+	VSUBPS  Z2, Z1, Z1
+	VSUBPS  Z3, Z4, Z2
+	ADDQ    BX, R8
+	MOVQ    R8, R9
+	VMOVUPS (R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	VADDPS  Z5, Z4, Z7
+	VADDPS  Z7, Z3, Z3
+	VSUBPS  Z5, Z4, Z4
+	VSUBPS  Z6, Z7, Z5
+	ADDQ    BX, R8
+	MOVQ    R8, R9
+	VMOVUPS (R9), Z6
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z9
+	VADDPS  Z8, Z7, Z10
+	VADDPS  Z10, Z6, Z6
+	VSUBPS  Z8, Z7, Z7
+	VSUBPS  Z9, Z10, Z8
+	ADDQ    BX, R8
+	MOVQ    R8, R9
+	VMOVUPS (R9), Z9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z10
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z11
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z12
+	VADDPS  Z11, Z10, Z13
+	VADDPS  Z13, Z9, Z9
+	VSUBPS  Z11, Z10, Z10
+	VSUBPS  Z12, Z13, Z11
+	MOVQ    CX, R8
+	VADDPS  Z6, Z3, Z12
+	VADDPS  Z12, Z0, Z0
+	VSUBPS  Z6, Z3, Z3
+	VSUBPS  Z9, Z12, Z6
+	MOVQ    R8, R9
+	VMOVUPS Z0, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z3, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z6, (R9)
+	ADDQ    SI, R8
+	VADDPS  Z7, Z4, Z0
+	VADDPS  Z0, Z1, Z1
+	VSUBPS  Z7, Z4, Z3
+	VSUBPS  Z10, Z0, Z0
+	MOVQ    R8, R9
+	VMOVUPS Z1, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z3, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z0, (R9)
+	ADDQ    SI, R8
+	VADDPS  Z8, Z5, Z0
+	VADDPS  Z0, Z2, Z1
+	VSUBPS  Z8, Z5, Z2
+	VSUBPS  Z11, Z0, Z0
+	MOVQ    R8, R9
+	VMOVUPS Z1, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z2, (R9)
+	ADDQ    DI, R9
+	VMOVUPS Z0, (R9)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	SUBQ    $0x10, R10
+	JGE     whole
+
+tail:
+	ADDQ      $0x10, R10
+	JZ        done
+	MOVL      $0x0000ffff, R8
+	BZHIL     R10, R8, R8
+	KMOVW     R8, K1
+	MOVQ      AX, R8
+	MOVQ      R8, R9
+	VMOVUPS.Z (R9), K1, Z0
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z1
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z2
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z3
+	VADDPS    Z2, Z1, Z4
+	VADDPS    Z4, Z0, Z0
+	VSUBPS    Z2, Z1, Z1
+	VSUBPS    Z3, Z4, Z2
+	ADDQ      BX, R8
+	MOVQ      R8, R9
+	VMOVUPS.Z (R9), K1, Z3
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z4
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z5
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z6
+	VADDPS    Z5, Z4, Z7
+	VADDPS    Z7, Z3, Z3
+	VSUBPS    Z5, Z4, Z4
+	VSUBPS    Z6, Z7, Z5
+	ADDQ      BX, R8
+	MOVQ      R8, R9
+	VMOVUPS.Z (R9), K1, Z6
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z7
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z8
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z9
+	VADDPS    Z8, Z7, Z10
+	VADDPS    Z10, Z6, Z6
+	VSUBPS    Z8, Z7, Z7
+	VSUBPS    Z9, Z10, Z8
+	ADDQ      BX, R8
+	MOVQ      R8, R9
+	VMOVUPS.Z (R9), K1, Z9
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z10
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z11
+	ADDQ      DX, R9
+	VMOVUPS.Z (R9), K1, Z12
+	VADDPS    Z11, Z10, Z13
+	VADDPS    Z13, Z9, Z9
+	VSUBPS    Z11, Z10, Z10
+	VSUBPS    Z12, Z13, Z11
+	MOVQ      CX, R8
+	VADDPS    Z6, Z3, Z12
+	VADDPS    Z12, Z0, Z0
+	VSUBPS    Z6, Z3, Z3
+	VSUBPS    Z9, Z12, Z6
+	MOVQ      R8, R9
+	VMOVUPS   Z0, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z3, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z6, K1, (R9)
+	ADDQ      SI, R8
+	VADDPS    Z7, Z4, Z0
+	VADDPS    Z0, Z1, Z1
+	VSUBPS    Z7, Z4, Z3
+	VSUBPS    Z10, Z0, Z0
+	MOVQ      R8, R9
+	VMOVUPS   Z1, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z3, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z0, K1, (R9)
+	ADDQ      SI, R8
+	VADDPS    Z8, Z5, Z0
+	VADDPS    Z0, Z2, Z1
+	VSUBPS    Z8, Z5, Z2
+	VSUBPS    Z11, Z0, Z0
+	MOVQ      R8, R9
+	VMOVUPS   Z1, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z2, K1, (R9)
+	ADDQ      DI, R9
+	VMOVUPS   Z0, K1, (R9)
+
+done:
+	VZEROUPPER
+	RET
+
+// func winogradGradient4AVX512(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·winogradGradient4AVX512(SB), NOSPLIT, $0-64
+	MOVQ src+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ between+16(FP), DX
+	MOVQ srcRow+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ srcColumn+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dstRow+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ dstColumn+48(FP), R8
+	SHLQ $0x02, R8
+	MOVQ channels+56(FP), R11
+	SUBQ $0x10, R11
+	JL   tail
+
+whole:
+	MOVQ        AX, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Z0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	VMOVUPS     Z0, (DX)
+	VMOVUPS     Z2, 256(DX)
+	VMOVUPS     Z4, 512(DX)
+	VMOVUPS     Z5, 768(DX)
+	VMOVUPS     Z1, 1024(DX)
+	VMOVUPS     Z3, 1280(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Z0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	VMOVUPS     Z0, 64(DX)
+	VMOVUPS     Z2, 320(DX)
+	VMOVUPS     Z4, 576(DX)
+	VMOVUPS     Z5, 832(DX)
+	VMOVUPS     Z1, 1088(DX)
+	VMOVUPS     Z3, 1344(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Z0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	VMOVUPS     Z0, 128(DX)
+	VMOVUPS     Z2, 384(DX)
+	VMOVUPS     Z4, 640(DX)
+	VMOVUPS     Z5, 896(DX)
+	VMOVUPS     Z1, 1152(DX)
+	VMOVUPS     Z3, 1408(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Z0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	VMOVUPS     Z0, 192(DX)
+	VMOVUPS     Z2, 448(DX)
+	VMOVUPS     Z4, 704(DX)
+	VMOVUPS     Z5, 960(DX)
+	VMOVUPS     Z1, 1216(DX)
+	VMOVUPS     Z3, 1472(DX)
+	MOVQ        CX, R9
+	VMOVUPS     (DX), Z0
+	VMOVUPS     64(DX), Z1
+	VMOVUPS     128(DX), Z2
+	VMOVUPS     192(DX), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	MOVQ        R9, R10
+	VMOVUPS     Z0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z4, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z5, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     256(DX), Z0
+	VMOVUPS     320(DX), Z1
+	VMOVUPS     384(DX), Z2
+	VMOVUPS     448(DX), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	MOVQ        R9, R10
+	VMOVUPS     Z0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z4, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z5, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     512(DX), Z0
+	VMOVUPS     576(DX), Z1
+	VMOVUPS     640(DX), Z2
+	VMOVUPS     704(DX), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	MOVQ        R9, R10
+	VMOVUPS     Z0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z4, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z5, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     768(DX), Z0
+	VMOVUPS     832(DX), Z1
+	VMOVUPS     896(DX), Z2
+	VMOVUPS     960(DX), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	MOVQ        R9, R10
+	VMOVUPS     Z0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z4, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z5, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     1024(DX), Z0
+	VMOVUPS     1088(DX), Z1
+	VMOVUPS     1152(DX), Z2
+	VMOVUPS     1216(DX), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	MOVQ        R9, R10
+	VMOVUPS     Z0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z4, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z5, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     1280(DX), Z0
+	VMOVUPS     1344(DX), Z1
+	VMOVUPS     1408(DX), Z2
+	VMOVUPS     1472(DX), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	MOVQ        R9, R10
+	VMOVUPS     Z0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z4, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z5, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, (R10)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, R11
+	JGE         whole
+
+tail:
+	ADDQ        $0x10, R11
+	JZ          done
+	MOVL        $0x0000ffff, R9
+	BZHIL       R11, R9, R9
+	KMOVW       R9, K1
+	MOVQ        AX, R9
+	MOVQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Z0
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z1
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z2
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	VMOVUPS     Z0, (DX)
+	VMOVUPS     Z2, 256(DX)
+	VMOVUPS     Z4, 512(DX)
+	VMOVUPS     Z5, 768(DX)
+	VMOVUPS     Z1, 1024(DX)
+	VMOVUPS     Z3, 1280(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Z0
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z1
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z2
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	VMOVUPS     Z0, 64(DX)
+	VMOVUPS     Z2, 320(DX)
+	VMOVUPS     Z4, 576(DX)
+	VMOVUPS     Z5, 832(DX)
+	VMOVUPS     Z1, 1088(DX)
+	VMOVUPS     Z3, 1344(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Z0
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z1
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z2
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	VMOVUPS     Z0, 128(DX)
+	VMOVUPS     Z2, 384(DX)
+	VMOVUPS     Z4, 640(DX)
+	VMOVUPS     Z5, 896(DX)
+	VMOVUPS     Z1, 1152(DX)
+	VMOVUPS     Z3, 1408(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Z0
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z1
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z2
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	VMOVUPS     Z0, 192(DX)
+	VMOVUPS     Z2, 448(DX)
+	VMOVUPS     Z4, 704(DX)
+	VMOVUPS     Z5, 960(DX)
+	VMOVUPS     Z1, 1216(DX)
+	VMOVUPS     Z3, 1472(DX)
+	MOVQ        CX, R9
+	VMOVUPS     (DX), Z0
+	VMOVUPS     64(DX), Z1
+	VMOVUPS     128(DX), Z2
+	VMOVUPS     192(DX), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	MOVQ        R9, R10
+	VMOVUPS     Z0, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z4, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z5, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, K1, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     256(DX), Z0
+	VMOVUPS     320(DX), Z1
+	VMOVUPS     384(DX), Z2
+	VMOVUPS     448(DX), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	MOVQ        R9, R10
+	VMOVUPS     Z0, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z4, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z5, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, K1, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     512(DX), Z0
+	VMOVUPS     576(DX), Z1
+	VMOVUPS     640(DX), Z2
+	VMOVUPS     704(DX), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	MOVQ        R9, R10
+	VMOVUPS     Z0, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z4, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z5, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, K1, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     768(DX), Z0
+	VMOVUPS     832(DX), Z1
+	VMOVUPS     896(DX), Z2
+	VMOVUPS     960(DX), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	MOVQ        R9, R10
+	VMOVUPS     Z0, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z4, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z5, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, K1, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     1024(DX), Z0
+	VMOVUPS     1088(DX), Z1
+	VMOVUPS     1152(DX), Z2
+	VMOVUPS     1216(DX), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	MOVQ        R9, R10
+	VMOVUPS     Z0, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z4, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z5, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, K1, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     1280(DX), Z0
+	VMOVUPS     1344(DX), Z1
+	VMOVUPS     1408(DX), Z2
+	VMOVUPS     1472(DX), Z3
+	VADDPS      Z2, Z0, Z4
+	VMULPS      winogradConstant7AVX512<>+0(SB), Z4, Z4
+	VADDPS      Z3, Z1, Z5
+	VMULPS      winogradConstant9AVX512<>+0(SB), Z5, Z5
+	VMULPS      winogradConstant8AVX512<>+0(SB), Z0, Z6
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant9AVX512<>+0(SB), Z2, Z6
+	VMULPS      winogradConstant10AVX512<>+0(SB), Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant13AVX512<>+0(SB), Z3, Z1
+	VMULPS      winogradConstant11AVX512<>+0(SB), Z0, Z0
+	VSUBPS      Z5, Z4, Z2
+	VADDPS      Z5, Z4, Z4
+	VADDPS      Z1, Z6, Z5
+	VSUBPS      Z1, Z6, Z1
+	MOVQ        R9, R10
+	VMOVUPS     Z0, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z4, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z5, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, K1, (R10)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA winogradConstant13AVX512<>+0(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+4(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+8(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+12(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+16(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+20(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+24(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+28(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+32(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+36(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+40(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+44(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+48(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+52(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+56(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX512<>+60(SB)/4, $0x3eaaaaab
+GLOBL winogradConstant13AVX512<>(SB), RODATA|NOPTR, $64
+
+// func winogradWeights4AVX512(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·winogradWeights4AVX512(SB), NOSPLIT, $0-64
+	MOVQ src+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ between+16(FP), DX
+	MOVQ srcRow+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ srcColumn+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dstRow+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ dstColumn+48(FP), R8
+	SHLQ $0x02, R8
+	MOVQ channels+56(FP), R11
+	SUBQ $0x10, R11
+	JL   tail
+
+whole:
+	MOVQ        AX, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Z0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z4
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	VMOVUPS     Z0, (DX)
+	VMOVUPS     Z1, 384(DX)
+	VMOVUPS     Z2, 768(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Z0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z4
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	VMOVUPS     Z0, 64(DX)
+	VMOVUPS     Z1, 448(DX)
+	VMOVUPS     Z2, 832(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Z0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z4
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	VMOVUPS     Z0, 128(DX)
+	VMOVUPS     Z1, 512(DX)
+	VMOVUPS     Z2, 896(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Z0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z4
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	VMOVUPS     Z0, 192(DX)
+	VMOVUPS     Z1, 576(DX)
+	VMOVUPS     Z2, 960(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Z0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z4
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	VMOVUPS     Z0, 256(DX)
+	VMOVUPS     Z1, 640(DX)
+	VMOVUPS     Z2, 1024(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Z0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z4
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	VMOVUPS     Z0, 320(DX)
+	VMOVUPS     Z1, 704(DX)
+	VMOVUPS     Z2, 1088(DX)
+	MOVQ        CX, R9
+	VMOVUPS     (DX), Z0
+	VMOVUPS     64(DX), Z1
+	VMOVUPS     128(DX), Z2
+	VMOVUPS     192(DX), Z3
+	VMOVUPS     256(DX), Z4
+	VMOVUPS     320(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	MOVQ        R9, R10
+	VMOVUPS     Z0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     384(DX), Z0
+	VMOVUPS     448(DX), Z1
+	VMOVUPS     512(DX), Z2
+	VMOVUPS     576(DX), Z3
+	VMOVUPS     640(DX), Z4
+	VMOVUPS     704(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	MOVQ        R9, R10
+	VMOVUPS     Z0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     768(DX), Z0
+	VMOVUPS     832(DX), Z1
+	VMOVUPS     896(DX), Z2
+	VMOVUPS     960(DX), Z3
+	VMOVUPS     1024(DX), Z4
+	VMOVUPS     1088(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	MOVQ        R9, R10
+	VMOVUPS     Z0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, (R10)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, R11
+	JGE         whole
+
+tail:
+	ADDQ        $0x10, R11
+	JZ          done
+	MOVL        $0x0000ffff, R9
+	BZHIL       R11, R9, R9
+	KMOVW       R9, K1
+	MOVQ        AX, R9
+	MOVQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Z0
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z1
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z2
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z3
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z4
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	VMOVUPS     Z0, (DX)
+	VMOVUPS     Z1, 384(DX)
+	VMOVUPS     Z2, 768(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Z0
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z1
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z2
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z3
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z4
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	VMOVUPS     Z0, 64(DX)
+	VMOVUPS     Z1, 448(DX)
+	VMOVUPS     Z2, 832(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Z0
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z1
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z2
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z3
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z4
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	VMOVUPS     Z0, 128(DX)
+	VMOVUPS     Z1, 512(DX)
+	VMOVUPS     Z2, 896(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Z0
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z1
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z2
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z3
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z4
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	VMOVUPS     Z0, 192(DX)
+	VMOVUPS     Z1, 576(DX)
+	VMOVUPS     Z2, 960(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Z0
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z1
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z2
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z3
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z4
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	VMOVUPS     Z0, 256(DX)
+	VMOVUPS     Z1, 640(DX)
+	VMOVUPS     Z2, 1024(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS.Z   (R10), K1, Z0
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z1
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z2
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z3
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z4
+	ADDQ        BX, R10
+	VMOVUPS.Z   (R10), K1, Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	VMOVUPS     Z0, 320(DX)
+	VMOVUPS     Z1, 704(DX)
+	VMOVUPS     Z2, 1088(DX)
+	MOVQ        CX, R9
+	VMOVUPS     (DX), Z0
+	VMOVUPS     64(DX), Z1
+	VMOVUPS     128(DX), Z2
+	VMOVUPS     192(DX), Z3
+	VMOVUPS     256(DX), Z4
+	VMOVUPS     320(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	MOVQ        R9, R10
+	VMOVUPS     Z0, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, K1, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     384(DX), Z0
+	VMOVUPS     448(DX), Z1
+	VMOVUPS     512(DX), Z2
+	VMOVUPS     576(DX), Z3
+	VMOVUPS     640(DX), Z4
+	VMOVUPS     704(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	MOVQ        R9, R10
+	VMOVUPS     Z0, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, K1, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     768(DX), Z0
+	VMOVUPS     832(DX), Z1
+	VMOVUPS     896(DX), Z2
+	VMOVUPS     960(DX), Z3
+	VMOVUPS     1024(DX), Z4
+	VMOVUPS     1088(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z1
+	VMOVAPS     Z6, Z3
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z3
+	VADDPS      Z5, Z3, Z2
+	MOVQ        R9, R10
+	VMOVUPS     Z0, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, K1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, K1, (R10)
+
+done:
+	VZEROUPPER
+	RET
+
 // func winogradInput2AVX2(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
 // Requires: AVX, AVX2
 TEXT ·winogradInput2AVX2(SB), NOSPLIT, $8-64
@@ -6519,3 +8079,1635 @@ DATA winogradConstant12AVX2<>+20(SB)/4, $0x41000000
 DATA winogradConstant12AVX2<>+24(SB)/4, $0x41000000
 DATA winogradConstant12AVX2<>+28(SB)/4, $0x41000000
 GLOBL winogradConstant12AVX2<>(SB), RODATA|NOPTR, $32
+
+// func winogradGradient2AVX2(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+// Requires: AVX, AVX2
+TEXT ·winogradGradient2AVX2(SB), NOSPLIT, $8-64
+	MOVQ src+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ between+16(FP), DX
+	MOVQ srcRow+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ srcColumn+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dstRow+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ dstColumn+48(FP), R8
+	SHLQ $0x02, R8
+	MOVQ channels+56(FP), R11
+	SUBQ $0x08, R11
+	JL   tail
+
+whole:
+	MOVQ    AX, R9
+	MOVQ    R9, R10
+	VMOVUPS (R10), Y0
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y1
+	VADDPS  Y1, Y0, Y2
+	VMULPS  winogradConstant0AVX2<>+0(SB), Y2, Y2
+	VSUBPS  Y1, Y0, Y3
+	VMULPS  winogradConstant0AVX2<>+0(SB), Y3, Y3
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 128(DX)
+	VMOVUPS Y1, 192(DX)
+	ADDQ    SI, R9
+	MOVQ    R9, R10
+	VMOVUPS (R10), Y0
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y1
+	VADDPS  Y1, Y0, Y2
+	VMULPS  winogradConstant0AVX2<>+0(SB), Y2, Y2
+	VSUBPS  Y1, Y0, Y3
+	VMULPS  winogradConstant0AVX2<>+0(SB), Y3, Y3
+	VMOVUPS Y0, 32(DX)
+	VMOVUPS Y2, 96(DX)
+	VMOVUPS Y3, 160(DX)
+	VMOVUPS Y1, 224(DX)
+	MOVQ    CX, R9
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VADDPS  Y1, Y0, Y2
+	VMULPS  winogradConstant0AVX2<>+0(SB), Y2, Y2
+	VSUBPS  Y1, Y0, Y3
+	VMULPS  winogradConstant0AVX2<>+0(SB), Y3, Y3
+	MOVQ    R9, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y3, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    DI, R9
+	VMOVUPS 64(DX), Y0
+	VMOVUPS 96(DX), Y1
+	VADDPS  Y1, Y0, Y2
+	VMULPS  winogradConstant0AVX2<>+0(SB), Y2, Y2
+	VSUBPS  Y1, Y0, Y3
+	VMULPS  winogradConstant0AVX2<>+0(SB), Y3, Y3
+	MOVQ    R9, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y3, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    DI, R9
+	VMOVUPS 128(DX), Y0
+	VMOVUPS 160(DX), Y1
+	VADDPS  Y1, Y0, Y2
+	VMULPS  winogradConstant0AVX2<>+0(SB), Y2, Y2
+	VSUBPS  Y1, Y0, Y3
+	VMULPS  winogradConstant0AVX2<>+0(SB), Y3, Y3
+	MOVQ    R9, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y3, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    DI, R9
+	VMOVUPS 192(DX), Y0
+	VMOVUPS 224(DX), Y1
+	VADDPS  Y1, Y0, Y2
+	VMULPS  winogradConstant0AVX2<>+0(SB), Y2, Y2
+	VSUBPS  Y1, Y0, Y3
+	VMULPS  winogradConstant0AVX2<>+0(SB), Y3, Y3
+	MOVQ    R9, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y3, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	SUBQ    $0x08, R11
+	JGE     whole
+
+tail:
+	ADDQ         $0x08, R11
+	JZ           done
+	MOVL         R11, (SP)
+	VPBROADCASTD (SP), Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	MOVQ         AX, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	VADDPS       Y2, Y1, Y3
+	VMULPS       winogradConstant0AVX2<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y1, Y4
+	VMULPS       winogradConstant0AVX2<>+0(SB), Y4, Y4
+	VMOVUPS      Y1, (DX)
+	VMOVUPS      Y3, 64(DX)
+	VMOVUPS      Y4, 128(DX)
+	VMOVUPS      Y2, 192(DX)
+	ADDQ         SI, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	VADDPS       Y2, Y1, Y3
+	VMULPS       winogradConstant0AVX2<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y1, Y4
+	VMULPS       winogradConstant0AVX2<>+0(SB), Y4, Y4
+	VMOVUPS      Y1, 32(DX)
+	VMOVUPS      Y3, 96(DX)
+	VMOVUPS      Y4, 160(DX)
+	VMOVUPS      Y2, 224(DX)
+	MOVQ         CX, R9
+	VMOVUPS      (DX), Y1
+	VMOVUPS      32(DX), Y2
+	VADDPS       Y2, Y1, Y3
+	VMULPS       winogradConstant0AVX2<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y1, Y4
+	VMULPS       winogradConstant0AVX2<>+0(SB), Y4, Y4
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y4, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         DI, R9
+	VMOVUPS      64(DX), Y1
+	VMOVUPS      96(DX), Y2
+	VADDPS       Y2, Y1, Y3
+	VMULPS       winogradConstant0AVX2<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y1, Y4
+	VMULPS       winogradConstant0AVX2<>+0(SB), Y4, Y4
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y4, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         DI, R9
+	VMOVUPS      128(DX), Y1
+	VMOVUPS      160(DX), Y2
+	VADDPS       Y2, Y1, Y3
+	VMULPS       winogradConstant0AVX2<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y1, Y4
+	VMULPS       winogradConstant0AVX2<>+0(SB), Y4, Y4
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y4, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         DI, R9
+	VMOVUPS      192(DX), Y1
+	VMOVUPS      224(DX), Y2
+	VADDPS       Y2, Y1, Y3
+	VMULPS       winogradConstant0AVX2<>+0(SB), Y3, Y3
+	VSUBPS       Y2, Y1, Y4
+	VMULPS       winogradConstant0AVX2<>+0(SB), Y4, Y4
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y4, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+
+done:
+	VZEROUPPER
+	RET
+
+// func winogradWeights2AVX2(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+// Requires: AVX, AVX2
+TEXT ·winogradWeights2AVX2(SB), NOSPLIT, $8-64
+	MOVQ src+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ between+16(FP), DX
+	MOVQ srcRow+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ srcColumn+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dstRow+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ dstColumn+48(FP), R8
+	SHLQ $0x02, R8
+	MOVQ channels+56(FP), R11
+	SUBQ $0x08, R11
+	JL   tail
+
+whole:
+	MOVQ    AX, R9
+	MOVQ    R9, R10
+	VMOVUPS (R10), Y0
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y1
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y2
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y3
+	VADDPS  Y2, Y1, Y4
+	VADDPS  Y4, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y4, Y2
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 128(DX)
+	VMOVUPS Y2, 256(DX)
+	ADDQ    SI, R9
+	MOVQ    R9, R10
+	VMOVUPS (R10), Y0
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y1
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y2
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y3
+	VADDPS  Y2, Y1, Y4
+	VADDPS  Y4, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y4, Y2
+	VMOVUPS Y0, 32(DX)
+	VMOVUPS Y1, 160(DX)
+	VMOVUPS Y2, 288(DX)
+	ADDQ    SI, R9
+	MOVQ    R9, R10
+	VMOVUPS (R10), Y0
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y1
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y2
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y3
+	VADDPS  Y2, Y1, Y4
+	VADDPS  Y4, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y4, Y2
+	VMOVUPS Y0, 64(DX)
+	VMOVUPS Y1, 192(DX)
+	VMOVUPS Y2, 320(DX)
+	ADDQ    SI, R9
+	MOVQ    R9, R10
+	VMOVUPS (R10), Y0
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y1
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y2
+	ADDQ    BX, R10
+	VMOVUPS (R10), Y3
+	VADDPS  Y2, Y1, Y4
+	VADDPS  Y4, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y4, Y2
+	VMOVUPS Y0, 96(DX)
+	VMOVUPS Y1, 224(DX)
+	VMOVUPS Y2, 352(DX)
+	MOVQ    CX, R9
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VADDPS  Y2, Y1, Y4
+	VADDPS  Y4, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y4, Y2
+	MOVQ    R9, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    DI, R9
+	VMOVUPS 128(DX), Y0
+	VMOVUPS 160(DX), Y1
+	VMOVUPS 192(DX), Y2
+	VMOVUPS 224(DX), Y3
+	VADDPS  Y2, Y1, Y4
+	VADDPS  Y4, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y4, Y2
+	MOVQ    R9, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    DI, R9
+	VMOVUPS 256(DX), Y0
+	VMOVUPS 288(DX), Y1
+	VMOVUPS 320(DX), Y2
+	VMOVUPS 352(DX), Y3
+	VADDPS  Y2, Y1, Y4
+	VADDPS  Y4, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y4, Y2
+	MOVQ    R9, R10
+	VMOVUPS Y0, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    R8, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	SUBQ    $0x08, R11
+	JGE     whole
+
+tail:
+	ADDQ         $0x08, R11
+	JZ           done
+	MOVL         R11, (SP)
+	VPBROADCASTD (SP), Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	MOVQ         AX, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	VADDPS       Y3, Y2, Y5
+	VADDPS       Y5, Y1, Y1
+	VSUBPS       Y3, Y2, Y2
+	VSUBPS       Y4, Y5, Y3
+	VMOVUPS      Y1, (DX)
+	VMOVUPS      Y2, 128(DX)
+	VMOVUPS      Y3, 256(DX)
+	ADDQ         SI, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	VADDPS       Y3, Y2, Y5
+	VADDPS       Y5, Y1, Y1
+	VSUBPS       Y3, Y2, Y2
+	VSUBPS       Y4, Y5, Y3
+	VMOVUPS      Y1, 32(DX)
+	VMOVUPS      Y2, 160(DX)
+	VMOVUPS      Y3, 288(DX)
+	ADDQ         SI, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	VADDPS       Y3, Y2, Y5
+	VADDPS       Y5, Y1, Y1
+	VSUBPS       Y3, Y2, Y2
+	VSUBPS       Y4, Y5, Y3
+	VMOVUPS      Y1, 64(DX)
+	VMOVUPS      Y2, 192(DX)
+	VMOVUPS      Y3, 320(DX)
+	ADDQ         SI, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	VADDPS       Y3, Y2, Y5
+	VADDPS       Y5, Y1, Y1
+	VSUBPS       Y3, Y2, Y2
+	VSUBPS       Y4, Y5, Y3
+	VMOVUPS      Y1, 96(DX)
+	VMOVUPS      Y2, 224(DX)
+	VMOVUPS      Y3, 352(DX)
+	MOVQ         CX, R9
+	VMOVUPS      (DX), Y1
+	VMOVUPS      32(DX), Y2
+	VMOVUPS      64(DX), Y3
+	VMOVUPS      96(DX), Y4
+	VADDPS       Y3, Y2, Y5
+	VADDPS       Y5, Y1, Y1
+	VSUBPS       Y3, Y2, Y2
+	VSUBPS       Y4, Y5, Y3
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         DI, R9
+	VMOVUPS      128(DX), Y1
+	VMOVUPS      160(DX), Y2
+	VMOVUPS      192(DX), Y3
+	VMOVUPS      224(DX), Y4
+	VADDPS       Y3, Y2, Y5
+	VADDPS       Y5, Y1, Y1
+	VSUBPS       Y3, Y2, Y2
+	VSUBPS       Y4, Y5, Y3
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         DI, R9
+	VMOVUPS      256(DX), Y1
+	VMOVUPS      288(DX), Y2
+	VMOVUPS      320(DX), Y3
+	VMOVUPS      352(DX), Y4
+	VADDPS       Y3, Y2, Y5
+	VADDPS       Y5, Y1, Y1
+	VSUBPS       Y3, Y2, Y2
+	VSUBPS       Y4, Y5, Y3
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+
+done:
+	VZEROUPPER
+	RET
+
+// func winogradGradient4AVX2(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·winogradGradient4AVX2(SB), NOSPLIT, $8-64
+	MOVQ src+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ between+16(FP), DX
+	MOVQ srcRow+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ srcColumn+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dstRow+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ dstColumn+48(FP), R8
+	SHLQ $0x02, R8
+	MOVQ channels+56(FP), R11
+	SUBQ $0x08, R11
+	JL   tail
+
+whole:
+	MOVQ        AX, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y3
+	VADDPS      Y2, Y0, Y4
+	VMULPS      winogradConstant7AVX2<>+0(SB), Y4, Y4
+	VADDPS      Y3, Y1, Y5
+	VMULPS      winogradConstant9AVX2<>+0(SB), Y5, Y5
+	VMULPS      winogradConstant8AVX2<>+0(SB), Y0, Y6
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant9AVX2<>+0(SB), Y2, Y6
+	VMULPS      winogradConstant10AVX2<>+0(SB), Y1, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant13AVX2<>+0(SB), Y3, Y1
+	VMULPS      winogradConstant11AVX2<>+0(SB), Y0, Y0
+	VSUBPS      Y5, Y4, Y2
+	VADDPS      Y5, Y4, Y4
+	VADDPS      Y1, Y6, Y5
+	VSUBPS      Y1, Y6, Y1
+	VMOVUPS     Y0, (DX)
+	VMOVUPS     Y2, 128(DX)
+	VMOVUPS     Y4, 256(DX)
+	VMOVUPS     Y5, 384(DX)
+	VMOVUPS     Y1, 512(DX)
+	VMOVUPS     Y3, 640(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y3
+	VADDPS      Y2, Y0, Y4
+	VMULPS      winogradConstant7AVX2<>+0(SB), Y4, Y4
+	VADDPS      Y3, Y1, Y5
+	VMULPS      winogradConstant9AVX2<>+0(SB), Y5, Y5
+	VMULPS      winogradConstant8AVX2<>+0(SB), Y0, Y6
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant9AVX2<>+0(SB), Y2, Y6
+	VMULPS      winogradConstant10AVX2<>+0(SB), Y1, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant13AVX2<>+0(SB), Y3, Y1
+	VMULPS      winogradConstant11AVX2<>+0(SB), Y0, Y0
+	VSUBPS      Y5, Y4, Y2
+	VADDPS      Y5, Y4, Y4
+	VADDPS      Y1, Y6, Y5
+	VSUBPS      Y1, Y6, Y1
+	VMOVUPS     Y0, 32(DX)
+	VMOVUPS     Y2, 160(DX)
+	VMOVUPS     Y4, 288(DX)
+	VMOVUPS     Y5, 416(DX)
+	VMOVUPS     Y1, 544(DX)
+	VMOVUPS     Y3, 672(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y3
+	VADDPS      Y2, Y0, Y4
+	VMULPS      winogradConstant7AVX2<>+0(SB), Y4, Y4
+	VADDPS      Y3, Y1, Y5
+	VMULPS      winogradConstant9AVX2<>+0(SB), Y5, Y5
+	VMULPS      winogradConstant8AVX2<>+0(SB), Y0, Y6
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant9AVX2<>+0(SB), Y2, Y6
+	VMULPS      winogradConstant10AVX2<>+0(SB), Y1, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant13AVX2<>+0(SB), Y3, Y1
+	VMULPS      winogradConstant11AVX2<>+0(SB), Y0, Y0
+	VSUBPS      Y5, Y4, Y2
+	VADDPS      Y5, Y4, Y4
+	VADDPS      Y1, Y6, Y5
+	VSUBPS      Y1, Y6, Y1
+	VMOVUPS     Y0, 64(DX)
+	VMOVUPS     Y2, 192(DX)
+	VMOVUPS     Y4, 320(DX)
+	VMOVUPS     Y5, 448(DX)
+	VMOVUPS     Y1, 576(DX)
+	VMOVUPS     Y3, 704(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y3
+	VADDPS      Y2, Y0, Y4
+	VMULPS      winogradConstant7AVX2<>+0(SB), Y4, Y4
+	VADDPS      Y3, Y1, Y5
+	VMULPS      winogradConstant9AVX2<>+0(SB), Y5, Y5
+	VMULPS      winogradConstant8AVX2<>+0(SB), Y0, Y6
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant9AVX2<>+0(SB), Y2, Y6
+	VMULPS      winogradConstant10AVX2<>+0(SB), Y1, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant13AVX2<>+0(SB), Y3, Y1
+	VMULPS      winogradConstant11AVX2<>+0(SB), Y0, Y0
+	VSUBPS      Y5, Y4, Y2
+	VADDPS      Y5, Y4, Y4
+	VADDPS      Y1, Y6, Y5
+	VSUBPS      Y1, Y6, Y1
+	VMOVUPS     Y0, 96(DX)
+	VMOVUPS     Y2, 224(DX)
+	VMOVUPS     Y4, 352(DX)
+	VMOVUPS     Y5, 480(DX)
+	VMOVUPS     Y1, 608(DX)
+	VMOVUPS     Y3, 736(DX)
+	MOVQ        CX, R9
+	VMOVUPS     (DX), Y0
+	VMOVUPS     32(DX), Y1
+	VMOVUPS     64(DX), Y2
+	VMOVUPS     96(DX), Y3
+	VADDPS      Y2, Y0, Y4
+	VMULPS      winogradConstant7AVX2<>+0(SB), Y4, Y4
+	VADDPS      Y3, Y1, Y5
+	VMULPS      winogradConstant9AVX2<>+0(SB), Y5, Y5
+	VMULPS      winogradConstant8AVX2<>+0(SB), Y0, Y6
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant9AVX2<>+0(SB), Y2, Y6
+	VMULPS      winogradConstant10AVX2<>+0(SB), Y1, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant13AVX2<>+0(SB), Y3, Y1
+	VMULPS      winogradConstant11AVX2<>+0(SB), Y0, Y0
+	VSUBPS      Y5, Y4, Y2
+	VADDPS      Y5, Y4, Y4
+	VADDPS      Y1, Y6, Y5
+	VSUBPS      Y1, Y6, Y1
+	MOVQ        R9, R10
+	VMOVUPS     Y0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y4, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y5, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y3, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     128(DX), Y0
+	VMOVUPS     160(DX), Y1
+	VMOVUPS     192(DX), Y2
+	VMOVUPS     224(DX), Y3
+	VADDPS      Y2, Y0, Y4
+	VMULPS      winogradConstant7AVX2<>+0(SB), Y4, Y4
+	VADDPS      Y3, Y1, Y5
+	VMULPS      winogradConstant9AVX2<>+0(SB), Y5, Y5
+	VMULPS      winogradConstant8AVX2<>+0(SB), Y0, Y6
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant9AVX2<>+0(SB), Y2, Y6
+	VMULPS      winogradConstant10AVX2<>+0(SB), Y1, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant13AVX2<>+0(SB), Y3, Y1
+	VMULPS      winogradConstant11AVX2<>+0(SB), Y0, Y0
+	VSUBPS      Y5, Y4, Y2
+	VADDPS      Y5, Y4, Y4
+	VADDPS      Y1, Y6, Y5
+	VSUBPS      Y1, Y6, Y1
+	MOVQ        R9, R10
+	VMOVUPS     Y0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y4, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y5, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y3, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     256(DX), Y0
+	VMOVUPS     288(DX), Y1
+	VMOVUPS     320(DX), Y2
+	VMOVUPS     352(DX), Y3
+	VADDPS      Y2, Y0, Y4
+	VMULPS      winogradConstant7AVX2<>+0(SB), Y4, Y4
+	VADDPS      Y3, Y1, Y5
+	VMULPS      winogradConstant9AVX2<>+0(SB), Y5, Y5
+	VMULPS      winogradConstant8AVX2<>+0(SB), Y0, Y6
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant9AVX2<>+0(SB), Y2, Y6
+	VMULPS      winogradConstant10AVX2<>+0(SB), Y1, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant13AVX2<>+0(SB), Y3, Y1
+	VMULPS      winogradConstant11AVX2<>+0(SB), Y0, Y0
+	VSUBPS      Y5, Y4, Y2
+	VADDPS      Y5, Y4, Y4
+	VADDPS      Y1, Y6, Y5
+	VSUBPS      Y1, Y6, Y1
+	MOVQ        R9, R10
+	VMOVUPS     Y0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y4, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y5, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y3, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     384(DX), Y0
+	VMOVUPS     416(DX), Y1
+	VMOVUPS     448(DX), Y2
+	VMOVUPS     480(DX), Y3
+	VADDPS      Y2, Y0, Y4
+	VMULPS      winogradConstant7AVX2<>+0(SB), Y4, Y4
+	VADDPS      Y3, Y1, Y5
+	VMULPS      winogradConstant9AVX2<>+0(SB), Y5, Y5
+	VMULPS      winogradConstant8AVX2<>+0(SB), Y0, Y6
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant9AVX2<>+0(SB), Y2, Y6
+	VMULPS      winogradConstant10AVX2<>+0(SB), Y1, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant13AVX2<>+0(SB), Y3, Y1
+	VMULPS      winogradConstant11AVX2<>+0(SB), Y0, Y0
+	VSUBPS      Y5, Y4, Y2
+	VADDPS      Y5, Y4, Y4
+	VADDPS      Y1, Y6, Y5
+	VSUBPS      Y1, Y6, Y1
+	MOVQ        R9, R10
+	VMOVUPS     Y0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y4, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y5, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y3, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     512(DX), Y0
+	VMOVUPS     544(DX), Y1
+	VMOVUPS     576(DX), Y2
+	VMOVUPS     608(DX), Y3
+	VADDPS      Y2, Y0, Y4
+	VMULPS      winogradConstant7AVX2<>+0(SB), Y4, Y4
+	VADDPS      Y3, Y1, Y5
+	VMULPS      winogradConstant9AVX2<>+0(SB), Y5, Y5
+	VMULPS      winogradConstant8AVX2<>+0(SB), Y0, Y6
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant9AVX2<>+0(SB), Y2, Y6
+	VMULPS      winogradConstant10AVX2<>+0(SB), Y1, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant13AVX2<>+0(SB), Y3, Y1
+	VMULPS      winogradConstant11AVX2<>+0(SB), Y0, Y0
+	VSUBPS      Y5, Y4, Y2
+	VADDPS      Y5, Y4, Y4
+	VADDPS      Y1, Y6, Y5
+	VSUBPS      Y1, Y6, Y1
+	MOVQ        R9, R10
+	VMOVUPS     Y0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y4, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y5, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y3, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     640(DX), Y0
+	VMOVUPS     672(DX), Y1
+	VMOVUPS     704(DX), Y2
+	VMOVUPS     736(DX), Y3
+	VADDPS      Y2, Y0, Y4
+	VMULPS      winogradConstant7AVX2<>+0(SB), Y4, Y4
+	VADDPS      Y3, Y1, Y5
+	VMULPS      winogradConstant9AVX2<>+0(SB), Y5, Y5
+	VMULPS      winogradConstant8AVX2<>+0(SB), Y0, Y6
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant9AVX2<>+0(SB), Y2, Y6
+	VMULPS      winogradConstant10AVX2<>+0(SB), Y1, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant13AVX2<>+0(SB), Y3, Y1
+	VMULPS      winogradConstant11AVX2<>+0(SB), Y0, Y0
+	VSUBPS      Y5, Y4, Y2
+	VADDPS      Y5, Y4, Y4
+	VADDPS      Y1, Y6, Y5
+	VSUBPS      Y1, Y6, Y1
+	MOVQ        R9, R10
+	VMOVUPS     Y0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y4, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y5, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y3, (R10)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, R11
+	JGE         whole
+
+tail:
+	ADDQ         $0x08, R11
+	JZ           done
+	MOVL         R11, (SP)
+	VPBROADCASTD (SP), Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	MOVQ         AX, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VMULPS       winogradConstant7AVX2<>+0(SB), Y5, Y5
+	VADDPS       Y4, Y2, Y6
+	VMULPS       winogradConstant9AVX2<>+0(SB), Y6, Y6
+	VMULPS       winogradConstant8AVX2<>+0(SB), Y1, Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  winogradConstant9AVX2<>+0(SB), Y3, Y7
+	VMULPS       winogradConstant10AVX2<>+0(SB), Y2, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant13AVX2<>+0(SB), Y4, Y2
+	VMULPS       winogradConstant11AVX2<>+0(SB), Y1, Y1
+	VSUBPS       Y6, Y5, Y3
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y2, Y7, Y6
+	VSUBPS       Y2, Y7, Y2
+	VMOVUPS      Y1, (DX)
+	VMOVUPS      Y3, 128(DX)
+	VMOVUPS      Y5, 256(DX)
+	VMOVUPS      Y6, 384(DX)
+	VMOVUPS      Y2, 512(DX)
+	VMOVUPS      Y4, 640(DX)
+	ADDQ         SI, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VMULPS       winogradConstant7AVX2<>+0(SB), Y5, Y5
+	VADDPS       Y4, Y2, Y6
+	VMULPS       winogradConstant9AVX2<>+0(SB), Y6, Y6
+	VMULPS       winogradConstant8AVX2<>+0(SB), Y1, Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  winogradConstant9AVX2<>+0(SB), Y3, Y7
+	VMULPS       winogradConstant10AVX2<>+0(SB), Y2, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant13AVX2<>+0(SB), Y4, Y2
+	VMULPS       winogradConstant11AVX2<>+0(SB), Y1, Y1
+	VSUBPS       Y6, Y5, Y3
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y2, Y7, Y6
+	VSUBPS       Y2, Y7, Y2
+	VMOVUPS      Y1, 32(DX)
+	VMOVUPS      Y3, 160(DX)
+	VMOVUPS      Y5, 288(DX)
+	VMOVUPS      Y6, 416(DX)
+	VMOVUPS      Y2, 544(DX)
+	VMOVUPS      Y4, 672(DX)
+	ADDQ         SI, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VMULPS       winogradConstant7AVX2<>+0(SB), Y5, Y5
+	VADDPS       Y4, Y2, Y6
+	VMULPS       winogradConstant9AVX2<>+0(SB), Y6, Y6
+	VMULPS       winogradConstant8AVX2<>+0(SB), Y1, Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  winogradConstant9AVX2<>+0(SB), Y3, Y7
+	VMULPS       winogradConstant10AVX2<>+0(SB), Y2, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant13AVX2<>+0(SB), Y4, Y2
+	VMULPS       winogradConstant11AVX2<>+0(SB), Y1, Y1
+	VSUBPS       Y6, Y5, Y3
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y2, Y7, Y6
+	VSUBPS       Y2, Y7, Y2
+	VMOVUPS      Y1, 64(DX)
+	VMOVUPS      Y3, 192(DX)
+	VMOVUPS      Y5, 320(DX)
+	VMOVUPS      Y6, 448(DX)
+	VMOVUPS      Y2, 576(DX)
+	VMOVUPS      Y4, 704(DX)
+	ADDQ         SI, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VMULPS       winogradConstant7AVX2<>+0(SB), Y5, Y5
+	VADDPS       Y4, Y2, Y6
+	VMULPS       winogradConstant9AVX2<>+0(SB), Y6, Y6
+	VMULPS       winogradConstant8AVX2<>+0(SB), Y1, Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  winogradConstant9AVX2<>+0(SB), Y3, Y7
+	VMULPS       winogradConstant10AVX2<>+0(SB), Y2, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant13AVX2<>+0(SB), Y4, Y2
+	VMULPS       winogradConstant11AVX2<>+0(SB), Y1, Y1
+	VSUBPS       Y6, Y5, Y3
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y2, Y7, Y6
+	VSUBPS       Y2, Y7, Y2
+	VMOVUPS      Y1, 96(DX)
+	VMOVUPS      Y3, 224(DX)
+	VMOVUPS      Y5, 352(DX)
+	VMOVUPS      Y6, 480(DX)
+	VMOVUPS      Y2, 608(DX)
+	VMOVUPS      Y4, 736(DX)
+	MOVQ         CX, R9
+	VMOVUPS      (DX), Y1
+	VMOVUPS      32(DX), Y2
+	VMOVUPS      64(DX), Y3
+	VMOVUPS      96(DX), Y4
+	VADDPS       Y3, Y1, Y5
+	VMULPS       winogradConstant7AVX2<>+0(SB), Y5, Y5
+	VADDPS       Y4, Y2, Y6
+	VMULPS       winogradConstant9AVX2<>+0(SB), Y6, Y6
+	VMULPS       winogradConstant8AVX2<>+0(SB), Y1, Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  winogradConstant9AVX2<>+0(SB), Y3, Y7
+	VMULPS       winogradConstant10AVX2<>+0(SB), Y2, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant13AVX2<>+0(SB), Y4, Y2
+	VMULPS       winogradConstant11AVX2<>+0(SB), Y1, Y1
+	VSUBPS       Y6, Y5, Y3
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y2, Y7, Y6
+	VSUBPS       Y2, Y7, Y2
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y5, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y6, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y4, Y0, (R10)
+	ADDQ         DI, R9
+	VMOVUPS      128(DX), Y1
+	VMOVUPS      160(DX), Y2
+	VMOVUPS      192(DX), Y3
+	VMOVUPS      224(DX), Y4
+	VADDPS       Y3, Y1, Y5
+	VMULPS       winogradConstant7AVX2<>+0(SB), Y5, Y5
+	VADDPS       Y4, Y2, Y6
+	VMULPS       winogradConstant9AVX2<>+0(SB), Y6, Y6
+	VMULPS       winogradConstant8AVX2<>+0(SB), Y1, Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  winogradConstant9AVX2<>+0(SB), Y3, Y7
+	VMULPS       winogradConstant10AVX2<>+0(SB), Y2, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant13AVX2<>+0(SB), Y4, Y2
+	VMULPS       winogradConstant11AVX2<>+0(SB), Y1, Y1
+	VSUBPS       Y6, Y5, Y3
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y2, Y7, Y6
+	VSUBPS       Y2, Y7, Y2
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y5, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y6, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y4, Y0, (R10)
+	ADDQ         DI, R9
+	VMOVUPS      256(DX), Y1
+	VMOVUPS      288(DX), Y2
+	VMOVUPS      320(DX), Y3
+	VMOVUPS      352(DX), Y4
+	VADDPS       Y3, Y1, Y5
+	VMULPS       winogradConstant7AVX2<>+0(SB), Y5, Y5
+	VADDPS       Y4, Y2, Y6
+	VMULPS       winogradConstant9AVX2<>+0(SB), Y6, Y6
+	VMULPS       winogradConstant8AVX2<>+0(SB), Y1, Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  winogradConstant9AVX2<>+0(SB), Y3, Y7
+	VMULPS       winogradConstant10AVX2<>+0(SB), Y2, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant13AVX2<>+0(SB), Y4, Y2
+	VMULPS       winogradConstant11AVX2<>+0(SB), Y1, Y1
+	VSUBPS       Y6, Y5, Y3
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y2, Y7, Y6
+	VSUBPS       Y2, Y7, Y2
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y5, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y6, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y4, Y0, (R10)
+	ADDQ         DI, R9
+	VMOVUPS      384(DX), Y1
+	VMOVUPS      416(DX), Y2
+	VMOVUPS      448(DX), Y3
+	VMOVUPS      480(DX), Y4
+	VADDPS       Y3, Y1, Y5
+	VMULPS       winogradConstant7AVX2<>+0(SB), Y5, Y5
+	VADDPS       Y4, Y2, Y6
+	VMULPS       winogradConstant9AVX2<>+0(SB), Y6, Y6
+	VMULPS       winogradConstant8AVX2<>+0(SB), Y1, Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  winogradConstant9AVX2<>+0(SB), Y3, Y7
+	VMULPS       winogradConstant10AVX2<>+0(SB), Y2, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant13AVX2<>+0(SB), Y4, Y2
+	VMULPS       winogradConstant11AVX2<>+0(SB), Y1, Y1
+	VSUBPS       Y6, Y5, Y3
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y2, Y7, Y6
+	VSUBPS       Y2, Y7, Y2
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y5, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y6, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y4, Y0, (R10)
+	ADDQ         DI, R9
+	VMOVUPS      512(DX), Y1
+	VMOVUPS      544(DX), Y2
+	VMOVUPS      576(DX), Y3
+	VMOVUPS      608(DX), Y4
+	VADDPS       Y3, Y1, Y5
+	VMULPS       winogradConstant7AVX2<>+0(SB), Y5, Y5
+	VADDPS       Y4, Y2, Y6
+	VMULPS       winogradConstant9AVX2<>+0(SB), Y6, Y6
+	VMULPS       winogradConstant8AVX2<>+0(SB), Y1, Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  winogradConstant9AVX2<>+0(SB), Y3, Y7
+	VMULPS       winogradConstant10AVX2<>+0(SB), Y2, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant13AVX2<>+0(SB), Y4, Y2
+	VMULPS       winogradConstant11AVX2<>+0(SB), Y1, Y1
+	VSUBPS       Y6, Y5, Y3
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y2, Y7, Y6
+	VSUBPS       Y2, Y7, Y2
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y5, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y6, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y4, Y0, (R10)
+	ADDQ         DI, R9
+	VMOVUPS      640(DX), Y1
+	VMOVUPS      672(DX), Y2
+	VMOVUPS      704(DX), Y3
+	VMOVUPS      736(DX), Y4
+	VADDPS       Y3, Y1, Y5
+	VMULPS       winogradConstant7AVX2<>+0(SB), Y5, Y5
+	VADDPS       Y4, Y2, Y6
+	VMULPS       winogradConstant9AVX2<>+0(SB), Y6, Y6
+	VMULPS       winogradConstant8AVX2<>+0(SB), Y1, Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  winogradConstant9AVX2<>+0(SB), Y3, Y7
+	VMULPS       winogradConstant10AVX2<>+0(SB), Y2, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant13AVX2<>+0(SB), Y4, Y2
+	VMULPS       winogradConstant11AVX2<>+0(SB), Y1, Y1
+	VSUBPS       Y6, Y5, Y3
+	VADDPS       Y6, Y5, Y5
+	VADDPS       Y2, Y7, Y6
+	VSUBPS       Y2, Y7, Y2
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y5, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y6, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y4, Y0, (R10)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA winogradConstant13AVX2<>+0(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX2<>+4(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX2<>+8(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX2<>+12(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX2<>+16(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX2<>+20(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX2<>+24(SB)/4, $0x3eaaaaab
+DATA winogradConstant13AVX2<>+28(SB)/4, $0x3eaaaaab
+GLOBL winogradConstant13AVX2<>(SB), RODATA|NOPTR, $32
+
+// func winogradWeights4AVX2(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·winogradWeights4AVX2(SB), NOSPLIT, $8-64
+	MOVQ src+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ between+16(FP), DX
+	MOVQ srcRow+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ srcColumn+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dstRow+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ dstColumn+48(FP), R8
+	SHLQ $0x02, R8
+	MOVQ channels+56(FP), R11
+	SUBQ $0x08, R11
+	JL   tail
+
+whole:
+	MOVQ        AX, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y4
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y1
+	VMOVAPS     Y6, Y3
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y3
+	VADDPS      Y5, Y3, Y2
+	VMOVUPS     Y0, (DX)
+	VMOVUPS     Y1, 192(DX)
+	VMOVUPS     Y2, 384(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y4
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y1
+	VMOVAPS     Y6, Y3
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y3
+	VADDPS      Y5, Y3, Y2
+	VMOVUPS     Y0, 32(DX)
+	VMOVUPS     Y1, 224(DX)
+	VMOVUPS     Y2, 416(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y4
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y1
+	VMOVAPS     Y6, Y3
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y3
+	VADDPS      Y5, Y3, Y2
+	VMOVUPS     Y0, 64(DX)
+	VMOVUPS     Y1, 256(DX)
+	VMOVUPS     Y2, 448(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y4
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y1
+	VMOVAPS     Y6, Y3
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y3
+	VADDPS      Y5, Y3, Y2
+	VMOVUPS     Y0, 96(DX)
+	VMOVUPS     Y1, 288(DX)
+	VMOVUPS     Y2, 480(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y4
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y1
+	VMOVAPS     Y6, Y3
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y3
+	VADDPS      Y5, Y3, Y2
+	VMOVUPS     Y0, 128(DX)
+	VMOVUPS     Y1, 320(DX)
+	VMOVUPS     Y2, 512(DX)
+	ADDQ        SI, R9
+	MOVQ        R9, R10
+	VMOVUPS     (R10), Y0
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y1
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y2
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y3
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y4
+	ADDQ        BX, R10
+	VMOVUPS     (R10), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y1
+	VMOVAPS     Y6, Y3
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y3
+	VADDPS      Y5, Y3, Y2
+	VMOVUPS     Y0, 160(DX)
+	VMOVUPS     Y1, 352(DX)
+	VMOVUPS     Y2, 544(DX)
+	MOVQ        CX, R9
+	VMOVUPS     (DX), Y0
+	VMOVUPS     32(DX), Y1
+	VMOVUPS     64(DX), Y2
+	VMOVUPS     96(DX), Y3
+	VMOVUPS     128(DX), Y4
+	VMOVUPS     160(DX), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y1
+	VMOVAPS     Y6, Y3
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y3
+	VADDPS      Y5, Y3, Y2
+	MOVQ        R9, R10
+	VMOVUPS     Y0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y2, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     192(DX), Y0
+	VMOVUPS     224(DX), Y1
+	VMOVUPS     256(DX), Y2
+	VMOVUPS     288(DX), Y3
+	VMOVUPS     320(DX), Y4
+	VMOVUPS     352(DX), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y1
+	VMOVAPS     Y6, Y3
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y3
+	VADDPS      Y5, Y3, Y2
+	MOVQ        R9, R10
+	VMOVUPS     Y0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y2, (R10)
+	ADDQ        DI, R9
+	VMOVUPS     384(DX), Y0
+	VMOVUPS     416(DX), Y1
+	VMOVUPS     448(DX), Y2
+	VMOVUPS     480(DX), Y3
+	VMOVUPS     512(DX), Y4
+	VMOVUPS     544(DX), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y1
+	VMOVAPS     Y6, Y3
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y3
+	VADDPS      Y5, Y3, Y2
+	MOVQ        R9, R10
+	VMOVUPS     Y0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Y2, (R10)
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, R11
+	JGE         whole
+
+tail:
+	ADDQ         $0x08, R11
+	JZ           done
+	MOVL         R11, (SP)
+	VPBROADCASTD (SP), Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	MOVQ         AX, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y5
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y6
+	VADDPS       Y3, Y2, Y7
+	VSUBPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y3
+	VSUBPS       Y5, Y4, Y4
+	VADDPS       Y7, Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y4, Y2
+	VMOVAPS      Y7, Y4
+	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y3, Y4
+	VADDPS       Y6, Y4, Y3
+	VMOVUPS      Y1, (DX)
+	VMOVUPS      Y2, 192(DX)
+	VMOVUPS      Y3, 384(DX)
+	ADDQ         SI, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y5
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y6
+	VADDPS       Y3, Y2, Y7
+	VSUBPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y3
+	VSUBPS       Y5, Y4, Y4
+	VADDPS       Y7, Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y4, Y2
+	VMOVAPS      Y7, Y4
+	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y3, Y4
+	VADDPS       Y6, Y4, Y3
+	VMOVUPS      Y1, 32(DX)
+	VMOVUPS      Y2, 224(DX)
+	VMOVUPS      Y3, 416(DX)
+	ADDQ         SI, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y5
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y6
+	VADDPS       Y3, Y2, Y7
+	VSUBPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y3
+	VSUBPS       Y5, Y4, Y4
+	VADDPS       Y7, Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y4, Y2
+	VMOVAPS      Y7, Y4
+	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y3, Y4
+	VADDPS       Y6, Y4, Y3
+	VMOVUPS      Y1, 64(DX)
+	VMOVUPS      Y2, 256(DX)
+	VMOVUPS      Y3, 448(DX)
+	ADDQ         SI, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y5
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y6
+	VADDPS       Y3, Y2, Y7
+	VSUBPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y3
+	VSUBPS       Y5, Y4, Y4
+	VADDPS       Y7, Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y4, Y2
+	VMOVAPS      Y7, Y4
+	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y3, Y4
+	VADDPS       Y6, Y4, Y3
+	VMOVUPS      Y1, 96(DX)
+	VMOVUPS      Y2, 288(DX)
+	VMOVUPS      Y3, 480(DX)
+	ADDQ         SI, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y5
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y6
+	VADDPS       Y3, Y2, Y7
+	VSUBPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y3
+	VSUBPS       Y5, Y4, Y4
+	VADDPS       Y7, Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y4, Y2
+	VMOVAPS      Y7, Y4
+	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y3, Y4
+	VADDPS       Y6, Y4, Y3
+	VMOVUPS      Y1, 128(DX)
+	VMOVUPS      Y2, 320(DX)
+	VMOVUPS      Y3, 512(DX)
+	ADDQ         SI, R9
+	MOVQ         R9, R10
+	VMASKMOVPS   (R10), Y0, Y1
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y2
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y3
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y4
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y5
+	ADDQ         BX, R10
+	VMASKMOVPS   (R10), Y0, Y6
+	VADDPS       Y3, Y2, Y7
+	VSUBPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y3
+	VSUBPS       Y5, Y4, Y4
+	VADDPS       Y7, Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y4, Y2
+	VMOVAPS      Y7, Y4
+	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y3, Y4
+	VADDPS       Y6, Y4, Y3
+	VMOVUPS      Y1, 160(DX)
+	VMOVUPS      Y2, 352(DX)
+	VMOVUPS      Y3, 544(DX)
+	MOVQ         CX, R9
+	VMOVUPS      (DX), Y1
+	VMOVUPS      32(DX), Y2
+	VMOVUPS      64(DX), Y3
+	VMOVUPS      96(DX), Y4
+	VMOVUPS      128(DX), Y5
+	VMOVUPS      160(DX), Y6
+	VADDPS       Y3, Y2, Y7
+	VSUBPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y3
+	VSUBPS       Y5, Y4, Y4
+	VADDPS       Y7, Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y4, Y2
+	VMOVAPS      Y7, Y4
+	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y3, Y4
+	VADDPS       Y6, Y4, Y3
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         DI, R9
+	VMOVUPS      192(DX), Y1
+	VMOVUPS      224(DX), Y2
+	VMOVUPS      256(DX), Y3
+	VMOVUPS      288(DX), Y4
+	VMOVUPS      320(DX), Y5
+	VMOVUPS      352(DX), Y6
+	VADDPS       Y3, Y2, Y7
+	VSUBPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y3
+	VSUBPS       Y5, Y4, Y4
+	VADDPS       Y7, Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y4, Y2
+	VMOVAPS      Y7, Y4
+	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y3, Y4
+	VADDPS       Y6, Y4, Y3
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+	ADDQ         DI, R9
+	VMOVUPS      384(DX), Y1
+	VMOVUPS      416(DX), Y2
+	VMOVUPS      448(DX), Y3
+	VMOVUPS      480(DX), Y4
+	VMOVUPS      512(DX), Y5
+	VMOVUPS      544(DX), Y6
+	VADDPS       Y3, Y2, Y7
+	VSUBPS       Y3, Y2, Y2
+	VADDPS       Y5, Y4, Y3
+	VSUBPS       Y5, Y4, Y4
+	VADDPS       Y7, Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y4, Y2
+	VMOVAPS      Y7, Y4
+	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y3, Y4
+	VADDPS       Y6, Y4, Y3
+	MOVQ         R9, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y2, Y0, (R10)
+	ADDQ         R8, R10
+	VMASKMOVPS   Y3, Y0, (R10)
+
+done:
+	VZEROUPPER
+	RET

@@ -6,11 +6,17 @@ var (
 		input:  genericSquare(4, 4, winogradInput2),
 		filter: genericSquare(3, 4, winogradFilter2),
 		output: genericFinish(4, 2, winogradOutput2),
+
+		gradient: genericSquare(2, 4, winogradGradient2),
+		weights:  genericSquare(4, 3, winogradWeights2),
 	}
 	genericWinograd4 = winogradKernels{
 		input:  genericSquare(6, 6, winogradInput4),
 		filter: genericSquare(3, 6, winogradFilter4),
 		output: genericFinish(6, 4, winogradOutput4),
+
+		gradient: genericSquare(4, 6, winogradGradient4),
+		weights:  genericSquare(6, 3, winogradWeights4),
 	}
 )
 
@@ -51,6 +57,26 @@ func winogradOutput4(x *vector6) vector6 {
 	s, d := x[1]+x[2], x[1]-x[2]
 	t, u := x[3]+x[4], x[3]-x[4]
 	return vector6{x[0] + s + t, d + float32(2*u), s + float32(4*t), d + float32(8*u) + x[5]}
+}
+
+func winogradGradient2(x *vector6) vector6 {
+	return vector6{x[0], (x[0] + x[1]) / 2, (x[0] - x[1]) / 2, x[1]}
+}
+
+func winogradWeights2(x *vector6) vector6 {
+	return vector6{x[0] + (x[1] + x[2]), x[1] - x[2], (x[1] + x[2]) - x[3]}
+}
+
+func winogradGradient4(x *vector6) vector6 {
+	s, d := float32((x[0]+x[2])*(-1./6)), float32((x[1]+x[3])*(1./6))
+	t, u := float32(x[0]*(1./24))+float32(x[2]*(1./6)), float32(x[1]*(1./12))+float32(x[3]*(1./3))
+	return vector6{x[0] / 4, s - d, s + d, t + u, t - u, x[3]}
+}
+
+func winogradWeights4(x *vector6) vector6 {
+	s, d := x[1]+x[2], x[1]-x[2]
+	t, u := x[3]+x[4], x[3]-x[4]
+	return vector6{x[0] + s + t, d + float32(2*u), s + float32(4*t) + x[5]}
 }
 
 // genericSquare makes of a transform of a column one of squares of in×in to out×out.

@@ -173,6 +173,115 @@ func winogradFilter4AVX512(src *float32, dst *float32, between *float32, srcRow 
 //go:noescape
 func winogradOutput4AVX512(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, lo float32, hi float32)
 
+// winogradGradient2AVX512 turns squares of 2×2 into 4×4; between is memory of 128 floats.
+//
+//	for k := range channels {
+//		var x [2][2]float32
+//		for i := range 2 {
+//			for j := range 2 {
+//				x[i][j] = src[i*srcRow+j*srcColumn+k]
+//			}
+//		}
+//		y := rows(columns(x)) // where both make y0, y1, … of x0, x1, … as below
+//		for i := range 4 {
+//			for j := range 4 {
+//				v := y[i][j]
+//				dst[i*dstRow+j*dstColumn+k] = v
+//			}
+//		}
+//	}
+//
+//	y0 = x0
+//	y1 = (x0 + x1) / 2
+//	y2 = (x0 - x1) / 2
+//	y3 = x1
+//
+//go:noescape
+func winogradGradient2AVX512(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+
+// winogradWeights2AVX512 turns squares of 4×4 into 3×3; between is memory of 192 floats.
+//
+//	for k := range channels {
+//		var x [4][4]float32
+//		for i := range 4 {
+//			for j := range 4 {
+//				x[i][j] = src[i*srcRow+j*srcColumn+k]
+//			}
+//		}
+//		y := rows(columns(x)) // where both make y0, y1, … of x0, x1, … as below
+//		for i := range 3 {
+//			for j := range 3 {
+//				v := y[i][j]
+//				dst[i*dstRow+j*dstColumn+k] = v
+//			}
+//		}
+//	}
+//
+//	s := x1 + x2
+//	y0 = x0 + s
+//	y1 = x1 - x2
+//	y2 = s - x3
+//
+//go:noescape
+func winogradWeights2AVX512(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+
+// winogradGradient4AVX512 turns squares of 4×4 into 6×6; between is memory of 384 floats.
+//
+//	for k := range channels {
+//		var x [4][4]float32
+//		for i := range 4 {
+//			for j := range 4 {
+//				x[i][j] = src[i*srcRow+j*srcColumn+k]
+//			}
+//		}
+//		y := rows(columns(x)) // where both make y0, y1, … of x0, x1, … as below
+//		for i := range 6 {
+//			for j := range 6 {
+//				v := y[i][j]
+//				dst[i*dstRow+j*dstColumn+k] = v
+//			}
+//		}
+//	}
+//
+//	s, d := (x0 + x2) * (-1/6), (x1 + x3) * (1/6)
+//	t, u := fma(1/6, x2, x0 * (1/24)), fma(1/3, x3, x1 * (1/12))
+//	y0 = x0 * (1/4)
+//	y1 = s - d
+//	y2 = s + d
+//	y3 = t + u
+//	y4 = t - u
+//	y5 = x3
+//
+//go:noescape
+func winogradGradient4AVX512(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+
+// winogradWeights4AVX512 turns squares of 6×6 into 3×3; between is memory of 288 floats.
+//
+//	for k := range channels {
+//		var x [6][6]float32
+//		for i := range 6 {
+//			for j := range 6 {
+//				x[i][j] = src[i*srcRow+j*srcColumn+k]
+//			}
+//		}
+//		y := rows(columns(x)) // where both make y0, y1, … of x0, x1, … as below
+//		for i := range 3 {
+//			for j := range 3 {
+//				v := y[i][j]
+//				dst[i*dstRow+j*dstColumn+k] = v
+//			}
+//		}
+//	}
+//
+//	s, d := x1 + x2, x1 - x2
+//	t, u := x3 + x4, x3 - x4
+//	y0 = x0 + s + t
+//	y1 = fma(2, u, d)
+//	y2 = fma(4, t, s) + x5
+//
+//go:noescape
+func winogradWeights4AVX512(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+
 // winogradInput2AVX2 turns squares of 4×4 into 4×4; between is memory of 128 floats.
 //
 //	for k := range channels {
@@ -343,3 +452,112 @@ func winogradFilter4AVX2(src *float32, dst *float32, between *float32, srcRow in
 //
 //go:noescape
 func winogradOutput4AVX2(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, lo float32, hi float32)
+
+// winogradGradient2AVX2 turns squares of 2×2 into 4×4; between is memory of 64 floats.
+//
+//	for k := range channels {
+//		var x [2][2]float32
+//		for i := range 2 {
+//			for j := range 2 {
+//				x[i][j] = src[i*srcRow+j*srcColumn+k]
+//			}
+//		}
+//		y := rows(columns(x)) // where both make y0, y1, … of x0, x1, … as below
+//		for i := range 4 {
+//			for j := range 4 {
+//				v := y[i][j]
+//				dst[i*dstRow+j*dstColumn+k] = v
+//			}
+//		}
+//	}
+//
+//	y0 = x0
+//	y1 = (x0 + x1) / 2
+//	y2 = (x0 - x1) / 2
+//	y3 = x1
+//
+//go:noescape
+func winogradGradient2AVX2(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+
+// winogradWeights2AVX2 turns squares of 4×4 into 3×3; between is memory of 96 floats.
+//
+//	for k := range channels {
+//		var x [4][4]float32
+//		for i := range 4 {
+//			for j := range 4 {
+//				x[i][j] = src[i*srcRow+j*srcColumn+k]
+//			}
+//		}
+//		y := rows(columns(x)) // where both make y0, y1, … of x0, x1, … as below
+//		for i := range 3 {
+//			for j := range 3 {
+//				v := y[i][j]
+//				dst[i*dstRow+j*dstColumn+k] = v
+//			}
+//		}
+//	}
+//
+//	s := x1 + x2
+//	y0 = x0 + s
+//	y1 = x1 - x2
+//	y2 = s - x3
+//
+//go:noescape
+func winogradWeights2AVX2(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+
+// winogradGradient4AVX2 turns squares of 4×4 into 6×6; between is memory of 192 floats.
+//
+//	for k := range channels {
+//		var x [4][4]float32
+//		for i := range 4 {
+//			for j := range 4 {
+//				x[i][j] = src[i*srcRow+j*srcColumn+k]
+//			}
+//		}
+//		y := rows(columns(x)) // where both make y0, y1, … of x0, x1, … as below
+//		for i := range 6 {
+//			for j := range 6 {
+//				v := y[i][j]
+//				dst[i*dstRow+j*dstColumn+k] = v
+//			}
+//		}
+//	}
+//
+//	s, d := (x0 + x2) * (-1/6), (x1 + x3) * (1/6)
+//	t, u := fma(1/6, x2, x0 * (1/24)), fma(1/3, x3, x1 * (1/12))
+//	y0 = x0 * (1/4)
+//	y1 = s - d
+//	y2 = s + d
+//	y3 = t + u
+//	y4 = t - u
+//	y5 = x3
+//
+//go:noescape
+func winogradGradient4AVX2(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)
+
+// winogradWeights4AVX2 turns squares of 6×6 into 3×3; between is memory of 144 floats.
+//
+//	for k := range channels {
+//		var x [6][6]float32
+//		for i := range 6 {
+//			for j := range 6 {
+//				x[i][j] = src[i*srcRow+j*srcColumn+k]
+//			}
+//		}
+//		y := rows(columns(x)) // where both make y0, y1, … of x0, x1, … as below
+//		for i := range 3 {
+//			for j := range 3 {
+//				v := y[i][j]
+//				dst[i*dstRow+j*dstColumn+k] = v
+//			}
+//		}
+//	}
+//
+//	s, d := x1 + x2, x1 - x2
+//	t, u := x3 + x4, x3 - x4
+//	y0 = x0 + s + t
+//	y1 = fma(2, u, d)
+//	y2 = fma(4, t, s) + x5
+//
+//go:noescape
+func winogradWeights4AVX2(src *float32, dst *float32, between *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int)

@@ -97,7 +97,7 @@ var convCases = []convCase{
 	// blocking
 	{name: "3x3 64 wide", conv: conv(14, 14, 64, 64, 3, 3, 1, 1, 1, 1), large: true},
 	{name: "3x3 deep", conv: conv(4, 4, 512, 33, 3, 3, 1, 1, 1, 1), large: true},
-	{name: "3x3 deep and wide", conv: conv(5, 4, 512, 272, 3, 3, 1, 1, 1, 1), large: true},
+	{name: "3x3 deep and wide", conv: conv(4, 4, 512, 272, 3, 3, 1, 1, 1, 1), large: true},
 	{name: "3x3 64 wide, large picture", conv: conv(21, 20, 64, 48, 3, 3, 1, 1, 1, 1), large: true},
 	{name: "3x3 large picture", conv: conv(41, 39, 16, 17, 3, 3, 1, 1, 1, 1), large: true},
 	{name: "3x3 stride 2 wide", conv: conv(15, 14, 64, 96, 3, 3, 2, 1, 1, 1), large: true},

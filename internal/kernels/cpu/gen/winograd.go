@@ -9,7 +9,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// winograd writes the transforms of Winograd's F(2×2,3×3), F(4×4,3×3) and F(3×3,4×4), with the interpolation points
+// winograd writes the transforms of Winograd's F(2×2,3×3) and F(4×4,3×3), and of F(3×3,2×2) and F(3×3,4×4), which are the
+// gradients of their filters and share their inputs, with the interpolation points
 // 0, ±1, (±2,) ∞ of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016). Each is the one-dimensional
 // transform of the columns of a square, then of the rows of what that gives, for many channels side by side.
 func winograd(v *isa) {
@@ -76,6 +77,44 @@ func winograd(v *isa) {
 		s, d := a.add(x[1], x[2]), a.sub(x[1], x[2])
 		t, u := a.add(x[3], x[4]), a.sub(x[3], x[4])
 		return []vec{a.add(a.add(x[0], s), t), a.fma(2, u, d), a.fma(4, t, s), a.add(a.fma(8, u, d), x[5])}
+	})
+	transform(a, "winogradGradient2", 2, 4, false, `
+	y0 = x0
+	y1 = (x0 + x1) / 2
+	y2 = (x0 - x1) / 2
+	y3 = x1`, func(x []vec) []vec {
+		return []vec{x[0], a.mul(.5, a.add(x[0], x[1])), a.mul(.5, a.sub(x[0], x[1])), x[1]}
+	})
+	transform(a, "winogradWeights2", 4, 3, false, `
+	s := x1 + x2
+	y0 = x0 + s
+	y1 = x1 - x2
+	y2 = s - x3`, func(x []vec) []vec {
+		s := a.add(x[1], x[2])
+		return []vec{a.add(x[0], s), a.sub(x[1], x[2]), a.sub(s, x[3])}
+	})
+	transform(a, "winogradGradient4", 4, 6, false, `
+	s, d := (x0 + x2) * (-1/6), (x1 + x3) * (1/6)
+	t, u := fma(1/6, x2, x0 * (1/24)), fma(1/3, x3, x1 * (1/12))
+	y0 = x0 * (1/4)
+	y1 = s - d
+	y2 = s + d
+	y3 = t + u
+	y4 = t - u
+	y5 = x3`, func(x []vec) []vec {
+		s, d := a.mul(-1./6, a.add(x[0], x[2])), a.mul(1./6, a.add(x[1], x[3]))
+		t, u := a.fma(1./6, x[2], a.mul(1./24, x[0])), a.fma(1./3, x[3], a.mul(1./12, x[1]))
+		return []vec{a.mul(.25, x[0]), a.sub(s, d), a.add(s, d), a.add(t, u), a.sub(t, u), x[3]}
+	})
+	transform(a, "winogradWeights4", 6, 3, false, `
+	s, d := x1 + x2, x1 - x2
+	t, u := x3 + x4, x3 - x4
+	y0 = x0 + s + t
+	y1 = fma(2, u, d)
+	y2 = fma(4, t, s) + x5`, func(x []vec) []vec {
+		s, d := a.add(x[1], x[2]), a.sub(x[1], x[2])
+		t, u := a.add(x[3], x[4]), a.sub(x[3], x[4])
+		return []vec{a.add(a.add(x[0], s), t), a.fma(2, u, d), a.add(a.fma(4, t, s), x[5])}
 	})
 }
 
