@@ -5,7 +5,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 export CGO_ENABLED := 0
 
-.PHONY: all build test race bench demo generate check fix fuzz clean
+.PHONY: all build test race bench bench-kernels demo generate check fix fuzz clean
 
 all: check test build
 
@@ -18,7 +18,10 @@ test: ## all tests that run by default
 race: ## the packages whose code runs side by side, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./internal/runlog ./internal/data ./internal/weights ./internal/nn/... ./executor
 
-bench: build ## kernels, planning
+bench: build ## a table of whole training steps, beside PyTorch where it is found (docs/performance.md)
+	$(GO) run ./internal/benchtable $(ARGS)
+
+bench-kernels: ## kernels, planning
 	$(GO) test -run '^$$' -bench . -benchtime 300ms ./internal/kernels/cpu ./spec ./planner
 
 demo: build ## the quickstart: pretrain on one generated task, compare modes on another

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,23 +49,29 @@ type Summary struct {
 type outcome uint8
 
 const (
-	waiting outcome = iota
+	waiting outcome = iota // in the queue, under way, or with another process
 	finished
 	failed
 	skipped
 	interrupted
 )
 
+// retryBusy is how often a run that another process has is looked at again.
+const retryBusy = 500 * time.Millisecond
+
 // Apply trains the runs of the plan that are not done. A run that fails is told and kept as failed, and the others go
-// on; when ctx is done, each run finishes its step, saves itself and stops. The error is about what concerns all runs: a
-// broken picture, a store that can't be written.
+// on; one that another process is training is left to it and waited for. When ctx is done, each run finishes its step,
+// saves itself and stops. The error is about what concerns all runs: a broken picture, a store that can't be written.
 func Apply(ctx context.Context, o Options) (Summary, error) {
 	start := time.Now()
-	e, err := newExecution(ctx, o)
+	e, err := newExecution(o)
 	if err != nil {
 		return Summary{}, err
 	}
 	if err := e.verify(ctx); err != nil {
+		if ctx.Err() != nil {
+			return Summary{Done: e.summary.Done, Interrupted: true}, nil
+		}
 		return Summary{}, err
 	}
 	workers := min(max(o.Parallelism, 1), max(len(e.queue), 1))
@@ -75,8 +82,10 @@ func Apply(ctx context.Context, o Options) (Summary, error) {
 	}
 	e.emit(runlog.ApplyStarted{Runs: len(e.queue), Done: e.summary.Done, Device: device, Path: path, Threads: o.Threads})
 
+	asked := ctx // to stop from outside, which is not the same as a failure with FailFast
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	defer context.AfterFunc(ctx, e.wake)()
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
@@ -102,7 +111,11 @@ func Apply(ctx context.Context, o Options) (Summary, error) {
 		case skipped:
 			e.summary.Skipped++
 		case interrupted, waiting:
-			e.summary.Interrupted = true
+			if asked.Err() != nil {
+				e.summary.Interrupted = true
+			} else {
+				e.summary.Skipped++
+			}
 		}
 	}
 	e.emit(runlog.ApplyFinished{Finished: e.summary.Finished, Failed: e.summary.Failed, Skipped: e.summary.Skipped, Seconds: time.Since(start).Seconds()})
@@ -116,28 +129,31 @@ type execution struct {
 	files    weightFiles
 	owner    string
 
+	seen map[string]time.Time // when the runs of the plan that are in the store were last written, at the start
+
 	mu       sync.Mutex
-	changed  *sync.Cond // an outcome came in
+	changed  *sync.Cond // an outcome came in, or it is time to look at a busy run again
 	queue    []*planner.Run
+	busy     map[string]time.Time // runs of the queue that another process has: when to look again
 	outcomes map[string]outcome
 	summary  Summary
 }
 
-func newExecution(ctx context.Context, o Options) (*execution, error) {
-	host, _ := os.Hostname()
+func newExecution(o Options) (*execution, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "a machine without a name"
+	}
 	e := &execution{
 		Options:  o,
 		datasets: newDatasets(o.Plan, o.Store.HashCachePath(), o.CacheBytes),
 		owner:    fmt.Sprintf("process %d on %s", os.Getpid(), host),
+		seen:     map[string]time.Time{},
+		busy:     map[string]time.Time{},
 		outcomes: map[string]outcome{},
 	}
 	e.changed = sync.NewCond(&e.mu)
-	context.AfterFunc(ctx, func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.changed.Broadcast()
-	})
-	statuses, err := o.Store.Statuses()
+	ids, err := o.Store.IDs()
 	if err != nil {
 		return nil, err
 	}
@@ -147,23 +163,42 @@ func newExecution(ctx context.Context, o Options) (*execution, error) {
 		if _, queued := e.outcomes[run.ID]; queued || done[run.ID] {
 			continue // asked for by two sweeps: trained once
 		}
-		// The store knows better than the plan what has been finished since.
-		if statuses[run.ID].State == runlog.Finished && run.Action != planner.Replace {
-			done[run.ID] = true
-			e.summary.Done++
-			continue
+		if _, there := slices.BinarySearch(ids, run.ID); there {
+			// The store knows better than the plan what has been finished since. A status that can't be read is written
+			// anew by the run.
+			status, _, err := o.Store.Run(run.ID).Status()
+			if err == nil && status.State == runlog.Finished && run.Action != planner.Replace {
+				done[run.ID] = true
+				e.summary.Done++
+				continue
+			}
+			e.seen[run.ID] = status.Updated
 		}
 		e.outcomes[run.ID] = waiting
 		e.queue = append(e.queue, run)
+	}
+	if len(e.queue) > 0 {
+		if err := o.Store.Writable(); err != nil {
+			return nil, err
+		}
 	}
 	return e, nil
 }
 
 func (e *execution) emit(ev runlog.Event) { e.Events.Emit(ev) }
 
+// wake lets those that wait look again.
+func (e *execution) wake() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.changed.Broadcast()
+}
+
 // verify looks at every data set that is going to be used before the first run starts, so that a broken picture is told
 // now and not in the night.
 func (e *execution) verify(ctx context.Context) error {
+	// What could not be remembered costs time and nothing else.
+	defer func() { _ = e.datasets.index.Save() }()
 	seen := map[int]bool{}
 	for _, run := range e.queue {
 		if seen[run.Dataset] {
@@ -175,7 +210,8 @@ func (e *execution) verify(ctx context.Context) error {
 			return err
 		}
 		if err := set.Verify(ctx, e.datasets.index); err != nil {
-			return err
+			d := &e.Plan.Datasets[run.Dataset]
+			return fmt.Errorf("data set %q in %s: %w", d.Name, d.Path, err)
 		}
 	}
 	return nil
@@ -192,6 +228,9 @@ func (e *execution) next(ctx context.Context) (*planner.Run, bool) {
 		}
 		for i := 0; i < len(e.queue); i++ {
 			run := e.queue[i]
+			if time.Now().Before(e.busy[run.ID]) {
+				continue
+			}
 			ready, missing := e.ready(run)
 			if missing != "" {
 				e.queue = append(e.queue[:i], e.queue[i+1:]...)
@@ -232,81 +271,103 @@ func (e *execution) ready(run *planner.Run) (ready bool, missing string) {
 	return ready, ""
 }
 
-// carryOut trains one run and settles its outcome.
+// carryOut trains one run and settles its outcome. A run that another process has goes back to the queue's end.
 func (e *execution) carryOut(ctx context.Context, run *planner.Run, threads int) outcome {
 	result := e.attempt(ctx, run, threads)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.outcomes[run.ID] = result
+	if result == waiting {
+		e.queue = append(e.queue, run)
+		e.busy[run.ID] = time.Now().Add(retryBusy)
+		time.AfterFunc(retryBusy, e.wake)
+	}
 	e.changed.Broadcast()
 	return result
 }
 
+// attempt trains one run, or finds out what another process made of it.
 func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) outcome {
-	head, name := runlog.Head{Run: run.ID}, e.Plan.Name(run)
 	dir := e.Store.Run(run.ID)
-	fail := func(err error) outcome {
-		e.emit(runlog.RunFailed{Head: head, Name: name, Error: err.Error()})
-		return failed
-	}
 	lease, err := dir.Acquire(e.owner)
 	var busy *runlog.BusyError
 	if errors.As(err, &busy) {
-		e.emit(runlog.RunSkipped{Head: head, Name: name, Reason: busy.Error()})
-		return skipped
+		e.leave(run, busy.Owner)
+		return waiting
 	}
 	if err != nil {
-		return fail(fmt.Errorf("the store can't be written: %w", err))
+		return e.fail(run, fmt.Errorf("the store can't be written: %w", err))
 	}
 	defer lease.Release()
 
-	// Another process may have finished it while this one waited.
-	before, known, err := dir.Status()
-	if err == nil && known && before.State == runlog.Finished && run.Action != planner.Replace {
+	// Another process may have carried it out while this one waited. A status that can't be read is written anew.
+	before, known, _ := dir.Status()
+	changed := known && !before.Updated.Equal(e.seen[run.ID])
+	switch {
+	case before.State == runlog.Finished && (changed || run.Action != planner.Replace):
+		e.emit(runlog.Note{Text: e.Plan.Name(run) + ": finished by another process"})
 		return finished
-	}
-	if run.Action == planner.Replace {
+	case before.State == runlog.Failed && changed:
+		return e.fail(run, fmt.Errorf("in another process: %s", before.Error))
+	case run.Action == planner.Replace && !changed:
 		if err := dir.Clear(); err != nil {
-			return fail(err)
+			return e.fail(run, err)
 		}
 		before = runlog.Status{}
 	}
-	set := &e.Plan.Datasets[run.Dataset]
-	status := runlog.Status{State: runlog.Running, Arch: e.Plan.Settings[run.Settings].Arch, Name: name, Classes: set.Classes,
-		Started: before.Started, Updated: time.Now(), Epoch: before.Epoch, Attempts: before.Attempts + 1}
+	status := runlog.Status{
+		State: runlog.Running, Arch: e.Plan.Settings[run.Settings].Arch, Name: e.Plan.Name(run), Classes: e.Plan.Datasets[run.Dataset].Classes,
+		Started: before.Started, Updated: time.Now(), Epoch: before.Epoch, Attempts: before.Attempts + 1,
+	}
 	if status.Started.IsZero() {
 		status.Started = status.Updated
 	}
 	if err := errors.Join(dir.WriteConfig(e.Plan.Describe(run)), dir.WriteStatus(status)); err != nil {
-		return fail(err)
+		return e.fail(run, err)
 	}
 
-	result, progress, err := e.train(ctx, run, dir, lease, threads)
-	status.Updated = time.Now()
-	status.Epoch = progress.Epoch
+	at := progress{Epoch: before.Epoch}
+	result, err := e.train(ctx, run, dir, lease, threads, &at)
+	if !lease.Held() {
+		// What this process has to say of the run does not count any more.
+		e.leave(run, "another process, for this one stalled")
+		return waiting
+	}
+	status.Updated, status.Epoch = time.Now(), at.Epoch
 	switch {
 	case err == nil:
 		status.State, status.Result = runlog.Finished, result
-		if !lease.Held() {
-			e.emit(runlog.RunSkipped{Head: head, Name: name, Reason: "this process stalled, and another one took the run over"})
-			return skipped
-		}
 		if err := dir.WriteStatus(status); err != nil {
-			return fail(err)
+			return e.fail(run, err)
 		}
-		e.emit(runlog.RunFinished{Head: head, Result: *result})
+		e.emit(runlog.RunFinished{Head: runlog.Head{Run: run.ID}, Result: *result})
 		return finished
 	case errors.Is(err, errInterrupted):
 		status.State = runlog.Interrupted
 		if err := dir.WriteStatus(status); err != nil {
-			return fail(err)
+			return e.fail(run, err)
 		}
-		e.emit(runlog.RunInterrupted{Head: head, Epoch: progress.Epoch, Step: progress.Step})
 		return interrupted
 	default:
 		status.State, status.Error = runlog.Failed, err.Error()
 		// Where even this can't be written the failure is still told, and the run is found unfinished next time.
-		return fail(errors.Join(err, dir.WriteStatus(status)))
+		return e.fail(run, errors.Join(err, dir.WriteStatus(status)))
+	}
+}
+
+// fail tells that a run failed.
+func (e *execution) fail(run *planner.Run, err error) outcome {
+	e.emit(runlog.RunFailed{Head: runlog.Head{Run: run.ID}, Name: e.Plan.Name(run), Error: err.Error()})
+	return failed
+}
+
+// leave tells, once for a run, that another process has it.
+func (e *execution) leave(run *planner.Run, owner string) {
+	e.mu.Lock()
+	_, told := e.busy[run.ID]
+	e.mu.Unlock()
+	if !told {
+		e.emit(runlog.Note{Text: fmt.Sprintf("%s: left to %s, which is training it", e.Plan.Name(run), owner)})
 	}
 }
 

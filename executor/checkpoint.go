@@ -1,11 +1,14 @@
 package executor
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
-	"io/fs"
+	"math"
+	"os"
 	"strings"
 
 	"github.com/ftrun/ftrun/internal/nn/optim"
@@ -38,12 +41,16 @@ type sums struct {
 
 const (
 	progressKey = "ftrun.progress"
+	checksumKey = "ftrun.checksum"
 	paramPrefix = "param/"
 	optimPrefix = "optim/"
 )
 
 // saveCheckpoint writes what training has changed (parameters, moved buffers, optimizer) and the progress.
 func (t *training) saveCheckpoint() error {
+	if !t.lease.Held() {
+		return errLost
+	}
 	var tensors []weights.Tensor
 	for i, p := range t.net.Params {
 		if !t.changes[i] {
@@ -67,30 +74,33 @@ func (t *training) saveCheckpoint() error {
 	if err != nil {
 		return err
 	}
+	metadata := map[string]string{progressKey: string(note), checksumKey: checksum(tensors)}
 	return runlog.WriteFile(t.dir.CheckpointPath(), func(w io.Writer) error {
-		return weights.WriteSafetensors(w, tensors, map[string]string{progressKey: string(note)})
+		return weights.WriteSafetensors(w, tensors, metadata)
 	})
 }
 
-// restoreCheckpoint goes back to the last checkpoint, if there is one. A damaged one, or one of another instruction
-// path, is told and left: the run starts again.
-func (t *training) restoreCheckpoint() (restored bool, err error) {
+// restoreCheckpoint goes back to the last checkpoint. An error says why it can't be gone on from: there is none
+// (fs.ErrNotExist), it is damaged, or it is that of another training. Parameters and optimizer may be half restored then.
+func (t *training) restoreCheckpoint() error {
 	file, err := weights.Open(t.dir.CheckpointPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
 	if err != nil {
-		t.warn("the checkpoint can't be read (%v): the run starts again", err)
-		return false, nil
+		return err
 	}
 	var p progress
 	if err := json.Unmarshal([]byte(file.Metadata[progressKey]), &p); err != nil {
-		t.warn("the checkpoint has no position (%v): the run starts again", err)
-		return false, nil
+		return fmt.Errorf("the checkpoint has no position: %w", err)
+	}
+	if file.Metadata[checksumKey] != checksum(file.Tensors) {
+		return errors.New("the checkpoint is damaged: its numbers are not those that were written")
 	}
 	if p.Path != t.device.Path() {
-		t.warn("the checkpoint was made with %s arithmetic and this machine's is %s, which does not give the same bits: the run starts again", p.Path, t.device.Path())
-		return false, nil
+		return fmt.Errorf("the checkpoint was made with %s arithmetic and this machine's is %s, which does not give the same bits", p.Path, t.device.Path())
+	}
+	if p.Best > 0 {
+		if _, err := os.Stat(t.dir.BestPath()); err != nil {
+			return fmt.Errorf("the weights of epoch %d, the best so far, are gone (%v)", p.Best, err)
+		}
 	}
 	state := optim.State{Step: p.Total}
 	values := map[string]weights.Tensor{}
@@ -107,15 +117,38 @@ func (t *training) restoreCheckpoint() (restored bool, err error) {
 		}
 		tensor, ok := values[param.Name]
 		if !ok {
-			return false, fmt.Errorf("the checkpoint lacks %s: remove it (`ftrun runs rm %s`) to start again", param.Name, t.run.ID)
+			return fmt.Errorf("the checkpoint lacks %s", param.Name)
 		}
 		if err := t.setTensor(i, tensor); err != nil {
-			return false, fmt.Errorf("the checkpoint's %s: %w", param.Name, err)
+			return fmt.Errorf("the checkpoint's %s: %w", param.Name, err)
 		}
 	}
 	if err := t.optimizer.LoadState(state); err != nil {
-		return false, fmt.Errorf("the checkpoint's optimizer: %w", err)
+		return fmt.Errorf("the checkpoint: %w", err)
 	}
-	t.progress = p
-	return true, nil
+	*t.progress = p
+	return nil
+}
+
+// checksum is the CRC-32C of the tensors' elements, which safetensors has no place for.
+func checksum(tensors []weights.Tensor) string {
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	buf := make([]byte, 0, 1<<16)
+	flush := func() {
+		sum.Write(buf)
+		buf = buf[:0]
+	}
+	for _, t := range tensors {
+		for _, v := range t.Float {
+			if buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v)); len(buf) == cap(buf) {
+				flush()
+			}
+		}
+		flush()
+		for _, v := range t.Int {
+			buf = binary.LittleEndian.AppendUint64(buf, uint64(v))
+		}
+		flush()
+	}
+	return fmt.Sprintf("%08x", sum.Sum32())
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/ftrun/ftrun/planner"
 )
 
-// prepareOptimizer sorts the trained parameters into groups: the first param_group whose pattern names a parameter gives
+// prepareOptimizer makes an optimizer that has taken no step. It sorts the trained parameters into groups: the first param_group whose pattern names a parameter gives
 // its settings, the optimizer block those of the rest.
 func (t *training) prepareOptimizer() error {
 	o := &t.set.Optimizer
@@ -45,6 +45,11 @@ func (t *training) prepareOptimizer() error {
 	}
 	groups = append(groups, rest)
 
+	if t.optimizer != nil { // of an attempt to go on from a checkpoint
+		if err := t.optimizer.Close(); err != nil {
+			return err
+		}
+	}
 	var err error
 	t.optimizer, err = optim.New(optim.Config{
 		Kind: optim.Kind(o.Kind), Momentum: o.Momentum, Nesterov: o.Nesterov, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps,

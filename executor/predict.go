@@ -49,16 +49,12 @@ type Network struct {
 	Path     string // of a file of weights with the head, whose shape gives the number of classes
 	Image    planner.Image
 	Classes  []string // their names; may be nil
-	Numerics string   // of planner.Settings
+	Numerics kernels.Numerics
 }
 
 // NewPredictor makes a predictor of a network.
 func NewPredictor(device kernels.Device, network Network) (*Predictor, error) {
 	arch, path, image, classes := network.Arch, network.Path, network.Image, network.Classes
-	numerics, err := parseNumerics(network.Numerics)
-	if err != nil {
-		return nil, err
-	}
 	file, err := weights.Open(path)
 	if err != nil {
 		return nil, err
@@ -85,7 +81,7 @@ func NewPredictor(device kernels.Device, network Network) (*Predictor, error) {
 	if err := load(p.net, p.params, file, filepath.Base(path), func(nn.Param) bool { return true }); err != nil {
 		return nil, errors.Join(err, p.params.Close())
 	}
-	p.programs = newPrograms(p.net, p.params, nn.Settings{Numerics: numerics})
+	p.programs = newPrograms(p.net, p.params, nn.Settings{Numerics: network.Numerics})
 	return p, nil
 }
 
@@ -178,8 +174,7 @@ func (p *Predictor) top(logits []float32, n int) []Guess {
 	return all[:min(n, len(all))]
 }
 
-// Close frees the network.
+// Close frees the network; the device stays open.
 func (p *Predictor) Close() error {
-	p.programs.close()
-	return p.params.Close()
+	return errors.Join(p.programs.close(), p.params.Close())
 }

@@ -1,9 +1,8 @@
 package executor
 
 import (
-	"fmt"
+	"errors"
 
-	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/nn"
 )
 
@@ -55,19 +54,11 @@ func (p *programs) get(key programKey) (*nn.Program, error) {
 // memory is the number of bytes that the programs hold beside the parameters.
 func (p *programs) memory() int64 { return p.slab.Memory() }
 
-func (p *programs) close() {
+// close frees what the programs hold, of which the parameters are no part.
+func (p *programs) close() error {
+	var errs []error
 	for _, m := range p.made {
-		m.Close()
+		errs = append(errs, m.Close())
 	}
-	p.slab.Close()
-}
-
-// parseNumerics is the numerics that a run's settings name.
-func parseNumerics(name string) (kernels.Numerics, error) {
-	for _, n := range []kernels.Numerics{kernels.Exact, kernels.Default, kernels.Fast} {
-		if n.String() == name {
-			return n, nil
-		}
-	}
-	return 0, fmt.Errorf("there are no numerics %q: this ftrun knows exact, default and fast", name)
+	return errors.Join(append(errs, p.slab.Close())...)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -32,7 +31,7 @@ func (t *training) initialise(ctx context.Context) error {
 	if want := t.set.Weights.SHA256; want != "" && file.SHA256 != want {
 		return fmt.Errorf("%s is not the file that was planned with: its SHA-256 is %.12s…, it was %.12s…; plan again", path, file.SHA256, want)
 	}
-	return loadBody(t.net, t.params, file, filepath.Base(path))
+	return loadBody(t.net, t.params, file, path)
 }
 
 // startingWeights finds the file that the run starts from; "" where it starts from nothing.
@@ -60,7 +59,7 @@ func (e *execution) catalogueFile(ctx context.Context, arch, name string) (strin
 	e.files.fetching.Lock()
 	defer e.files.fetching.Unlock()
 	path, err := e.Weights.Fetch(ctx, entry, func(done, total int64) {
-		e.emit(runlog.Fetching{File: entry.File, Bytes: done, Total: total})
+		e.emit(runlog.Fetching{File: entry.File, Bytes: done, Total: max(total, 0)})
 	})
 	if err != nil {
 		return "", err
@@ -119,7 +118,9 @@ func load(net *nn.Net, params *nn.ParamStore, file *weights.File, name string, w
 			if len(tensor.Int) == 1 {
 				params.SetCounter(i, tensor.Int[0])
 			}
-		case !slices.Equal(tensor.Shape, p.Shape) || tensor.Float == nil:
+		case tensor.Float == nil:
+			shapes = append(shapes, fmt.Sprintf("%s is of whole numbers", p.Name))
+		case !slices.Equal(tensor.Shape, p.Shape):
 			shapes = append(shapes, fmt.Sprintf("%s is %v, not %v", p.Name, tensor.Shape, p.Shape))
 		default:
 			if at := slices.IndexFunc(tensor.Float, func(v float32) bool { return v-v != 0 }); at >= 0 {
@@ -218,7 +219,7 @@ func (t *training) tensors() ([]weights.Tensor, error) {
 
 // setAll takes the whole state_dict from a run's own file.
 func (t *training) setAll(file *weights.File) error {
-	return load(t.net, t.params, file, "best.safetensors", func(nn.Param) bool { return true })
+	return load(t.net, t.params, file, t.dir.BestPath(), func(nn.Param) bool { return true })
 }
 
 // weightFiles keeps the file of weights that was opened last: the runs of a sweep tend to follow each other with the
@@ -236,10 +237,23 @@ func (w *weightFiles) open(path string) (*weights.File, error) {
 	if w.file != nil && w.path == path {
 		return w.file, nil
 	}
+	w.file = nil // first, so that the old and the new one need not fit side by side
 	file, err := weights.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	w.path, w.file = path, file
 	return file, nil
+}
+
+// releaseWeights lets the file go when no run is left that may start from it.
+func (e *execution) releaseWeights() {
+	e.mu.Lock()
+	last := len(e.queue) == 0
+	e.mu.Unlock()
+	if last {
+		e.files.mu.Lock()
+		defer e.files.mu.Unlock()
+		e.files.file = nil
+	}
 }

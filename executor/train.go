@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/ftrun/ftrun/internal/data"
@@ -19,8 +19,12 @@ import (
 	"github.com/ftrun/ftrun/planner"
 )
 
-// errInterrupted ends a training that was asked to stop and has saved itself.
-var errInterrupted = errors.New("interrupted")
+var (
+	// errInterrupted ends a training that was asked to stop.
+	errInterrupted = errors.New("interrupted")
+	// errLost ends a training that must not write any more.
+	errLost = fmt.Errorf("this process stalled for over %v, and another one took the run over", runlog.LeaseTimeout)
+)
 
 // training is one run under way.
 type training struct {
@@ -28,6 +32,7 @@ type training struct {
 	run    *planner.Run
 	set    *planner.Settings
 	dir    *runlog.Run
+	lease  *runlog.Lease
 	device kernels.Device
 
 	net        *nn.Net
@@ -39,59 +44,87 @@ type training struct {
 	schedule   optim.Schedule
 	programs   *programs
 
-	data       *data.Dataset
-	train, val *data.Loader
-	steps      int // of an epoch
+	data             *data.Dataset
+	train, val, test *data.Loader // test: nil where the data set has none
+	steps            int          // of an epoch
+	threads          int
 
-	progress progress
+	progress *progress
 }
 
 // train carries one run out, from its start or its last checkpoint, and leaves the best weights, the predictions and the
-// course in dir. It returns where it got to, finished or not.
-func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run, lease *runlog.Lease, threads int) (_ *runlog.Result, at progress, err error) {
+// course in dir. at follows where it stands, from the first step on.
+func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run, lease *runlog.Lease, threads int, at *progress) (_ *runlog.Result, err error) {
+	start := time.Now()
 	device, err := e.Device(threads)
 	if err != nil {
-		return nil, progress{}, err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, device.Close()) }()
-	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, device: device}
-	if err := t.prepare(ctx, threads); err != nil {
-		return nil, progress{}, err
+	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, lease: lease, device: device, threads: threads, progress: at}
+	defer func() { err = errors.Join(err, t.close()) }()
+	problem, err := t.prepare(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, errInterrupted
 	}
-	defer t.params.Close()
-	defer t.programs.close()
-
-	start := time.Now()
-	if _, err := t.restoreCheckpoint(); err != nil {
-		return nil, progress{}, err
+	if err != nil {
+		return nil, err
 	}
+	t.releaseWeights()
 	before := t.progress.Seconds
-	clock := func() { t.progress.Seconds = before + time.Since(start).Seconds() }
 	t.emit(runlog.RunStarted{Head: t.head(), Name: t.Plan.Name(run), Seed: run.Seed, Epochs: t.set.Epochs, Steps: t.steps,
 		Epoch: t.progress.Epoch, Step: t.progress.Step, Params: runlog.Params{Total: run.Params.Total, Trainable: run.Params.Trainable}})
+	if problem != nil {
+		t.warn("%v: the run starts again", problem)
+	}
 
 	for t.progress.Epoch < t.set.Epochs && !t.stalled() {
 		err := t.epoch(ctx)
-		clock()
+		t.progress.Seconds = before + time.Since(start).Seconds()
 		if errors.Is(err, errInterrupted) {
-			return nil, t.progress, errors.Join(err, t.saveCheckpoint())
+			return nil, t.interrupt()
 		}
 		if err != nil {
-			return nil, t.progress, err
-		}
-		if !lease.Held() {
-			return nil, t.progress, errors.New("this process stalled for over a minute, and another one took the run over")
+			return nil, err
 		}
 		if err := t.saveCheckpoint(); err != nil {
-			return nil, t.progress, err
+			return nil, err
 		}
 	}
 	result, err := t.result(ctx)
-	return result, t.progress, err
+	if errors.Is(err, errInterrupted) {
+		t.emit(runlog.RunInterrupted{Head: t.head(), Epoch: t.progress.Epoch}) // saved after its last epoch
+	}
+	return result, err
 }
 
-// prepare builds everything that the first step needs.
-func (t *training) prepare(ctx context.Context, threads int) error {
+// interrupt saves the run, so that it can go on, and says so.
+func (t *training) interrupt() error {
+	if err := t.saveCheckpoint(); err != nil {
+		return fmt.Errorf("it was interrupted and can't be saved: %w", err)
+	}
+	t.emit(runlog.RunInterrupted{Head: t.head(), Epoch: t.progress.Epoch, Step: t.progress.Step})
+	return errInterrupted
+}
+
+// prepare makes all ready for the next step: the first one, or that after the last checkpoint. problem says why a
+// checkpoint that is there is of no use.
+func (t *training) prepare(ctx context.Context) (problem, err error) {
+	if err := t.build(ctx); err != nil {
+		return nil, err
+	}
+	if err := t.begin(ctx); err != nil {
+		return nil, err
+	}
+	switch problem := t.restoreCheckpoint(); {
+	case errors.Is(problem, fs.ErrNotExist):
+	case problem != nil:
+		return problem, t.begin(ctx)
+	}
+	return nil, nil
+}
+
+// build makes everything that the steps need, and checks it. The parameters have no values yet.
+func (t *training) build(ctx context.Context) error {
 	var err error
 	if t.data, err = t.datasets.open(ctx, t.run.Dataset); err != nil {
 		return err
@@ -103,24 +136,31 @@ func (t *training) prepare(ctx context.Context, threads int) error {
 		return err
 	}
 	t.batchStats = models.BatchStats(t.net, t.trainable, t.set.BatchNorm)
+	if err := t.checkBatchNorm(); err != nil {
+		return err
+	}
 	t.changes = make([]bool, len(t.net.Params))
 	for i, p := range t.net.Params {
 		t.changes[i] = t.trainable[i] || p.Kind != nn.Weight && t.batchStats[p.Layer]
 	}
+	for split, loader := range map[string]**data.Loader{data.Train: &t.train, data.Val: &t.val, data.Test: &t.test} {
+		if _, ok := t.data.Splits[split]; !ok {
+			continue
+		}
+		if *loader, err = t.datasets.loader(t.data, t.run, t.set, split, t.threads); err != nil {
+			return err
+		}
+	}
+	t.steps = t.train.Batches()
+	t.schedule = newSchedule(t.set, t.steps)
 	if t.params, err = nn.NewParamStore(t.device, t.net); err != nil {
-		return err
-	}
-	if err := t.initialise(ctx); err != nil {
-		return err
-	}
-	if err := t.prepareOptimizer(); err != nil {
 		return err
 	}
 	classWeights, err := t.classWeights()
 	if err != nil {
 		return err
 	}
-	numerics, err := parseNumerics(t.set.Numerics)
+	numerics, err := kernels.ParseNumerics(t.set.Numerics)
 	if err != nil {
 		return err
 	}
@@ -132,18 +172,53 @@ func (t *training) prepare(ctx context.Context, threads int) error {
 		Smoothing:    float32(t.set.LabelSmoothing),
 		ClassWeights: classWeights,
 	})
-	if t.train, err = t.datasets.loader(t.data, t.run, t.set, data.Train, threads); err != nil {
+	return nil
+}
+
+// begin puts the training where its first step starts.
+func (t *training) begin(ctx context.Context) error {
+	if err := t.initialise(ctx); err != nil {
 		return err
 	}
-	if t.val, err = t.datasets.loader(t.data, t.run, t.set, data.Val, threads); err != nil {
+	if err := t.prepareOptimizer(); err != nil {
 		return err
 	}
-	t.steps = t.train.Batches()
-	t.schedule = newSchedule(t.set, t.steps)
-	t.progress = progress{Path: t.device.Path()}
+	*t.progress = progress{Path: t.device.Path()}
 	t.progress.Plateau.Higher = runlog.MetricNames[t.set.Monitor]
 	if t.set.Schedule != nil {
 		t.progress.Plateau.Patience = t.set.Schedule.Patience
+	}
+	return nil
+}
+
+// close frees what the training holds on its device.
+func (t *training) close() error {
+	var errs []error
+	if t.programs != nil {
+		errs = append(errs, t.programs.close())
+	}
+	if t.optimizer != nil {
+		errs = append(errs, t.optimizer.Close())
+	}
+	if t.params != nil {
+		errs = append(errs, t.params.Close())
+	}
+	return errors.Join(append(errs, t.device.Close())...)
+}
+
+// checkBatchNorm refuses batches that leave a batch norm in training mode one value a channel, of which there is no
+// variance: its result would not depend on its input any more.
+func (t *training) checkBatchNorm() error {
+	n, b := len(t.data.Splits[data.Train].Items), t.set.BatchSize
+	last := b
+	if n%b != 0 {
+		last = n % b
+	}
+	for i, l := range t.net.Layers {
+		if t.batchStats[i] && last*l.Out.H*l.Out.W == 1 {
+			return fmt.Errorf("batch norm in training mode gets one value a channel at %s, from a batch of one picture: "+
+				"give a batch_size that leaves no last picture alone, larger pictures, or batch_norm = \"frozen\"", l.Name)
+		}
 	}
 	return nil
 }
@@ -153,7 +228,7 @@ func (t *training) classWeights() ([]float32, error) {
 	if t.set.ClassWeights != "balanced" {
 		return nil, nil
 	}
-	items := t.data.Splits["train"].Items
+	items := t.data.Splits[data.Train].Items
 	counts := make([]int, len(t.data.Classes))
 	for _, it := range items {
 		counts[it.Class]++
@@ -170,7 +245,7 @@ func (t *training) classWeights() ([]float32, error) {
 
 // epoch goes on with the epoch under way, or starts the next, and validates at its end.
 func (t *training) epoch(ctx context.Context) error {
-	p := &t.progress
+	p := t.progress
 	number := p.Epoch + 1
 	start := time.Now()
 	before := p.Sum.Seconds
@@ -190,8 +265,8 @@ func (t *training) epoch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if bad := t.check(out.Loss, number, p.Step+1); bad != nil {
-			return bad
+		if err := t.check("", out.Loss, number, p.Step+1); err != nil {
+			return err
 		}
 		if err := t.update(program); err != nil {
 			return err
@@ -218,38 +293,41 @@ func (t *training) epoch(ctx context.Context) error {
 	return t.finishEpoch(ctx, number)
 }
 
-// check fails a run whose loss is not a number any more, with the likely cause.
-func (t *training) check(loss float64, epoch, step int) error {
+// check fails a run whose loss is not a number any more, with the likely cause. which is "", or "validation ".
+func (t *training) check(which string, loss float64, epoch, step int) error {
 	if !math.IsNaN(loss) && !math.IsInf(loss, 0) {
 		return nil
 	}
 	cause := fmt.Sprintf("the learning rate (%g) is probably too high: try a tenth of it, a warmup or grad_clip", t.set.Optimizer.LR)
-	if epoch == 1 && step == 1 {
+	if t.progress.Total == 0 {
 		cause = "it was so before anything was learnt: the weights that the run starts from hold no sensible numbers, or not for this architecture and these pictures"
 	}
-	return fmt.Errorf("the loss is %v at epoch %d, step %d; %s", loss, epoch, step, cause)
+	return fmt.Errorf("the %sloss is %v at epoch %d, step %d; %s", which, loss, epoch, step, cause)
 }
 
 // finishEpoch validates, keeps the best and moves the position to the next epoch.
 func (t *training) finishEpoch(ctx context.Context, number int) error {
-	p := &t.progress
+	p := t.progress
 	e := runlog.Epoch{
 		Epoch:           number,
 		LR:              t.schedule.LR(t.set.Optimizer.LR, p.Total-1, p.Plateau.Reductions),
 		TrainLoss:       p.Sum.Loss / float64(p.Sum.Seen),
 		TrainAcc:        float64(p.Sum.Correct) / float64(p.Sum.Seen),
 		TrainSeconds:    p.Sum.Seconds,
-		ImagesPerSecond: float64(p.Sum.Seen) / p.Sum.Seconds,
+		ImagesPerSecond: rate(p.Sum.Seen, p.Sum.Seconds),
 	}
 	start := time.Now()
-	count, predictions, err := t.evaluate(ctx, t.val, "val")
+	count, predictions, err := t.evaluate(ctx, t.val, data.Val)
 	if err != nil {
 		return err
 	}
 	count.into(&e)
 	e.ValSeconds = time.Since(start).Seconds()
-	if math.IsNaN(e.ValLoss) || math.IsInf(e.ValLoss, 0) {
-		return t.check(e.ValLoss, number, t.steps)
+	if err := t.check("validation ", e.ValLoss, number, t.steps); err != nil {
+		return err
+	}
+	if !t.lease.Held() {
+		return errLost
 	}
 
 	p.History = append(p.History, e)
@@ -276,6 +354,14 @@ func better(metric string, a, b float64) bool {
 		return a > b
 	}
 	return a < b
+}
+
+// rate is pictures a second, 0 where the clock has not moved.
+func rate(pictures int, seconds float64) float64 {
+	if seconds <= 0 {
+		return 0
+	}
+	return float64(pictures) / seconds
 }
 
 // stalled tells whether early stopping ends the run here: for patience epochs the monitored metric has not improved on
@@ -339,11 +425,6 @@ func (t *training) keepBest(predictions []runlog.Prediction) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range predictions {
-		if slices.ContainsFunc(p.Probs, func(v float32) bool { return v != v }) {
-			return fmt.Errorf("the network's answer for %s is not a number", p.Path)
-		}
-	}
 	note := map[string]string{"ftrun.arch": t.set.Arch, "ftrun.run": t.run.ID}
 	if err := runlog.WriteFile(t.dir.BestPath(), func(w io.Writer) error { return weights.WriteSafetensors(w, tensors, note) }); err != nil {
 		return err
@@ -353,7 +434,7 @@ func (t *training) keepBest(predictions []runlog.Prediction) error {
 
 // result sums the run up; with a test split it evaluates the best epoch's weights on it, once.
 func (t *training) result(ctx context.Context) (*runlog.Result, error) {
-	p := &t.progress
+	p := t.progress
 	best, last := p.History[p.Best-1], p.History[len(p.History)-1]
 	r := &runlog.Result{
 		Params: runlog.Params{Total: t.run.Params.Total, Trainable: t.run.Params.Trainable},
@@ -361,17 +442,17 @@ func (t *training) result(ctx context.Context) (*runlog.Result, error) {
 			ValAcc: best.ValAcc, ValLoss: best.ValLoss, ValTop5: best.ValTop5, TrainAcc: best.TrainAcc, TrainLoss: best.TrainLoss,
 			BestEpoch: best.Epoch, Epochs: last.Epoch, LastValAcc: last.ValAcc, LastValLoss: last.ValLoss,
 		},
-		Device: t.device.Name(), Path: t.device.Path(), Threads: t.Threads, Version: t.Version,
+		Device: t.device.Name(), Path: t.device.Path(), Threads: t.threads, Version: t.Version,
 	}
 	r.Timing.Seconds = p.Seconds
 	for _, e := range p.History {
 		r.Timing.TrainSeconds += e.TrainSeconds
 		r.Timing.ValSeconds += e.ValSeconds
 	}
-	r.Timing.ImagesPerSecond = float64(len(t.data.Splits[data.Train].Items)*len(p.History)) / r.Timing.TrainSeconds
+	r.Timing.ImagesPerSecond = rate(len(t.data.Splits[data.Train].Items)*len(p.History), r.Timing.TrainSeconds)
 	r.Timing.PeakMemory = t.params.Memory() + t.programs.memory() + t.optimizer.Memory()
 
-	if _, ok := t.data.Splits["test"]; ok {
+	if t.test != nil {
 		file, err := weights.Open(t.dir.BestPath())
 		if err != nil {
 			return nil, err
@@ -379,11 +460,7 @@ func (t *training) result(ctx context.Context) (*runlog.Result, error) {
 		if err := t.setAll(file); err != nil {
 			return nil, err
 		}
-		loader, err := t.datasets.loader(t.data, t.run, t.set, data.Test, 1)
-		if err != nil {
-			return nil, err
-		}
-		count, _, err := t.evaluate(ctx, loader, "test")
+		count, _, err := t.evaluate(ctx, t.test, data.Test)
 		if err != nil {
 			return nil, err
 		}

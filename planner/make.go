@@ -146,8 +146,8 @@ func (p *planning) expand() bool {
 				continue
 			}
 			if len(p.pending)+len(sw.Seeds) > p.opt.MaxRuns {
-				p.complain(&sw.Range, "Too many runs", "There are more than %d runs: sweep %q alone has up to %d. If that is meant, plan with -max-runs.",
-					p.opt.MaxRuns, sw.Name, sw.Size())
+				p.complain(&sw.Range, "Too many runs", "There are more than %d runs: sweep %q alone has up to %d. If that is meant, give -max-runs %d.",
+					p.opt.MaxRuns, sw.Name, sw.Size(), max(sw.Size(), p.opt.MaxRuns+1))
 				return false
 			}
 			for _, seed := range sw.Seeds {
@@ -217,7 +217,8 @@ func (p *planning) describeData() bool {
 			continue
 		}
 		p.datasetOf[d] = -1
-		p.complain(datasetRange(d, "path"), "Data set can't be read", "The data set %q can't be read: %v.", d.Name, err)
+		reason := strings.TrimPrefix(err.Error(), fmt.Sprintf("data set %q: ", d.Name))
+		p.complain(datasetRange(d, "path"), "Data set can't be read", "The data set %q can't be read: %s.", d.Name, reason)
 	}
 	return true
 }

@@ -4,6 +4,7 @@ package reports
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 
 	"github.com/ftrun/ftrun/internal/runlog"
@@ -13,24 +14,73 @@ import (
 // Run is one run as reports see it: what was asked for and what came of it. Its JSON is that of `ftrun report -format
 // json`.
 type Run struct {
-	ID      string            `json:"id"`
-	Sweep   string            `json:"sweep"`
-	Labels  map[string]string `json:"labels"`
-	Seed    int64             `json:"seed"`
-	Status  runlog.State      `json:"status"`
-	Error   string            `json:"error,omitempty"`
-	Params  runlog.Params     `json:"params"`
-	Metrics *runlog.Metrics   `json:"metrics,omitempty"` // of a finished run
-	Timing  *runlog.Timing    `json:"timing,omitempty"`
-	Device  string            `json:"device,omitempty"`
-	Path    string            `json:"path,omitempty"`
+	ID      string          `json:"id"`
+	Sweep   string          `json:"sweep"`
+	Labels  Labels          `json:"labels"`
+	Seed    int64           `json:"seed"`
+	Status  runlog.State    `json:"status"`
+	Error   string          `json:"error,omitempty"`
+	Params  runlog.Params   `json:"params"`
+	Metrics *runlog.Metrics `json:"metrics,omitempty"` // of a finished run
+	Timing  *runlog.Timing  `json:"timing,omitempty"`
+	Device  string          `json:"device,omitempty"`
+	Path    string          `json:"path,omitempty"`
+}
 
-	Axes []string `json:"-"` // the labels' names in the sweep's order
+// Label is an axis of the matrix and its value.
+type Label struct {
+	Axis  string
+	Text  string          // of the value, for people
+	Value json.RawMessage // canonical
+}
+
+// Labels are a configuration's labels in the sweep's order. An axis that is inactive is left out. As JSON they are one
+// object.
+type Labels []Label
+
+// Text is the value of an axis for people; "" where it is inactive.
+func (l Labels) Text(axis string) string {
+	for _, x := range l {
+		if x.Axis == axis {
+			return x.Text
+		}
+	}
+	return ""
+}
+
+// canonical is the value of an axis as JSON; "" where it is inactive.
+func (l Labels) canonical(axis string) string {
+	for _, x := range l {
+		if x.Axis == axis {
+			return string(x.Value)
+		}
+	}
+	return ""
+}
+
+// MarshalJSON writes {"axis": value, …} in the sweep's order.
+func (l Labels) MarshalJSON() ([]byte, error) {
+	out := []byte{'{'}
+	for i, x := range l {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		name, err := json.Marshal(x.Axis)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(x.Value)
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(append(out, name...), ':'), value...)
+	}
+	return append(out, '}'), nil
 }
 
 // Row is one configuration: its runs over the seeds.
 type Row struct {
-	Labels    map[string]string
+	Labels    Labels
 	Acc       stats.Summary // best validation accuracy of the finished runs
 	BestEpoch stats.Summary
 	Params    runlog.Params
@@ -73,25 +123,24 @@ func compare(sweep string, runs []Run) Table {
 	t := Table{Sweep: sweep}
 	var axes []string
 	for _, r := range runs {
-		for _, a := range r.Axes {
-			if !slices.Contains(axes, a) {
-				axes = append(axes, a)
+		for _, l := range r.Labels {
+			if !slices.Contains(axes, l.Axis) {
+				axes = append(axes, l.Axis)
 			}
 		}
 	}
 	t.All = axes
 	for _, a := range axes {
-		values := distinct(runs, func(r Run) string { return r.Labels[a] })
-		if len(values) > 1 {
+		if len(distinct(runs, func(r Run) string { return r.Labels.canonical(a) })) > 1 {
 			t.Axes = append(t.Axes, a)
-		} else if values[0] != "" {
-			t.Fixed = append(t.Fixed, a+"="+values[0])
+		} else {
+			t.Fixed = append(t.Fixed, a+"="+runs[0].Labels.Text(a))
 		}
 	}
 	key := func(r Run) string {
 		k := ""
 		for _, a := range axes {
-			k += r.Labels[a] + "\x00"
+			k += r.Labels.canonical(a) + "\x00"
 		}
 		return k
 	}

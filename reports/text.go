@@ -1,7 +1,9 @@
 package reports
 
 import (
+	"bytes"
 	"io"
+	"slices"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/tw"
@@ -46,17 +48,86 @@ const widest = 32
 
 // WriteText writes a table for a terminal. The columns from right on are aligned to the right.
 func WriteText(w io.Writer, header []string, right int, rows [][]string) error {
-	table := plain(w)
+	var b bytes.Buffer
+	if err := writePlain(&b, header, right, rows); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func writePlain(w *bytes.Buffer, header []string, right int, rows [][]string) error {
+	var b bytes.Buffer
+	table := plain(&b)
 	fill(table, header, right)
+	for i := range right {
+		shortenColumn(rows, i)
+	}
 	for _, r := range rows {
-		for i := range r {
-			if i < right {
-				r[i] = Shorten(r[i], widest)
-			}
-		}
 		if err := table.Append(r); err != nil {
 			return err
 		}
 	}
-	return table.Render()
+	if err := table.Render(); err != nil {
+		return err
+	}
+	for line := range bytes.Lines(b.Bytes()) {
+		w.Write(bytes.TrimRight(line, " \n"))
+		w.WriteByte('\n')
+	}
+	return nil
+}
+
+// shortenColumn cuts the cells of a column that are too wide. Cells that differ still do afterwards: where cutting the
+// middle would make two the same, the beginning goes that they have in common; where that is not enough, they stay whole.
+func shortenColumn(rows [][]string, i int) {
+	whole := map[string][]string{} // by what they are cut to
+	for _, r := range rows {
+		short := Shorten(r[i], widest)
+		if !slices.Contains(whole[short], r[i]) {
+			whole[short] = append(whole[short], r[i])
+		}
+	}
+	cut := map[string]string{}
+	for short, cells := range whole {
+		if len(cells) == 1 {
+			cut[cells[0]] = short
+			continue
+		}
+		common := commonPrefix(cells)
+		ends := map[string]bool{}
+		for _, c := range cells {
+			tail := []rune(c)[common:]
+			if len(tail) > widest-1 {
+				tail = append(tail[:widest-2:widest-2], '…')
+			}
+			cut[c] = "…" + string(tail)
+			ends[cut[c]] = true
+		}
+		if len(ends) < len(cells) {
+			for _, c := range cells {
+				cut[c] = c
+			}
+		}
+	}
+	for _, r := range rows {
+		r[i] = cut[r[i]]
+	}
+}
+
+// commonPrefix is the number of characters with which all begin.
+func commonPrefix(all []string) int {
+	first := []rune(all[0])
+	n := len(first)
+	for _, s := range all[1:] {
+		r := []rune(s)
+		n = min(n, len(r))
+		for k := range n {
+			if r[k] != first[k] {
+				n = k
+				break
+			}
+		}
+	}
+	return n
 }

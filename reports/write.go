@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -21,10 +22,13 @@ var Formats = []string{"text", "md", "csv", "json"}
 // Write writes the comparison of runs in one of Formats.
 func Write(w io.Writer, format string, runs []Run) error {
 	switch format {
-	case "text":
-		return writeTables(w, Compare(runs), format)
-	case "md":
-		return writeTables(w, Compare(runs), format)
+	case "text", "md":
+		var b bytes.Buffer
+		if err := writeTables(&b, Compare(runs), format); err != nil {
+			return err
+		}
+		_, err := w.Write(b.Bytes())
+		return err
 	case "csv":
 		return writeCSV(w, Compare(runs))
 	case "json":
@@ -32,56 +36,61 @@ func Write(w io.Writer, format string, runs []Run) error {
 			runs = []Run{}
 		}
 		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
 		return enc.Encode(map[string]any{"runs": runs})
 	}
 	return fmt.Errorf("there is no report format %q: use one of %s", format, strings.Join(Formats, ", "))
 }
 
-func text(w io.Writer) (*tablewriter.Table, string) { return plain(w), "%s\n" }
-
-func markdown(w io.Writer) (*tablewriter.Table, string) {
-	return tablewriter.NewTable(w, tablewriter.WithRenderer(renderer.NewMarkdown())), "### %s\n\n"
+func writeMarkdown(w *bytes.Buffer, header []string, right int, rows [][]string) error {
+	table := tablewriter.NewTable(w, tablewriter.WithRenderer(renderer.NewMarkdown()))
+	fill(table, header, right)
+	for _, r := range rows {
+		for i := range r {
+			r[i] = markdownText.Replace(r[i])
+		}
+		if err := table.Append(r); err != nil {
+			return err
+		}
+	}
+	return table.Render()
 }
 
-func writeTables(w io.Writer, tables []Table, format string) error {
-	style := text
+// markdownText keeps a cell in its column and on its line.
+var markdownText = strings.NewReplacer("|", `\|`, "\n", " ")
+
+func writeTables(w *bytes.Buffer, tables []Table, format string) error {
+	heading, write := "%s\n", writePlain
 	if format == "md" {
-		style = markdown
+		heading, write = "### %s\n\n", writeMarkdown
 	}
 	if len(tables) == 0 {
-		_, err := fmt.Fprintln(w, "There are no runs to compare.")
-		return err
+		fmt.Fprintln(w, "There are no runs to compare.")
 	}
 	for i, t := range tables {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		table, heading := style(w)
 		title := t.Sweep
 		if len(t.Fixed) > 0 {
 			title += " (" + strings.Join(t.Fixed, ", ") + ")"
 		}
 		fmt.Fprintf(w, heading, title)
 		header, right := columns(t)
-		fill(table, header, right)
+		var rows [][]string
 		for _, r := range t.Rows {
-			row := cells(t, r)
-			if format == "text" {
-				for i := range right {
-					row[i] = Shorten(row[i], widest)
-				}
-			}
-			if err := table.Append(row); err != nil {
-				return err
-			}
+			rows = append(rows, cells(t, r))
 		}
-		if err := table.Render(); err != nil {
+		if err := write(w, header, right, rows); err != nil {
 			return err
 		}
 		for i, n := range notes(t) {
-			if i == 0 && format == "md" {
-				fmt.Fprintln(w) // a table ends at the blank line
+			if format == "md" {
+				if i == 0 {
+					fmt.Fprintln(w) // a table ends at the blank line
+				}
+				n = strings.Replace(n, "*", `\*`, 1) // no item of a list
 			}
 			fmt.Fprintln(w, n)
 		}
@@ -101,7 +110,7 @@ func columns(t Table) (header []string, right int) {
 func cells(t Table, r Row) []string {
 	var c []string
 	for _, a := range t.Axes {
-		v := r.Labels[a]
+		v := r.Labels.Text(a)
 		if v == "" {
 			v = "–"
 		}
@@ -143,13 +152,14 @@ func spread(s stats.Summary, digits int) string {
 
 // notes says below the table what its figures are.
 func notes(t Table) []string {
-	lowest, most, open, best := 0, 0, 0, false
+	lowest, most, open, failed, best := 0, 0, 0, 0, false
 	for _, r := range t.Rows {
 		if r.Finished > 0 && (lowest == 0 || r.Finished < lowest) {
 			lowest = r.Finished
 		}
 		most = max(most, r.Finished)
 		open += r.Open
+		failed += r.Failed
 		best = best || r.Best
 	}
 	var out []string
@@ -167,6 +177,9 @@ func notes(t Table) []string {
 	}
 	if legend != "" {
 		out = append(out, legend)
+	}
+	if failed > 0 {
+		out = append(out, fmt.Sprintf("%s failed: `ftrun runs list` names them, `ftrun show ID` says why.", Plural(failed, "run", "runs")))
 	}
 	if open > 0 {
 		out = append(out, fmt.Sprintf("%s not finished: `ftrun apply` goes on.", Plural(open, "run is", "runs are")))
@@ -202,7 +215,7 @@ func writeCSV(w io.Writer, tables []Table) error {
 		for _, r := range t.Rows {
 			line := []string{t.Sweep}
 			for _, a := range axes {
-				line = append(line, r.Labels[a])
+				line = append(line, r.Labels.Text(a))
 			}
 			std := ""
 			if r.Acc.N > 1 {

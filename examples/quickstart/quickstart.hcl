@@ -4,20 +4,20 @@
 #   ftrun plan quickstart.hcl
 #   ftrun apply
 
+# Which pattern covers the picture?
 dataset "textures" {
   kind     = "synthetic"
   task     = "textures"
   classes  = 8
-  pictures = { train = 800, val = 160 }
-  size     = 64
+  pictures = { train = 2400, val = 200 }
 }
 
+# Which figure stands before the patterns?
 dataset "shapes" {
   kind     = "synthetic"
   task     = "shapes"
   classes  = 4
-  pictures = { train = 80, val = 200 }
-  size     = 64
+  pictures = { train = 120, val = 160 }
 }
 
 sweep "pretrain" {
@@ -26,17 +26,22 @@ sweep "pretrain" {
   run {
     arch       = "resnet18"
     mode       = "scratch"
-    epochs     = 4
-    batch_size = 32
+    epochs     = 5
+    batch_size = 16
 
     image {
       resize = 64
       crop   = 64
     }
+    augment {
+      ops = ["hflip", "vflip"]
+    }
     optimizer {
-      kind     = "sgd"
-      lr       = 0.02
-      momentum = 0.9
+      kind = "adam"
+      lr   = 0.001
+    }
+    schedule {
+      kind = "onecycle"
     }
   }
 }
@@ -53,17 +58,22 @@ sweep "compare" {
     arch       = "resnet18"
     mode       = matrix.mode
     weights    = matrix.mode == "scratch" ? null : sweep.pretrain.best
-    epochs     = 8
+    epochs     = 10
     batch_size = 16
 
     image {
       resize = 64
       crop   = 64
     }
+    augment {
+      ops = ["hflip", "vflip"]
+    }
     optimizer {
-      kind     = "sgd"
-      lr       = 0.01
-      momentum = 0.9
+      kind = "adam"
+      lr   = matrix.mode == "extract" ? 0.005 : 0.001 # a new head alone takes larger steps
+    }
+    schedule {
+      kind = "onecycle"
     }
   }
 }

@@ -3,15 +3,15 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/zclconf/go-cty/cty"
+	"golang.org/x/term"
 
 	"github.com/ftrun/ftrun/executor"
 	"github.com/ftrun/ftrun/internal/runlog"
@@ -20,12 +20,26 @@ import (
 	"github.com/ftrun/ftrun/spec"
 )
 
-// running are the flags of commands that train.
+// running are the flags of apply.
 type running struct {
-	autoApprove, failFast bool
-	parallelism, threads  int
-	cacheMiB              int
-	device                string
+	autoApprove, failFast, json bool
+	parallelism, threads        int
+	cacheMiB                    int
+	device                      string
+}
+
+func (r *running) check() error {
+	switch {
+	case r.device != "auto" && r.device != "cpu":
+		return fmt.Errorf("there is no device %q here: `ftrun devices` lists what there is", r.device)
+	case r.threads < 1:
+		return errors.New("-threads must be at least 1")
+	case r.parallelism < 1:
+		return errors.New("-parallelism must be at least 1")
+	case r.cacheMiB < 0:
+		return errors.New("-cache-mib must not be negative; 0 decodes pictures anew each time")
+	}
+	return nil
 }
 
 func (a *app) applyCommand() *cobra.Command {
@@ -36,78 +50,104 @@ func (a *app) applyCommand() *cobra.Command {
 		Use:   "apply [PLAN|FILE|DIR]",
 		Short: "Train what the plan says, and compare",
 		Long: `apply trains the runs of a plan that are not done: the plan that "ftrun plan" saved last, a saved plan by its file, or a
-new plan of configuration files. It ends with the comparison table. Ctrl-C finishes the step, saves the runs under way
-and says how to go on; the same command resumes. A run that fails is told at once, and the others go on.
+new plan of configuration files. On a terminal it asks first. It ends with the comparison table.
+
+Ctrl-C finishes the step, saves the runs under way and says how to go on; the same command resumes. A second Ctrl-C
+stops at once. A run that fails is told at once, and the others go on.
 
 Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 		Example: "  ftrun apply\n  ftrun apply -auto-approve -threads 4 sweep.hcl\n  ftrun apply -json sweep.hcl > events.jsonl",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := a.planToApply(cmd, args, &in, &ch)
+			if err := r.check(); err != nil {
+				return err
+			}
+			store, err := a.runs()
 			if err != nil {
 				return err
 			}
-			if !in.json {
-				if err := a.showPlan(p); err != nil {
+			p, again, err := a.planToApply(cmd, args, store, &in, &ch, &r)
+			if err != nil {
+				return err
+			}
+			if changes(p) && !r.autoApprove && !r.json {
+				if err := a.ask(cmd.Context()); err != nil {
 					return err
 				}
 			}
-			if changes(p) && !r.autoApprove && !in.json {
-				if ok, err := a.ask(cmd.Context()); err != nil || !ok {
-					return err
-				}
-			}
-			return a.apply(cmd.Context(), p, &in, &r)
+			return a.apply(cmd.Context(), p, store, again, &r)
 		},
 	}
 	in.flags(cmd)
 	ch.flags(cmd)
-	cmd.Flags().BoolVar(&in.json, "json", false, "one event a line instead of bars and tables")
+	cmd.Flags().BoolVar(&r.json, "json", false, "one event a line instead of bars and tables; does not ask")
 	cmd.Flags().BoolVar(&r.autoApprove, "auto-approve", false, "do not ask")
 	cmd.Flags().BoolVar(&r.failFast, "fail-fast", false, "stop the others when a run fails")
 	cmd.Flags().IntVar(&r.parallelism, "parallelism", 1, "runs that go on at once; they divide the threads")
 	cmd.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "threads in all")
 	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures")
-	cmd.Flags().StringVar(&r.device, "device", "auto", "what to train on: auto or cpu")
+	cmd.Flags().StringVar(&r.device, "device", "auto", "`DEVICE` to train on: auto or cpu")
 	return cmd
 }
 
-// planToApply loads a saved plan that still holds, or makes a new one.
-func (a *app) planToApply(cmd *cobra.Command, args []string, in *inputs, ch *choices) (*planner.Plan, error) {
-	path := runlog.Open(a.store).PlanPath()
-	if len(args) == 1 {
-		if !savedPlan(args[0]) {
-			p, err := a.plan(cmd.Context(), args[0], in, ch)
-			if err != nil {
-				return nil, err
+// planToApply makes a new plan, or loads a saved one that still holds, and says what it is about. again is the command
+// that goes on with it.
+func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store, in *inputs, ch *choices, r *running) (p *planner.Plan, again string, err error) {
+	again = a.again("apply")
+	if len(args) == 1 && !savedPlan(args[0]) {
+		if p, err = a.plan(cmd.Context(), args[0], in, ch, false); err != nil {
+			return nil, "", err
+		}
+		if err := planner.Save(store.PlanPath(), p); err != nil {
+			return nil, "", a.unwritable(err)
+		}
+		if !r.json {
+			if err := a.showMatrix(p); err != nil {
+				return nil, "", err
 			}
-			return p, planner.Save(path, p)
+			fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 		}
-		path = args[0]
-	} else if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("there is no plan in %s: make one with `ftrun plan FILE`, or name the file to apply", a.store)
+		return p, again, nil
 	}
-	for _, flag := range []string{"var", "var-file", "target", "exclude", "replace"} {
+	for _, flag := range []string{"var", "var-file", "target", "exclude", "replace", "max-runs"} {
 		if cmd.Flags().Changed(flag) {
-			return nil, fmt.Errorf("-%s has no effect on a saved plan: give it to `ftrun plan`", flag)
+			return nil, "", fmt.Errorf("-%s has no effect on a saved plan: give it to `ftrun plan`, or name the file to apply", flag)
 		}
 	}
+	path := store.PlanPath()
+	if len(args) == 1 {
+		path, again = args[0], a.again("apply", args[0])
+	} else if _, err := os.Stat(path); err != nil {
+		return nil, "", a.noPlan()
+	}
+	if p, err = a.loadPlan(cmd.Context(), path); err != nil {
+		return nil, "", err
+	}
+	if !r.json {
+		a.showSweeps(p)
+		fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
+	}
+	return p, again, nil
+}
+
+func (a *app) noPlan() error {
+	return fmt.Errorf("there is no plan in %s: make one with `%s`, or name the file to apply", a.store, a.again("plan", "FILE"))
+}
+
+// loadPlan reads a saved plan, makes sure that it still holds, and brings it up to the store.
+func (a *app) loadPlan(ctx context.Context, path string) (*planner.Plan, error) {
 	p, err := planner.Load(path)
 	if err != nil {
 		return nil, err
 	}
-	reasons, err := a.stale(cmd.Context(), p)
+	reasons, err := a.stale(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	if len(reasons) > 0 {
-		return nil, fmt.Errorf("the plan is stale: %s; `ftrun plan %s` makes it anew", strings.Join(reasons, "; "), p.Target)
+		return nil, fmt.Errorf("the plan is stale: %s; `%s` makes it anew", strings.Join(reasons, "; "), a.again("plan", p.Target))
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	return p, a.refresh(p, info.ModTime())
+	return p, a.refresh(p, path)
 }
 
 // savedPlan tells a plan file from configuration by its name and content.
@@ -125,15 +165,15 @@ func savedPlan(path string) bool {
 	return err == nil && c == '{'
 }
 
-// ask asks the person at the terminal, where there is one.
-func (a *app) ask(ctx context.Context) (bool, error) {
-	f, ok := a.in.(*os.File)
-	if !ok {
-		return true, nil
+// ask asks the person at the terminal, where there is one. The error is an exit code where the answer is not yes.
+func (a *app) ask(ctx context.Context) error {
+	if f, ok := a.in.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
 	}
-	if _, person := a.terminal(f); !person {
-		return true, nil
-	}
+	return a.prompt(ctx)
+}
+
+func (a *app) prompt(ctx context.Context) error {
 	fmt.Fprint(a.out, "\nTrain them? Only \"yes\" is taken: ")
 	answer := make(chan string, 1)
 	go func() {
@@ -142,49 +182,55 @@ func (a *app) ask(ctx context.Context) (bool, error) {
 	}()
 	select {
 	case <-ctx.Done():
-		return false, exit(exitInterrupted)
+		fmt.Fprintln(a.out, "\nNothing was done.")
+		return exit(exitInterrupted)
 	case s := <-answer:
 		if s != "yes" {
 			fmt.Fprintln(a.out, "Nothing was done.")
-			return false, nil
+			return exit(exitError)
 		}
-		return true, nil
+		return nil
 	}
 }
 
-func (a *app) apply(ctx context.Context, p *planner.Plan, in *inputs, r *running) error {
-	if r.device != "auto" && r.device != "cpu" {
-		return fmt.Errorf("there is no device %q here: `ftrun devices` lists what there is", r.device)
-	}
-	if r.threads < 1 || r.parallelism < 1 {
-		return fmt.Errorf("-threads and -parallelism must be at least 1")
-	}
-	lock, err := readLock(a.lockPath())
+func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, again string, r *running) error {
+	lock, err := readLock(lockPath)
 	if err != nil {
 		return err
 	}
+	if changes(p) {
+		if err := lock.checkDatasets(p.Datasets); err != nil {
+			return err
+		}
+	}
 	var sink runlog.Sink
 	finish := func() {}
-	if in.json {
+	if r.json {
 		sink = runlog.NewJSONLines(a.out)
-	} else if width, person := a.terminal(a.out); person {
-		b := newBars(a.out, width)
+	} else if f, person := a.out.terminal(); person {
+		b := newBars(f, a.out.width())
 		sink, finish = b, b.wait
 	} else {
 		sink = newLines(a.out)
 	}
-	store := runlog.Open(a.store)
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
 		Device: openDevice, Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
-		Weights: weightsCache(), Pin: lock.pin,
+		Weights:    weightsCache(),
+		Pin:        func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		CacheBytes: int64(r.cacheMiB) << 20, Version: Version(),
 	})
 	finish()
 	if err != nil {
 		return err
 	}
-	if !in.json {
+	// Only now is it known that every picture can be read.
+	if changes(p) {
+		if err := lock.pinDatasets(p.Datasets, false); err != nil {
+			return err
+		}
+	}
+	if !r.json {
 		rows, err := planned(store, p)
 		if err != nil {
 			return err
@@ -194,36 +240,36 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, in *inputs, r *running
 			return err
 		}
 	}
-	return a.conclude(summary, p)
+	return a.conclude(ctx, summary, again)
 }
 
 // conclude says what is left to do and gives the exit code.
-func (a *app) conclude(s executor.Summary, p *planner.Plan) error {
-	again := "ftrun apply"
-	if s.Interrupted {
+func (a *app) conclude(ctx context.Context, s executor.Summary, again string) error {
+	// Runs are interrupted by -fail-fast, too: that is a failure and no wish of the user.
+	if s.Interrupted && ctx.Err() != nil {
 		fmt.Fprintf(a.err, "Interrupted: what was under way is saved, and `%s` goes on from there.\n", again)
 		return exit(exitInterrupted)
 	}
-	if s.Failed > 0 || s.Skipped > 0 {
-		text := ""
-		if s.Failed > 0 {
-			text = reports.Plural(s.Failed, "run", "runs") + " failed"
-		}
-		if s.Skipped > 0 {
-			if text != "" {
-				text += ", "
-			}
-			text += reports.Plural(s.Skipped, "run was", "runs were") + " skipped"
-		}
-		fmt.Fprintf(a.err, "%s %s; what finished is kept. When the cause is mended, `%s` trains the rest.\n", a.paint(a.err, red, "Error:"), text, again)
-		return exit(exitRunsFailed)
+	if s.Failed == 0 && s.Skipped == 0 {
+		return nil
 	}
-	return nil
+	var parts []string
+	if s.Failed > 0 {
+		parts = append(parts, reports.Plural(s.Failed, "run", "runs")+" failed")
+	}
+	if s.Skipped > 0 {
+		parts = append(parts, reports.Plural(s.Skipped, "run was", "runs were")+" skipped")
+	}
+	if s.Interrupted {
+		parts = append(parts, "-fail-fast stopped the others")
+	}
+	fmt.Fprintf(a.err, "%s %s; what finished is kept. When the cause is mended, `%s` trains the rest.\n", a.paint(a.err, red, "Error:"), strings.Join(parts, ", "), again)
+	return exit(exitRunsFailed)
 }
 
 // defaultCacheMiB is a quarter of the machine's memory, or 1 GiB where it can't be told.
 func defaultCacheMiB() int {
-	raw, err := os.ReadFile(filepath.FromSlash("/proc/meminfo"))
+	raw, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return 1024
 	}
@@ -246,16 +292,28 @@ func (a *app) stale(ctx context.Context, p *planner.Plan) ([]string, error) {
 	s, _ := spec.Load(p.Target, spec.Options{VarFiles: varFiles, Environ: a.environ, Version: Version()})
 	given := map[string]cty.Value{}
 	for name, v := range s.Inputs {
-		if a.env("FTRUN_VAR_"+name) != "" {
+		if _, set := a.env("FTRUN_VAR_" + name); set {
 			given[name] = v
 		}
 	}
-	return planner.Stale(ctx, p, planner.Inputs{Sources: s.Sources, Variables: given}, a.world())
+	world, err := a.world()
+	if err != nil {
+		return nil, err
+	}
+	return planner.Stale(ctx, p, planner.Inputs{Sources: s.Sources, Variables: given}, world)
 }
 
-// refresh brings a saved plan's actions up to the store. What the plan is to replace is replaced once: a run that was
-// started after the plan was made is the new one.
-func (a *app) refresh(p *planner.Plan, made time.Time) error {
+// refresh brings the actions of a plan that lies at path up to the store. What the plan is to replace is replaced once: a
+// run that was started after the plan was made is the new one.
+func (a *app) refresh(p *planner.Plan, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	world, err := a.world()
+	if err != nil {
+		return err
+	}
 	store := runlog.Open(a.store)
 	var replace []string
 	for _, r := range p.Runs {
@@ -263,9 +321,9 @@ func (a *app) refresh(p *planner.Plan, made time.Time) error {
 			continue
 		}
 		st, ok, err := store.Run(r.ID).Status()
-		if err == nil && ok && st.Started.Before(made) {
+		if err == nil && ok && st.Started.Before(info.ModTime()) {
 			replace = append(replace, r.ID)
 		}
 	}
-	return planner.Refresh(p, a.world().Store, replace)
+	return planner.Refresh(p, world.Store, replace)
 }

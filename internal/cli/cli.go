@@ -8,32 +8,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
+
+	"github.com/ftrun/ftrun/internal/runlog"
 )
 
-// version is set by the linker.
-var version = ""
-
-// Version is what `ftrun version` says and what required_version is held against.
-func Version() string {
-	if version != "" && version != "dev" {
-		return strings.TrimPrefix(version, "v")
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
-		return strings.TrimPrefix(info.Main.Version, "v")
-	}
-	return base
-}
-
-// base is the version that this tree is on the way to.
-const base = "0.1.0-dev"
-
-// Exit codes. Where several apply the first in this order wins: interrupted, failed, runs failed.
+// Exit codes. Where several apply the first in this order wins: interrupted, error, runs failed.
 const (
 	exitOK          = 0
 	exitError       = 1
@@ -47,21 +30,26 @@ type exit int
 
 func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// app is what commands share: streams, the working directory's store, and how to talk to the person there.
+// app is what commands share: streams, the environment, and where the runs are.
 type app struct {
 	in       io.Reader
-	out, err io.Writer
+	out, err *stream
 	environ  func() []string
+	args     []string
 	store    string // -store
 	noColor  bool
 }
 
+const defaultStore = ".ftrun"
+
 // Main runs a command line and returns its exit code.
 func Main(args []string) int {
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ}
+	// A reader that goes away, as head does, is an error of writing like any other; it must not kill a training.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := interruptible()
 	defer stop()
-	return a.run(ctx, args)
+	a := &app{in: os.Stdin, out: &stream{w: os.Stdout}, err: &stream{w: os.Stderr}, environ: os.Environ, args: args}
+	return a.run(ctx)
 }
 
 // interruptible gives a context that the first Ctrl-C ends; the second one ends the process.
@@ -72,26 +60,34 @@ func interruptible() (context.Context, func()) {
 	go func() {
 		<-signals
 		cancel()
-		if _, again := <-signals; again {
-			os.Exit(exitInterrupted)
-		}
+		<-signals
+		os.Exit(exitInterrupted)
 	}()
 	return ctx, func() { signal.Stop(signals); cancel() }
 }
 
-func (a *app) run(ctx context.Context, args []string) int {
+func (a *app) run(ctx context.Context) int {
 	root := a.root()
-	root.SetArgs(longFlags(args))
+	root.SetArgs(longFlags(a.args))
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		// Most printing goes on without a look at errors; the first one is told here.
+		err = a.out.failed()
+	}
 	var code exit
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &code):
 		return int(code)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(a.err, "Interrupted.")
+		return exitInterrupted
+	case errors.Is(err, syscall.EPIPE):
+		return exitError // who read this has enough
 	}
 	a.fail(err)
 	if ctx.Err() != nil {
@@ -106,38 +102,30 @@ func (a *app) fail(err error) {
 }
 
 func (a *app) root() *cobra.Command {
-	root := &cobra.Command{
+	root := group(&cobra.Command{
 		Use:   "ftrun",
 		Short: "Plan and carry out training experiments on image classifiers",
-		Long: `ftrun reads sweeps over architectures and training modes from HCL files, shows what would be trained, trains it,
-and compares the results.
+		Long: `ftrun reads sweeps over architectures and training modes from HCL files, shows what would be trained, trains it, and compares the results.
 
   ftrun plan sweep.hcl    what would be trained, and what is there already
   ftrun apply             train it, with a table at the end`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	root.CompletionOptions.HiddenDefaultCmd = false
-	root.PersistentFlags().StringVar(&a.store, "store", ".ftrun", "folder of runs and plans")
+	})
+	root.PersistentFlags().StringVar(&a.store, "store", defaultStore, "keep runs and plans in `DIR`")
 	root.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "plain text, as with NO_COLOR in the environment")
 	root.AddCommand(
 		a.planCommand(), a.applyCommand(), a.validateCommand(), a.fmtCommand(),
 		a.reportCommand(), a.showCommand(), a.explainCommand(), a.graphCommand(),
 		a.initCommand(), a.predictCommand(), a.exportCommand(), a.runsCommand(),
-		a.devicesCommand(), a.versionCommand(),
+		a.devicesCommand(), a.benchCommand(), a.versionCommand(),
 	)
-	for _, c := range root.Commands() {
-		if c.Example == "" && c.Name() != "completion" && c.Name() != "help" && !c.HasSubCommands() {
-			panic("cli: command " + c.Name() + " has no example")
-		}
-	}
+	a.addHelp(root)
 	return root
 }
 
-// longFlags turns the -name of long flags into --name, so that one dash and two mean the same, as with Terraform. Every
-// flag of ftrun but -h is long.
+// longFlags turns the -name of long flags into --name, so that one dash and two mean the same, as with Terraform. Flags
+// of one letter stay as they are.
 func longFlags(args []string) []string {
 	out := make([]string, 0, len(args))
 	for i, arg := range args {
@@ -153,48 +141,36 @@ func longFlags(args []string) []string {
 	return out
 }
 
-// terminal tells whether a stream is a terminal that a person looks at, and how wide it is.
-func (a *app) terminal(w io.Writer) (width int, ok bool) {
-	f, isFile := w.(*os.File)
-	if !isFile || !term.IsTerminal(int(f.Fd())) {
-		return 80, false
+// runs opens the store of runs.
+func (a *app) runs() (*runlog.Store, error) {
+	if a.store == "" {
+		return nil, errors.New("-store wants the name of a folder")
 	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || width < 20 {
-		width = 80
+	if info, err := os.Stat(a.store); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("the store %s is a file, not a folder: move it away, or name another folder with -store", a.store)
 	}
-	return width, true
+	return runlog.Open(a.store), nil
 }
 
-// colour of text on a terminal.
-type colour string
-
-const (
-	red    colour = "31"
-	green  colour = "32"
-	yellow colour = "33"
-	bold   colour = "1"
-)
-
-// colours tells whether text on w may be coloured.
-func (a *app) colours(w io.Writer) bool {
-	_, person := a.terminal(w)
-	return person && !a.noColor && a.env("NO_COLOR") == "" && a.env("TERM") != "dumb"
+// unwritable explains that the store can't be written.
+func (a *app) unwritable(err error) error {
+	return fmt.Errorf("%w; mend that, or name another folder with -store", err)
 }
 
-// paint colours text that is meant for w.
-func (a *app) paint(w io.Writer, c colour, s string) string {
-	if !a.colours(w) {
-		return s
+// again is the command line of a command with the same store, to be typed.
+func (a *app) again(words ...string) string {
+	line := append([]string{"ftrun"}, words...)
+	if a.store != defaultStore {
+		line = append(line, "-store", a.store)
 	}
-	return "\x1b[" + string(c) + "m" + s + "\x1b[0m"
+	return strings.Join(line, " ")
 }
 
-func (a *app) env(name string) string {
+func (a *app) env(name string) (value string, set bool) {
 	for _, kv := range a.environ() {
 		if k, v, _ := strings.Cut(kv, "="); k == name {
-			return v
+			value, set = v, true
 		}
 	}
-	return ""
+	return value, set
 }

@@ -20,7 +20,7 @@ func (a *app) devicesCommand() *cobra.Command {
 		Long: `devices lists what this machine can train on, with the arithmetic that its results come from: within one, the same
 run gives the same bits. FTRUN_CPU=avx2 or FTRUN_CPU=generic asks for a plainer one than the processor has.`,
 		Example: "  ftrun devices",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			d, err := openDevice(1)
 			if err != nil {

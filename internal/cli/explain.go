@@ -1,8 +1,9 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,7 @@ func (a *app) explainCommand() *cobra.Command {
 		Long: `explain prints the parameters that a run trains, by name and shape, and the buffers that training moves. The run is one
 of the last plan or of the store, named by its id or the beginning of it.`,
 		Example: "  ftrun explain 3f2a",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := a.describe(args[0])
 			if err != nil {
@@ -37,7 +38,10 @@ of the last plan or of the store, named by its id or the beginning of it.`,
 
 // describe finds a run by the beginning of its id, in the last plan or in the store.
 func (a *app) describe(prefix string) (planner.Description, error) {
-	store := runlog.Open(a.store)
+	store, err := a.runs()
+	if err != nil {
+		return planner.Description{}, err
+	}
 	found := map[string]planner.Description{}
 	if p, err := planner.Load(store.PlanPath()); err == nil {
 		for i := range p.Runs {
@@ -45,7 +49,7 @@ func (a *app) describe(prefix string) (planner.Description, error) {
 				found[p.Runs[i].ID] = p.Describe(&p.Runs[i])
 			}
 		}
-	} else if !os.IsNotExist(err) {
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return planner.Description{}, err
 	}
 	if len(found) == 1 {
@@ -60,8 +64,15 @@ func (a *app) describe(prefix string) (planner.Description, error) {
 	if err != nil {
 		return planner.Description{}, err
 	}
-	var d planner.Description
-	return d, run.ReadConfig(&d)
+	return configOf(run)
+}
+
+// configOf reads what a run of the store is.
+func configOf(run *runlog.Run) (d planner.Description, err error) {
+	if err := run.ReadConfig(&d); err != nil {
+		return d, fmt.Errorf("the settings of run %s can't be read (`ftrun runs rm %s` removes it): %w", run.ID, run.ID, err)
+	}
+	return d, nil
 }
 
 func (a *app) explain(d planner.Description, all bool) error {
@@ -95,7 +106,7 @@ func (a *app) explain(d planner.Description, all bool) error {
 	count := net.Count(trainable, moving)
 	fmt.Fprintf(w, "%s of %s parameters are trained; %s frozen.\n", reports.Count(count.Trainable), reports.Count(count.Total), reports.Plural(frozen, "tensor is", "tensors are"))
 	if moved > 0 {
-		fmt.Fprintf(w, "Batch norm moves %s in %d buffers (running means and variances): batch_norm = \"frozen\" keeps them.\n", reports.Count(count.Moving), moved)
+		fmt.Fprintf(w, "Batch norm moves %s numbers in %d buffers, running means and variances;\nbatch_norm = \"frozen\" keeps them.\n", reports.Count(count.Moving), moved)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -24,30 +25,30 @@ torchvision's model of that name with the last layer reshaped:
   model = torchvision.models.resnet18(num_classes=2)
   model.load_state_dict(torch.load("model.pth", weights_only=True))`,
 		Example: "  ftrun export 3f2a -o model.pth",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			run, err := runlog.Open(a.store).Find(args[0])
+			ext := strings.ToLower(filepath.Ext(out))
+			switch {
+			case out == "":
+				return errors.New("export wants the file to write: add -o FILE")
+			case ext != ".pth" && ext != ".pt" && ext != ".safetensors":
+				return fmt.Errorf("%q ends in none of .safetensors, .pth and .pt, which tell the format", out)
+			}
+			store, err := a.runs()
 			if err != nil {
 				return err
 			}
-			st, _, err := run.Status()
+			run, st, err := finishedRun(store, args[0])
 			if err != nil {
 				return err
-			}
-			if st.State != runlog.Finished {
-				return fmt.Errorf("run %s is %s: only a finished run has weights to export", run.ID, st.State)
 			}
 			file, err := weights.Open(run.BestPath())
 			if err != nil {
 				return err
 			}
 			write := weights.WritePTH
-			switch strings.ToLower(filepath.Ext(out)) {
-			case ".pth", ".pt":
-			case ".safetensors":
+			if ext == ".safetensors" {
 				write = func(w io.Writer, ts []weights.Tensor) error { return weights.WriteSafetensors(w, ts, file.Metadata) }
-			default:
-				return fmt.Errorf("%q ends in none of .safetensors, .pth and .pt, which tell the format", out)
 			}
 			if err := runlog.WriteFile(out, func(w io.Writer) error { return write(w, file.Tensors) }); err != nil {
 				return err
@@ -56,9 +57,25 @@ torchvision's model of that name with the last layer reshaped:
 			return err
 		},
 	}
-	cmd.Flags().StringVarP(&out, "output", "o", "", "the file to write: .safetensors, .pth or .pt")
-	if err := cmd.MarkFlagRequired("output"); err != nil {
-		panic(err)
-	}
+	cmd.Flags().StringVarP(&out, "output", "o", "", "write `FILE`: .safetensors, .pth or .pt")
 	return cmd
+}
+
+// finishedRun finds a run of the store that has weights to use.
+func finishedRun(store *runlog.Store, prefix string) (*runlog.Run, runlog.Status, error) {
+	run, err := store.Find(prefix)
+	if err != nil {
+		return nil, runlog.Status{}, err
+	}
+	st, ok, err := run.Status()
+	if err != nil {
+		return nil, st, err
+	}
+	if !ok {
+		st.State = runlog.Pending
+	}
+	if st.State != runlog.Finished {
+		return nil, st, fmt.Errorf("run %s is %s: only a finished run has weights to use", run.ID, st.State)
+	}
+	return run, st, nil
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,25 +24,20 @@ func (a *app) fmtCommand() *cobra.Command {
 		Short: "Bring files into the canonical style",
 		Long: `fmt rewrites files, and the *.hcl and *.ftvars of directories, in the canonical style, and prints the names of those
 that it changed. Without an argument it takes the working directory; - formats standard input to standard output.`,
-		Example: "  ftrun fmt\n  ftrun fmt -check sweep.hcl",
+		Example: "  ftrun fmt\n  ftrun fmt -check sweep.hcl\n  ftrun fmt - < sweep.hcl",
+		Args:    arguments(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"."}
 			}
 			changed, bad := false, false
 			for _, target := range args {
-				if target == stdin {
-					src, err := io.ReadAll(a.in)
+				if target == "-" {
+					did, err := a.formatInput(cmd.Context(), check)
 					if err != nil {
 						return err
 					}
-					out, diags := spec.Format(src, "<stdin>")
-					if diags.HasErrors() {
-						return a.tellFormat(diags)
-					}
-					if _, err := a.out.Write(out); err != nil {
-						return err
-					}
+					changed = changed || did
 					continue
 				}
 				files, err := formattable(target)
@@ -69,6 +65,41 @@ that it changed. Without an argument it takes the working directory; - formats s
 	return cmd
 }
 
+// formatInput formats standard input to standard output and says whether that changes it; a check prints its name only.
+func (a *app) formatInput(ctx context.Context, check bool) (changed bool, err error) {
+	type read struct {
+		src []byte
+		err error
+	}
+	done := make(chan read, 1)
+	go func() {
+		src, err := io.ReadAll(a.in)
+		done <- read{src, err}
+	}()
+	var in read
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case in = <-done:
+	}
+	if in.err != nil {
+		return false, in.err
+	}
+	out, diags := spec.Format(in.src, "<stdin>")
+	if diags.HasErrors() {
+		return false, a.tellFormat(diags)
+	}
+	changed = !bytes.Equal(in.src, out)
+	if check {
+		if changed {
+			fmt.Fprintln(a.out, "<stdin>")
+		}
+		return changed, nil
+	}
+	_, err = a.out.Write(out)
+	return changed, err
+}
+
 // format brings one file into style and says whether that changes it.
 func (a *app) format(path string, check bool) (changed bool, err error) {
 	src, err := os.ReadFile(path)
@@ -86,15 +117,20 @@ func (a *app) format(path string, check bool) (changed bool, err error) {
 	if check {
 		return true, nil
 	}
-	return true, runlog.WriteFile(path, func(w io.Writer) error { _, err := w.Write(out); return err })
+	// A link stays a link, and the file keeps its permissions.
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return false, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, err
+	}
+	err = runlog.WriteFile(path, func(w io.Writer) error { _, err := w.Write(out); return err })
+	return true, errors.Join(err, os.Chmod(path, info.Mode().Perm()))
 }
 
 func (a *app) tellFormat(diags spec.Diagnostics) error {
-	width, _ := a.terminal(a.err)
-	if err := spec.WriteText(a.err, diags, nil, width, a.colours(a.err)); err != nil {
-		return err
-	}
-	return exit(exitError)
+	return errors.Join(spec.WriteText(a.err, diags, nil, a.err.width(), a.colours(a.err)), exit(exitError))
 }
 
 func formattable(target string) ([]string, error) {

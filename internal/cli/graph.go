@@ -16,9 +16,9 @@ func (a *app) graphCommand() *cobra.Command {
 		Short:   "Draw which runs wait for which, as DOT",
 		Long:    "graph prints the runs and what they start from as a graph in the DOT language, for Graphviz.",
 		Example: "  ftrun graph sweep.hcl | dot -Tsvg > sweep.svg",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := a.plan(cmd.Context(), args[0], &in, &ch)
+			p, err := a.plan(cmd.Context(), args[0], &in, &ch, false)
 			if err != nil {
 				return err
 			}

@@ -8,35 +8,32 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ftrun/ftrun/internal/weights"
+	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
 )
 
 func (a *app) initCommand() *cobra.Command {
 	var in inputs
 	var upgrade bool
+	var maxRuns int
 	cmd := &cobra.Command{
 		Use:   "init FILE|DIR",
-		Short: "Fetch the weights that the sweeps start from, and write the lock file",
+		Short: "Fetch the weights that sweeps start from, and write the lock",
 		Long: `init fetches every file of torchvision's weights that the sweeps need and that is not here yet, hashes the data sets,
 and writes both to .ftrun.lock.hcl. What differs from the lock is an error; -upgrade takes it as it is now.`,
 		Example: "  ftrun init sweep.hcl\n  ftrun init -upgrade sweep.hcl",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := a.plan(cmd.Context(), args[0], &in, &choices{maxRuns: 1 << 30})
+			p, err := a.plan(cmd.Context(), args[0], &in, &choices{maxRuns: maxRuns}, false)
 			if err != nil {
 				return err
 			}
-			l, err := readLock(a.lockPath())
+			l, err := readLock(lockPath)
 			if err != nil {
 				return err
 			}
-			if upgrade {
-				l.Weights, l.Datasets = nil, nil
-			}
-			for _, d := range p.Datasets {
-				if err := l.pinDataset(d.Name, d.Hash); err != nil {
-					return err
-				}
+			if err := l.pinDatasets(p.Datasets, upgrade); err != nil {
+				return err
 			}
 			entries := map[string]weights.Entry{}
 			for _, s := range p.Settings {
@@ -52,7 +49,11 @@ and writes both to .ftrun.lock.hcl. What differs from the lock is an error; -upg
 				path, err := weightsCache().Fetch(cmd.Context(), entries[file], func(_, total int64) {
 					if !told {
 						told = true
-						fmt.Fprintf(a.out, "fetching %s (%s)\n", file, reports.Bytes(total))
+						size := ""
+						if total > 0 {
+							size = " (" + reports.Bytes(total) + ")"
+						}
+						fmt.Fprintf(a.out, "fetching %s%s\n", file, size)
 					}
 				})
 				if err != nil {
@@ -62,16 +63,17 @@ and writes both to .ftrun.lock.hcl. What differs from the lock is an error; -upg
 				if err != nil {
 					return err
 				}
-				if err := l.pin(file, sum); err != nil {
+				if err := l.pin(file, sum, upgrade); err != nil {
 					return err
 				}
 			}
 			_, err = fmt.Fprintf(a.out, "%s and %s are here and locked in %s.\n", reports.Plural(len(p.Datasets), "data set", "data sets"),
-				reports.Plural(len(entries), "file of weights", "files of weights"), a.lockPath())
+				reports.Plural(len(entries), "file of weights", "files of weights"), lockPath)
 			return err
 		},
 	}
 	in.flags(cmd)
+	cmd.Flags().IntVar(&maxRuns, "max-runs", planner.DefaultMaxRuns, "refuse a matrix of more runs")
 	cmd.Flags().BoolVar(&upgrade, "upgrade", false, "take weights and data sets as they are now")
 	return cmd
 }

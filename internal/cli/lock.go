@@ -16,7 +16,11 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/planner"
 )
+
+// lockPath is the lock file, in the working directory wherever the store is.
+const lockPath = ".ftrun.lock.hcl"
 
 // lock is .ftrun.lock.hcl: what the weights and data sets of this folder are, to the last bit. Users commit it, so that
 // another machine trains from the same things or is told that it does not.
@@ -34,9 +38,10 @@ type lockedWeights struct {
 	SHA256 string `hcl:"sha256"`
 }
 
-// lockedDataset is a data set by its name.
+// lockedDataset is a data set by its name and folder: the files of one working directory may use a name twice.
 type lockedDataset struct {
 	Name string `hcl:"name,label"`
+	Path string `hcl:"path"`
 	Hash string `hcl:"hash"`
 }
 
@@ -61,47 +66,93 @@ func readLock(path string) (*lock, error) {
 	return l, nil
 }
 
-// pin holds a file of the catalogue against the lock, or notes it there where it is new.
-func (l *lock) pin(file, sha256 string) error {
+// pin holds a file of the catalogue against the lock, or notes it there where it is new. With renew the lock follows the
+// file.
+func (l *lock) pin(file, sha256 string, renew bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, w := range l.Weights {
-		if w.File != file {
-			continue
-		}
-		if w.SHA256 != sha256 {
-			return fmt.Errorf("%s is not the file that %s holds: its SHA-256 is %s, locked is %s; `ftrun init -upgrade` takes the new one", file, l.path, sha256, w.SHA256)
-		}
-		return nil
+	if err := l.reload(); err != nil {
+		return err
 	}
-	l.Weights = append(l.Weights, lockedWeights{file, sha256})
+	i := slices.IndexFunc(l.Weights, func(w lockedWeights) bool { return w.File == file })
+	switch {
+	case i < 0:
+		l.Weights = append(l.Weights, lockedWeights{file, sha256})
+	case l.Weights[i].SHA256 == sha256:
+		return nil
+	case renew:
+		l.Weights[i].SHA256 = sha256
+	default:
+		return fmt.Errorf("%s is not the file that %s holds: its SHA-256 is %s, locked is %s; `ftrun init -upgrade FILE` takes the new one", file, l.path, sha256, l.Weights[i].SHA256)
+	}
 	return l.write()
 }
 
-// pinDataset does the same for a data set.
-func (l *lock) pinDataset(name, hash string) error {
+// checkDatasets holds data sets of pictures in folders against the lock. What is generated is what the configuration
+// says, and needs no lock.
+func (l *lock) checkDatasets(sets []planner.Dataset) error {
+	for _, d := range sets {
+		if i := l.find(d); i >= 0 && l.Datasets[i].Hash != d.Hash {
+			return fmt.Errorf("the data set %q in %s, its pictures or its splits, is not what %s holds (now %.12s…, locked %.12s…); `ftrun init -upgrade FILE` takes it as it is",
+				d.Name, d.Path, l.path, d.Hash, l.Datasets[i].Hash)
+		}
+	}
+	return nil
+}
+
+// pinDatasets checks them and notes those that are new. With renew the lock follows them.
+func (l *lock) pinDatasets(sets []planner.Dataset, renew bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, d := range l.Datasets {
-		if d.Name != name {
+	if err := l.reload(); err != nil {
+		return err
+	}
+	if err := l.checkDatasets(sets); err != nil && !renew {
+		return err
+	}
+	changed := false
+	for _, d := range sets {
+		if d.Kind != "imagefolder" {
 			continue
 		}
-		if d.Hash != hash {
-			return fmt.Errorf("the pictures of data set %q are not those that %s holds (now %.12s…, locked %.12s…); `ftrun init -upgrade` takes them as they are", name, l.path, hash, d.Hash)
+		i := l.find(d)
+		if i < 0 {
+			i = len(l.Datasets)
+			l.Datasets = append(l.Datasets, lockedDataset{Name: d.Name, Path: d.Path})
 		}
+		changed = changed || l.Datasets[i].Hash != d.Hash
+		l.Datasets[i].Hash = d.Hash
+	}
+	if !changed {
 		return nil
 	}
-	l.Datasets = append(l.Datasets, lockedDataset{name, hash})
 	return l.write()
+}
+
+func (l *lock) find(d planner.Dataset) int {
+	return slices.IndexFunc(l.Datasets, func(was lockedDataset) bool { return was.Name == d.Name && was.Path == d.Path })
+}
+
+// reload reads what other processes have written meanwhile.
+func (l *lock) reload() error {
+	now, err := readLock(l.path)
+	if err == nil {
+		l.Weights, l.Datasets = now.Weights, now.Datasets
+	}
+	return err
 }
 
 func (l *lock) write() error {
 	slices.SortFunc(l.Weights, func(a, b lockedWeights) int { return cmp.Compare(a.File, b.File) })
-	slices.SortFunc(l.Datasets, func(a, b lockedDataset) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.Datasets, func(a, b lockedDataset) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Path, b.Path))
+	})
 	f := hclwrite.NewEmptyFile()
 	for _, d := range l.Datasets {
 		f.Body().AppendNewline()
-		f.Body().AppendNewBlock("dataset", []string{d.Name}).Body().SetAttributeValue("hash", cty.StringVal(d.Hash))
+		block := f.Body().AppendNewBlock("dataset", []string{d.Name}).Body()
+		block.SetAttributeValue("path", cty.StringVal(d.Path))
+		block.SetAttributeValue("hash", cty.StringVal(d.Hash))
 	}
 	for _, w := range l.Weights {
 		f.Body().AppendNewline()

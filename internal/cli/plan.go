@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -20,17 +22,17 @@ type choices struct {
 }
 
 func (c *choices) flags(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&c.targets, "target", nil, "only these: sweep.NAME, sweep.NAME[axis=value] or a run's id; may be given again")
-	cmd.Flags().StringArrayVar(&c.excludes, "exclude", nil, "not these, as for -target")
-	cmd.Flags().StringArrayVar(&c.replace, "replace", nil, "train these again though they are done, as for -target")
-	cmd.Flags().IntVar(&c.maxRuns, "max-runs", planner.DefaultMaxRuns, "refuse a larger matrix")
+	cmd.Flags().StringArrayVar(&c.targets, "target", nil, "only the runs that `SELECTOR` picks: sweep.NAME, sweep.NAME[axis=value] or a run's id; may be given again")
+	cmd.Flags().StringArrayVar(&c.excludes, "exclude", nil, "not the runs that `SELECTOR` picks")
+	cmd.Flags().StringArrayVar(&c.replace, "replace", nil, "train again what `SELECTOR` picks, done or not")
+	cmd.Flags().IntVar(&c.maxRuns, "max-runs", planner.DefaultMaxRuns, "refuse a matrix of more runs")
 }
 
 func (a *app) planCommand() *cobra.Command {
 	var in inputs
 	var ch choices
 	var out string
-	var detailed bool
+	var detailed, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "plan FILE|DIR",
 		Short: "Show what would be trained, and save it for apply",
@@ -45,24 +47,29 @@ It needs neither a network nor weights. The plan is saved, so that a bare "ftrun
 
 Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something to train.`,
 		Example: "  ftrun plan sweep.hcl\n  ftrun plan -var epochs=1 -target 'sweep.tutorial[arch=resnet18]' sweep.hcl\n  ftrun plan -json sweep.hcl",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := a.plan(cmd.Context(), args[0], &in, &ch)
+			store, err := a.runs()
 			if err != nil {
 				return err
 			}
 			if out == "" {
-				out = runlog.Open(a.store).PlanPath()
+				out = store.PlanPath()
+			} else if ext := filepath.Ext(out); ext == ".hcl" || ext == ".ftvars" {
+				return fmt.Errorf("-out %s would hide the plan among configuration files, or replace one: name it otherwise, such as %s.plan", out, strings.TrimSuffix(out, ext))
 			}
-			if err := planner.Save(out, p); err != nil {
+			p, err := a.plan(cmd.Context(), args[0], &in, &ch, asJSON)
+			if err != nil {
 				return err
 			}
-			if in.json {
+			if err := planner.Save(out, p); err != nil {
+				return a.unwritable(err)
+			}
+			if asJSON {
 				err = planner.WriteJSON(a.out, p)
-			} else {
-				if err = a.showPlan(p); err == nil {
-					a.sayNext(p, out)
-				}
+			} else if err = a.showMatrix(p); err == nil {
+				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
+				a.sayNext(p, store, out)
 			}
 			if err == nil && detailed && changes(p) {
 				return exit(exitChanges)
@@ -72,22 +79,32 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 	}
 	in.flags(cmd)
 	ch.flags(cmd)
-	cmd.Flags().BoolVar(&in.json, "json", false, "the plan as JSON (docs/plan-json.md)")
-	cmd.Flags().StringVar(&out, "out", "", "save the plan here instead of in the store")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "the plan as JSON (docs/plan-json.md)")
+	cmd.Flags().StringVar(&out, "out", "", "save the plan in `FILE` instead of in the store")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 where there is something to train")
 	return cmd
 }
 
 // plan makes a plan of target; what is wrong with it has been told where the error is an exit code.
-func (a *app) plan(ctx context.Context, target string, in *inputs, ch *choices) (*planner.Plan, error) {
-	s, err := a.load(target, in)
+func (a *app) plan(ctx context.Context, target string, in *inputs, ch *choices, asJSON bool) (*planner.Plan, error) {
+	s, err := a.load(target, in, asJSON)
 	if err != nil {
 		return nil, err
 	}
-	p, diags := planner.Make(ctx, s, a.world(), planner.Options{
+	world, err := a.world()
+	if err != nil {
+		return nil, err
+	}
+	if ch.maxRuns < 1 {
+		return nil, errors.New("-max-runs must be at least 1")
+	}
+	p, diags := planner.Make(ctx, s, world, planner.Options{
 		Target: target, Targets: ch.targets, Excludes: ch.excludes, Replace: ch.replace, MaxRuns: ch.maxRuns,
 	})
-	return p, a.diagnose(s, diags, in.json)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return p, a.diagnose(s, diags, asJSON)
 }
 
 // changes tells whether there is something to train.
@@ -99,8 +116,14 @@ func changes(p *planner.Plan) bool {
 // symbols of what apply does with a run.
 var symbols = map[planner.Action]string{planner.Create: "+", planner.Done: "=", planner.Resume: ">", planner.Replace: "-/+"}
 
-// showPlan prints the matrix, a line for each configuration and action.
-func (a *app) showPlan(p *planner.Plan) error {
+// longest is the number of lines of a sweep that are all printed; of a longer one the first shown are.
+const (
+	longest = 200
+	shown   = 50
+)
+
+// showMatrix prints a line for each configuration and action.
+func (a *app) showMatrix(p *planner.Plan) error {
 	type line struct {
 		config int
 		action planner.Action
@@ -129,7 +152,11 @@ func (a *app) showPlan(p *planner.Plan) error {
 				}
 			}
 		}
-		fmt.Fprintf(w, "%s: %s\n", a.paint(w, bold, sweep), describeData(p, p.Runs, sweep))
+		more := 0
+		if end-start > longest {
+			more = end - start - shown
+		}
+		fmt.Fprintf(w, "%s: %s\n", a.paint(w, bold, sweep), describeData(p, sweep))
 		header := append([]string{""}, axes...)
 		header = append(header, "seeds", "trained", "total")
 		right := len(axes) + 2
@@ -137,7 +164,7 @@ func (a *app) showPlan(p *planner.Plan) error {
 			header = append(header, "bn stats")
 		}
 		var rows [][]string
-		for _, l := range order[start:end] {
+		for _, l := range order[start : end-more] {
 			row := []string{symbols[l.action]}
 			for _, axis := range axes {
 				row = append(row, labelText(&p.Configs[l.config], axis))
@@ -151,17 +178,37 @@ func (a *app) showPlan(p *planner.Plan) error {
 		if err := reports.WriteText(w, header, right, rows); err != nil {
 			return err
 		}
+		if more > 0 {
+			fmt.Fprintf(w, "… and %s: -json lists them all.\n", reports.Plural(more, "more line", "more lines"))
+		}
 		if moving > 0 {
 			fmt.Fprintln(w, "bn stats: running means and variances of batch norm that training moves.")
 		}
 		fmt.Fprintln(w)
 		start = end
 	}
-	for _, warning := range p.Warnings {
-		fmt.Fprintf(w, "%s %s\n\n", a.paint(w, yellow, "Warning:"), warning)
+	return nil
+}
+
+// showSweeps says what is to be trained, a line for each sweep that has something.
+func (a *app) showSweeps(p *planner.Plan) {
+	var sweeps []string
+	train := map[string]int{}
+	seen := map[string]bool{}
+	for _, r := range p.Runs {
+		sweep := p.Configs[r.Config].Sweep
+		if r.Action == planner.Done || seen[r.ID] {
+			continue
+		}
+		seen[r.ID] = true
+		if train[sweep] == 0 {
+			sweeps = append(sweeps, sweep)
+		}
+		train[sweep]++
 	}
-	_, err := fmt.Fprintln(w, a.paint(w, bold, summary(p)))
-	return err
+	for _, sweep := range sweeps {
+		fmt.Fprintf(a.out, "%s: %s on %s\n", a.paint(a.out, bold, sweep), reports.Plural(train[sweep], "run", "runs"), describeData(p, sweep))
+	}
 }
 
 // summary counts distinct runs by action: "Plan: 12 runs to train, 3 to go on with, 0 to train again, 6 done."
@@ -177,22 +224,24 @@ func summary(p *planner.Plan) string {
 	return s + fmt.Sprintf(", %d done.", n.Done)
 }
 
-func (a *app) sayNext(p *planner.Plan, path string) {
-	switch {
-	case !changes(p):
-		fmt.Fprintln(a.out, "There is nothing to train; `ftrun report` shows the results.")
-	case path == runlog.Open(a.store).PlanPath():
-		fmt.Fprintln(a.out, "`ftrun apply` trains them.")
-	default:
-		fmt.Fprintf(a.out, "`ftrun apply %s` trains them.\n", path)
+// sayNext names the command that comes next.
+func (a *app) sayNext(p *planner.Plan, store *runlog.Store, path string) {
+	var saved []string
+	if path != store.PlanPath() {
+		saved = []string{path}
+	}
+	if changes(p) {
+		fmt.Fprintf(a.out, "`%s` trains them.\n", a.again(append([]string{"apply"}, saved...)...))
+	} else {
+		fmt.Fprintf(a.out, "There is nothing to train; `%s` shows the results.\n", a.again(append([]string{"report"}, saved...)...))
 	}
 }
 
 // describeData says what a sweep's runs learn from.
-func describeData(p *planner.Plan, runs []planner.Run, sweep string) string {
+func describeData(p *planner.Plan, sweep string) string {
 	var parts []string
 	seen := map[int]bool{}
-	for _, r := range runs {
+	for _, r := range p.Runs {
 		if p.Configs[r.Config].Sweep != sweep || seen[r.Dataset] {
 			continue
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -34,19 +35,19 @@ func (a *app) predictCommand() *cobra.Command {
 file of weights. Pictures are resized, cropped and normalised as in that run's validation; with bare weights as
 torchvision's weights of the architecture were trained for.`,
 		Example: "  ftrun predict -run 3f2a ant.jpg bee.jpg\n  ftrun predict -arch squeezenet1_1 -weights squeezenet1_1.pth -logits -format json ant.jpg",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    arguments(1, -1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.predict(cmd.Context(), &o, args) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.run, "run", "", "the id of a finished run, or the beginning of it")
-	f.StringVar(&o.arch, "arch", "", "an architecture, for bare weights")
-	f.StringVar(&o.weights, "weights", "", "a file of weights: .pth or .safetensors")
-	f.StringVar(&o.classes, "classes", "", "a file with the names of the classes, one a line, for bare weights")
+	f.StringVar(&o.run, "run", "", "the `ID` of a finished run, or the beginning of it")
+	f.StringVar(&o.arch, "arch", "", "`ARCH`itecture, for bare weights")
+	f.StringVar(&o.weights, "weights", "", "`FILE` of bare weights: .pth or .safetensors")
+	f.StringVar(&o.classes, "classes", "", "`FILE` with the names of the classes, one a line, for bare weights")
 	f.IntVar(&o.resize, "resize", 0, "shorter side in pixels before the crop, for bare weights")
 	f.IntVar(&o.crop, "crop", 0, "centre crop in pixels, for bare weights")
 	f.IntVar(&o.top, "top", 5, "classes to print for each picture")
 	f.BoolVar(&o.logits, "logits", false, "print all logits, too (json)")
-	f.StringVar(&o.format, "format", "text", "text or json")
+	f.StringVar(&o.format, "format", "text", "`FORMAT`: text or json")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
 	return cmd
 }
@@ -56,10 +57,13 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 		return fmt.Errorf("there is no format %q: use text or json", o.format)
 	}
 	if o.logits && o.format != "json" {
-		return fmt.Errorf("-logits has no effect on text: add -format json")
+		return errors.New("-logits has no effect on text: add -format json")
 	}
 	if o.top < 1 || o.threads < 1 {
-		return fmt.Errorf("-top and -threads must be at least 1")
+		return errors.New("-top and -threads must be at least 1")
+	}
+	if o.resize < 0 || o.crop < 0 {
+		return errors.New("-resize and -crop are sizes in pixels and must be at least 1")
 	}
 	network, err := a.network(o)
 	if err != nil {
@@ -86,26 +90,28 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 func (a *app) network(o *predicting) (n executor.Network, err error) {
 	switch {
 	case o.run != "" && (o.arch != "" || o.weights != "" || o.classes != "" || o.resize != 0 || o.crop != 0):
-		err = fmt.Errorf("a run brings its architecture, weights, classes and picture size: leave -arch, -weights, -classes, -resize and -crop out, or -run")
+		err = errors.New("a run brings its architecture, weights, classes and picture size: leave -arch, -weights, -classes, -resize and -crop out, or -run")
 		return
 	case o.run != "":
-		var run *runlog.Run
-		if run, err = runlog.Open(a.store).Find(o.run); err != nil {
+		var store *runlog.Store
+		if store, err = a.runs(); err != nil {
 			return
 		}
-		var d planner.Description
-		if err = run.ReadConfig(&d); err != nil {
+		run, st, e := finishedRun(store, o.run)
+		if e != nil {
+			err = e
 			return
 		}
-		st, _, e := run.Status()
-		if e != nil || st.State != runlog.Finished {
-			err = fmt.Errorf("run %s is not finished (%s): there is nothing to predict with", run.ID, st.State)
+		d, e := configOf(run)
+		if e != nil {
+			err = e
 			return
 		}
-		return executor.Network{Arch: d.Settings.Arch, Path: run.BestPath(), Image: d.Settings.Image, Classes: st.Classes,
-			Numerics: d.Settings.Numerics}, nil
+		n = executor.Network{Arch: d.Settings.Arch, Path: run.BestPath(), Image: d.Settings.Image, Classes: st.Classes}
+		n.Numerics, err = kernels.ParseNumerics(d.Settings.Numerics)
+		return
 	case o.arch == "" || o.weights == "":
-		err = fmt.Errorf("predict needs a finished run (-run ID), or -arch and -weights")
+		err = errors.New("predict needs a finished run (-run ID), or -arch and -weights")
 		return
 	}
 	m, ok := models.Lookup(o.arch)
@@ -117,7 +123,7 @@ func (a *app) network(o *predicting) (n executor.Network, err error) {
 		return
 	}
 	n = executor.Network{Arch: o.arch, Path: o.weights,
-		Image: planner.DefaultImage(m.Resize, m.Crop), Numerics: kernels.Default.String()}
+		Image: planner.DefaultImage(m.Resize, m.Crop), Numerics: kernels.Default}
 	if o.crop != 0 {
 		n.Image.Crop = o.crop
 	}
@@ -130,7 +136,9 @@ func (a *app) network(o *predicting) (n executor.Network, err error) {
 			err = e
 			return
 		}
-		n.Classes = strings.Split(strings.TrimRight(string(raw), "\n"), "\n")
+		for line := range strings.Lines(strings.TrimRight(string(raw), "\r\n")) {
+			n.Classes = append(n.Classes, strings.TrimRight(line, "\r\n"))
+		}
 	}
 	return n, nil
 }
@@ -158,6 +166,7 @@ func (a *app) printAnswers(answers []executor.Answer, o *predicting) error {
 	}
 	if o.format == "json" {
 		enc := json.NewEncoder(a.out)
+		enc.SetEscapeHTML(false)
 		if err := enc.Encode(good); err != nil {
 			return err
 		}

@@ -3,7 +3,9 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -88,17 +90,36 @@ type bars struct {
 	of       map[string]*runBar
 	files    map[string]*mpb.Bar
 	names    map[string]string
+	width    int // columns
 }
 
+// runBar is the bar of a run. Its text is read while bars are drawn, when Emit may be waiting for just that with mu held:
+// so it has no part in mu.
 type runBar struct {
-	bar   *mpb.Bar
-	state string // loss and accuracy
+	bar     *mpb.Bar
+	text    atomic.Pointer[string] // epoch, loss, accuracy, time left
+	epochs  int
+	first   int64 // the step from which this attempt goes on
+	started time.Time
 }
+
+// state is the text after a bar: of even width, so that bars stay in line, and up to 99 epochs at most stateWidth wide.
+func (r *runBar) state(e runlog.Step, done int64) string {
+	left := ""
+	if taken := done - r.first; taken > 1 {
+		total := int64(r.epochs * e.Of)
+		left = reports.Duration(time.Since(r.started).Seconds() / float64(taken) * float64(total-done))
+	}
+	digits := len(strconv.Itoa(r.epochs))
+	return fmt.Sprintf(" epoch %*d/%d loss %.3f acc %.3f %6s", digits, e.Epoch, r.epochs, e.Loss, e.Acc, left)
+}
+
+const stateWidth = 41
 
 func newBars(w io.Writer, width int) *bars {
 	return &bars{
 		progress: mpb.New(mpb.WithOutput(w), mpb.WithWidth(min(width, 120)), mpb.WithRefreshRate(150*time.Millisecond)),
-		of:       map[string]*runBar{}, files: map[string]*mpb.Bar{}, names: map[string]string{},
+		of:       map[string]*runBar{}, files: map[string]*mpb.Bar{}, names: map[string]string{}, width: width,
 	}
 }
 
@@ -115,20 +136,22 @@ func (b *bars) Emit(e runlog.Event) {
 		}
 	case runlog.RunStarted:
 		b.names[e.Run] = e.Name
-		r := &runBar{}
+		r := &runBar{epochs: e.Epochs, first: int64(e.Epoch*e.Steps + e.Step), started: time.Now()}
+		starting := " starting"
+		r.text.Store(&starting)
+		name := reports.Shorten(e.Name, max(12, min(40, b.width-stateWidth-10)))
 		r.bar = b.progress.AddBar(int64(e.Epochs*e.Steps), mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.Name(reports.Shorten(e.Name, 40)+" ")),
-			mpb.AppendDecorators(
-				decor.Any(func(decor.Statistics) string { b.mu.Lock(); defer b.mu.Unlock(); return r.state }),
-				decor.EwmaETA(decor.ET_STYLE_GO, 60)))
-		done := int64(e.Epoch*e.Steps + e.Step)
-		r.bar.SetCurrent(done)
-		r.bar.SetRefill(done)
+			mpb.PrependDecorators(decor.Name(name+" ", decor.WC{C: decor.DindentRight | decor.DSyncWidth})),
+			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return *r.text.Load() })))
+		r.bar.SetCurrent(r.first)
+		r.bar.SetRefill(r.first)
 		b.of[e.Run] = r
 	case runlog.Step:
 		if r := b.of[e.Run]; r != nil {
-			r.state = fmt.Sprintf(" epoch %d loss %.3f acc %.3f ", e.Epoch, e.Loss, e.Acc)
-			r.bar.SetCurrent(int64((e.Epoch-1)*e.Of + e.Step))
+			done := int64((e.Epoch-1)*e.Of + e.Step)
+			text := r.state(e, done)
+			r.text.Store(&text)
+			r.bar.SetCurrent(done)
 		}
 	case runlog.Fetching:
 		bar := b.files[e.File]

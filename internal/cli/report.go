@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,13 +23,19 @@ func (a *app) reportCommand() *cobra.Command {
 		Long: `report prints the comparison table of the last plan, or of a plan by its file: a row for each configuration, its best
 validation accuracy as mean ± standard deviation over the seeds, the parameters that were trained, and what it cost.`,
 		Example: "  ftrun report\n  ftrun report -format md > results.md\n  ftrun report -all -format json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains(reports.Formats, format) {
-				return reports.Write(a.out, format, nil)
+				return reports.Write(a.out, format, nil) // says which there are
 			}
-			store := runlog.Open(a.store)
+			store, err := a.runs()
+			if err != nil {
+				return err
+			}
 			if all {
+				if len(args) > 0 {
+					return errors.New("-all compares all runs of the store, so a plan has no effect: leave one of them out")
+				}
 				rows, err := stored(store)
 				if err != nil {
 					return err
@@ -41,7 +48,7 @@ validation accuracy as mean ± standard deviation over the seeds, the parameters
 			}
 			p, err := planner.Load(path)
 			if errors.Is(err, fs.ErrNotExist) && len(args) == 0 {
-				return fmt.Errorf("there is no plan in %s: make one with `ftrun plan FILE`, or compare all runs of the store with -all", a.store)
+				return fmt.Errorf("there is no plan in %s: make one with `%s`, or compare all runs of the store with -all", a.store, a.again("plan", "FILE"))
 			}
 			if err != nil {
 				return err
@@ -53,7 +60,7 @@ validation accuracy as mean ± standard deviation over the seeds, the parameters
 			return reports.Write(a.out, format, rows)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "text, md, csv or json")
+	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT`: text, md, csv or json")
 	cmd.Flags().BoolVar(&all, "all", false, "all runs of the store instead of one plan's")
 	return cmd
 }
@@ -64,9 +71,12 @@ func planned(store *runlog.Store, p *planner.Plan) ([]reports.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := make([]reports.Run, 0, len(p.Runs))
-	for i := range p.Runs {
-		rows = append(rows, reportRow(p.Describe(&p.Runs[i]), statuses[p.Runs[i].ID]))
+	runs := slices.Clone(p.Runs)
+	// In the files' order, not in that of execution.
+	slices.SortStableFunc(runs, func(a, b planner.Run) int { return cmp.Compare(a.Config, b.Config) })
+	rows := make([]reports.Run, 0, len(runs))
+	for i := range runs {
+		rows = append(rows, reportRow(p.Describe(&runs[i]), statuses[runs[i].ID]))
 	}
 	return rows, nil
 }
@@ -86,21 +96,20 @@ func stored(store *runlog.Store) ([]reports.Run, error) {
 		}
 		rows = append(rows, reportRow(d, st))
 	}
-	slices.SortFunc(rows, func(a, b reports.Run) int { return cmpRuns(a, b) })
+	slices.SortFunc(rows, compareRuns)
 	return rows, nil
 }
 
 func reportRow(d planner.Description, st runlog.Status) reports.Run {
 	r := reports.Run{
-		ID: d.Run.ID, Sweep: d.Config.Sweep, Labels: map[string]string{}, Seed: d.Run.Seed, Status: st.State, Error: st.Error,
+		ID: d.Run.ID, Sweep: d.Config.Sweep, Seed: d.Run.Seed, Status: st.State, Error: st.Error,
 		Params: runlog.Params{Total: d.Run.Params.Total, Trainable: d.Run.Params.Trainable},
 	}
 	if r.Status == "" {
 		r.Status = runlog.Pending
 	}
 	for _, l := range d.Config.Labels {
-		r.Axes = append(r.Axes, l.Axis)
-		r.Labels[l.Axis] = l.Text()
+		r.Labels = append(r.Labels, reports.Label{Axis: l.Axis, Text: l.Text(), Value: l.Value})
 	}
 	if st.State == runlog.Finished && st.Result != nil {
 		r.Metrics, r.Timing = &st.Result.Metrics, &st.Result.Timing

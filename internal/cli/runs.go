@@ -13,31 +13,33 @@ import (
 )
 
 func (a *app) runsCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "runs",
-		Short: "List or remove runs of the store",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	cmd := group(&cobra.Command{
+		Use:     "runs",
+		Short:   "List or remove runs of the store",
+		Example: "  ftrun runs list\n  ftrun runs rm 3f2a",
+	})
 	cmd.AddCommand(&cobra.Command{
 		Use:     "list",
 		Short:   "List the runs of the store with their states and sizes",
 		Example: "  ftrun runs list",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE:    func(*cobra.Command, []string) error { return a.listRuns() },
 	}, &cobra.Command{
 		Use:     "rm ID...",
 		Short:   "Remove runs from the store",
 		Long:    "rm removes runs with all that they left. The beginning of an id is enough where only one run has it.",
 		Example: "  ftrun runs rm 3f2a",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    arguments(1, -1),
 		RunE:    func(_ *cobra.Command, ids []string) error { return a.removeRuns(ids) },
 	})
 	return cmd
 }
 
 func (a *app) listRuns() error {
-	store := runlog.Open(a.store)
+	store, err := a.runs()
+	if err != nil {
+		return err
+	}
 	rows, err := stored(store)
 	if err != nil {
 		return err
@@ -67,14 +69,19 @@ func (a *app) listRuns() error {
 }
 
 func (a *app) removeRuns(ids []string) error {
-	store := runlog.Open(a.store)
+	store, err := a.runs()
+	if err != nil {
+		return err
+	}
 	var found []*runlog.Run
 	for _, id := range ids {
 		r, err := store.Find(id)
 		if err != nil {
 			return err
 		}
-		found = append(found, r)
+		if !slices.ContainsFunc(found, func(other *runlog.Run) bool { return other.ID == r.ID }) {
+			found = append(found, r)
+		}
 	}
 	for _, r := range found {
 		// Taking the lease keeps a run that is being trained from losing its folder.
@@ -92,15 +99,9 @@ func (a *app) removeRuns(ids []string) error {
 	return nil
 }
 
-// cmpRuns orders runs by sweep, labels and seed.
-func cmpRuns(a, b reports.Run) int {
-	if c := cmp.Compare(a.Sweep, b.Sweep); c != 0 {
-		return c
-	}
-	for _, axis := range a.Axes {
-		if c := cmp.Compare(a.Labels[axis], b.Labels[axis]); c != 0 {
-			return c
-		}
-	}
-	return cmp.Or(slices.Compare(a.Axes, b.Axes), cmp.Compare(a.Seed, b.Seed), cmp.Compare(a.ID, b.ID))
+// compareRuns orders runs by sweep, labels and seed.
+func compareRuns(a, b reports.Run) int {
+	return cmp.Or(cmp.Compare(a.Sweep, b.Sweep), slices.CompareFunc(a.Labels, b.Labels, func(x, y reports.Label) int {
+		return cmp.Or(cmp.Compare(x.Axis, y.Axis), cmp.Compare(x.Text, y.Text))
+	}), cmp.Compare(a.Seed, b.Seed), cmp.Compare(a.ID, b.ID))
 }

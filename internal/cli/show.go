@@ -21,29 +21,20 @@ func (a *app) showCommand() *cobra.Command {
 		Long: `show prints a run of the store, named by its id or the beginning of it: its settings, each epoch, and the accuracy of
 each class at the best one. Given a plan's file, or nothing, it prints that plan, or the last one.`,
 		Example: "  ftrun show 3f2a\n  ftrun show",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			store := runlog.Open(a.store)
+			store, err := a.runs()
+			if err != nil {
+				return err
+			}
 			if len(args) == 0 || savedPlan(args[0]) {
 				path := store.PlanPath()
 				if len(args) == 1 {
 					path = args[0]
+				} else if _, err := os.Stat(path); err != nil {
+					return a.noPlan()
 				}
-				p, err := planner.Load(path)
-				if err != nil {
-					return err
-				}
-				info, err := os.Stat(path)
-				if err != nil {
-					return err
-				}
-				if err := a.refresh(p, info.ModTime()); err != nil {
-					return err
-				}
-				if asJSON {
-					return planner.WriteJSON(a.out, p)
-				}
-				return a.showPlan(p)
+				return a.showSaved(path, asJSON)
 			}
 			run, err := store.Find(args[0])
 			if err != nil {
@@ -56,10 +47,32 @@ each class at the best one. Given a plan's file, or nothing, it prints that plan
 	return cmd
 }
 
+// showSaved prints a plan with what the store holds of it now.
+func (a *app) showSaved(path string, asJSON bool) error {
+	p, err := planner.Load(path)
+	if err != nil {
+		return err
+	}
+	if err := a.refresh(p, path); err != nil {
+		return err
+	}
+	if asJSON {
+		return planner.WriteJSON(a.out, p)
+	}
+	if err := a.showMatrix(p); err != nil {
+		return err
+	}
+	for _, warning := range p.Warnings {
+		fmt.Fprintf(a.out, "%s %s\n", a.paint(a.out, yellow, "Warning:"), warning)
+	}
+	_, err = fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
+	return err
+}
+
 func (a *app) showRun(run *runlog.Run, asJSON bool) error {
-	var d planner.Description
-	if err := run.ReadConfig(&d); err != nil {
-		return fmt.Errorf("the settings of run %s can't be read: %w", run.ID, err)
+	d, err := configOf(run)
+	if err != nil {
+		return err
 	}
 	st, _, err := run.Status()
 	if err != nil {
@@ -83,7 +96,7 @@ func (a *app) showRun(run *runlog.Run, asJSON bool) error {
 	}
 	fmt.Fprintf(w, "\n%s, %s: %s of %s parameters trained", s.Arch, s.Mode, reports.Count(d.Run.Params.Trainable), reports.Count(d.Run.Params.Total))
 	if d.Run.Params.Moving > 0 {
-		fmt.Fprintf(w, ", %s batch norm statistics moved", reports.Count(d.Run.Params.Moving))
+		fmt.Fprintf(w, ";\n%s statistics of batch norm moved", reports.Count(d.Run.Params.Moving))
 	}
 	fmt.Fprintf(w, "\n%s, batch %d, %s lr %g\n", d.Dataset.Name, s.BatchSize, s.Optimizer.Kind, s.Optimizer.LR)
 	if len(epochs) == 0 {

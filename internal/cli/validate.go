@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
 	"github.com/ftrun/ftrun/spec"
 )
@@ -14,61 +17,88 @@ import (
 type inputs struct {
 	vars     []string
 	varFiles []string
-	json     bool
 }
 
 func (in *inputs) flags(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&in.vars, "var", nil, "set a variable, name=value; may be given again")
-	cmd.Flags().StringArrayVar(&in.varFiles, "var-file", nil, "read variables from a file; may be given again")
+	cmd.Flags().StringArrayVar(&in.vars, "var", nil, "set a variable, `NAME=VALUE`; may be given again")
+	cmd.Flags().StringArrayVar(&in.varFiles, "var-file", nil, "read variables from `FILE`; may be given again")
+}
+
+func (in *inputs) read(a *app, target string) (*spec.Spec, spec.Diagnostics, error) {
+	vars, err := assignments(in.vars)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, diags := spec.Load(target, spec.Options{Vars: vars, VarFiles: in.varFiles, Environ: a.environ, Version: Version()})
+	return s, diags, nil
 }
 
 // load reads target; what is wrong with it has been told where the error is an exit code.
-func (a *app) load(target string, in *inputs) (*spec.Spec, error) {
-	vars, err := assignments(in.vars)
+func (a *app) load(target string, in *inputs, asJSON bool) (*spec.Spec, error) {
+	s, diags, err := in.read(a, target)
 	if err != nil {
 		return nil, err
 	}
-	s, diags := spec.Load(target, spec.Options{Vars: vars, VarFiles: in.varFiles, Environ: a.environ, Version: Version()})
-	return s, a.diagnose(s, diags, in.json)
+	return s, a.diagnose(s, diags, asJSON)
 }
 
-// diagnose tells diagnostics; the error is an exit code where one of them is an error.
-func (a *app) diagnose(s *spec.Spec, diags spec.Diagnostics, json bool) error {
-	if json && diags.HasErrors() {
-		if err := spec.WriteJSON(a.out, diags, s.Files()); err != nil {
-			return err
-		}
-		return exit(exitError)
-	}
-	width, _ := a.terminal(a.err)
-	if err := spec.WriteText(a.err, diags, s.Files(), width, a.colours(a.err)); err != nil {
-		return err
-	}
+// diagnose tells diagnostics; the error is an exit code where one of them is an error. As JSON, only errors are told:
+// warnings are part of the document that comes.
+func (a *app) diagnose(s *spec.Spec, diags spec.Diagnostics, asJSON bool) error {
+	var err error
 	if diags.HasErrors() {
-		return exit(exitError)
+		err = exit(exitError)
 	}
-	return nil
+	if asJSON {
+		if err != nil {
+			return errors.Join(spec.WriteJSON(a.out, diags, s.Files()), err)
+		}
+		return nil
+	}
+	return errors.Join(spec.WriteText(a.err, diags, s.Files(), a.err.width(), a.colours(a.err)), err)
 }
 
 func (a *app) validateCommand() *cobra.Command {
 	var in inputs
+	var asJSON bool
+	var maxRuns int
 	cmd := &cobra.Command{
 		Use:   "validate FILE|DIR",
 		Short: "Check files without looking at data or weights",
 		Long: `validate reads a file or a directory of files and tells everything that is wrong with it, as far as the files alone
 show it: neither data sets nor weights are looked at.`,
 		Example: "  ftrun validate sweep.hcl\n  ftrun validate -json sweeps/",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := a.load(args[0], &in)
+			s, diags, err := in.read(a, args[0])
 			if err != nil {
 				return err
 			}
-			return a.validate(s, &in)
+			runs := 0
+			if !diags.HasErrors() {
+				var more spec.Diagnostics
+				if runs, more, err = evaluate(cmd.Context(), s, maxRuns); err != nil {
+					return err
+				}
+				diags = spec.Distinct(append(diags, more...))
+			}
+			if asJSON {
+				err := spec.WriteJSON(a.out, diags, s.Files())
+				if diags.HasErrors() {
+					err = errors.Join(err, exit(exitError))
+				}
+				return err
+			}
+			if err := a.diagnose(s, diags, false); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.out, "%s valid: %s in %s.\n", subject(s), reports.Plural(runs, "run", "runs"), reports.Plural(len(s.Sweeps), "sweep", "sweeps"))
+			return err
 		},
 	}
 	in.flags(cmd)
-	cmd.Flags().BoolVar(&in.json, "json", false, "diagnostics as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "diagnostics as JSON")
+	cmd.Flags().IntVar(&maxRuns, "max-runs", planner.DefaultMaxRuns, "refuse a matrix of more runs")
 	return cmd
 }
 
@@ -85,40 +115,33 @@ func assignments(vars []string) (map[string]string, error) {
 	return out, nil
 }
 
-// validate evaluates every run of a spec.
-func (a *app) validate(s *spec.Spec, in *inputs) error {
-	var diags spec.Diagnostics
-	n := 0
+// evaluate evaluates every run of a spec and counts them.
+func evaluate(ctx context.Context, s *spec.Spec, maxRuns int) (runs int, diags spec.Diagnostics, err error) {
 	for _, sw := range s.Sweeps {
 		for c, d := range sw.Combinations() {
-			diags = append(diags, d...)
-			if len(d) > 0 {
+			if diags = append(diags, d...); len(d) > 0 {
 				continue
 			}
 			for _, seed := range sw.Seeds {
+				if err := ctx.Err(); err != nil {
+					return 0, nil, err
+				}
+				if runs++; runs > maxRuns {
+					return 0, nil, fmt.Errorf("there are more than %s runs: sweep %q alone has up to %s; if that is meant, give -max-runs %d",
+						reports.Count(int64(maxRuns)), sw.Name, reports.Count(int64(sw.Size())), sw.Size())
+				}
 				_, d := sw.Run(c, seed)
 				diags = append(diags, d...)
-				n++
 			}
 		}
 	}
-	if err := a.diagnose(s, spec.Distinct(diags), in.json); err != nil {
-		return err
-	}
-	if in.json {
-		return spec.WriteJSON(a.out, diags, s.Files())
-	}
-	_, err := fmt.Fprintf(a.out, "%s valid: %s in %s.\n", target(s), reports.Plural(n, "run", "runs"), reports.Plural(len(s.Sweeps), "sweep", "sweeps"))
-	return err
+	return runs, diags, nil
 }
 
-// target names what was read: "sweep.hcl is", "3 files are".
-func target(s *spec.Spec) string {
+// subject names what was read: "sweep.hcl is", "3 files are".
+func subject(s *spec.Spec) string {
 	if len(s.Sources) == 1 {
 		return s.Sources[0].Path + " is"
 	}
 	return fmt.Sprintf("%d files are", len(s.Sources))
 }
-
-// stdin is the name by which fmt reads standard input.
-const stdin = "-"

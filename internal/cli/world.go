@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/ftrun/ftrun/executor"
@@ -18,16 +17,19 @@ import (
 const numericsVersion = 1
 
 // world wires what planning asks for to the packages that know it.
-func (a *app) world() planner.World {
-	store := runlog.Open(a.store)
+func (a *app) world() (planner.World, error) {
+	store, err := a.runs()
+	if err != nil {
+		return planner.World{}, err
+	}
 	return planner.World{
 		Models:   architectures{},
 		Data:     datasets{store},
 		Weights:  catalogue{},
-		Store:    runs{store},
+		Store:    shelf{store},
 		Version:  Version(),
 		Numerics: numericsVersion,
-	}
+	}, nil
 }
 
 // architectures answers from package models.
@@ -112,12 +114,12 @@ func (catalogue) Lookup(arch, name string) (planner.CatalogueEntry, bool) {
 
 func (catalogue) FileSHA256(path string) (string, error) { return weights.SHA256(path) }
 
-// runs answers from the store.
-type runs struct{ store *runlog.Store }
+// shelf answers from the store.
+type shelf struct{ store *runlog.Store }
 
-func (r runs) IDs() ([]string, error) { return r.store.IDs() }
+func (r shelf) IDs() ([]string, error) { return r.store.IDs() }
 
-func (r runs) Status(id string) (planner.RunState, error) {
+func (r shelf) Status(id string) (planner.RunState, error) {
 	dir := r.store.Run(id)
 	st, ok, err := dir.Status()
 	if err != nil || !ok {
@@ -134,6 +136,3 @@ func (r runs) Status(id string) (planner.RunState, error) {
 
 // weightsCache is where weights are looked for and fetched to.
 var weightsCache = sync.OnceValue(weights.DefaultCache)
-
-// lockPath is the lock file, in the working directory beside the store.
-func (a *app) lockPath() string { return filepath.Join(filepath.Dir(a.store), ".ftrun.lock.hcl") }

@@ -206,7 +206,7 @@ func TestHashAndVerify(t *testing.T) {
 
 // The generator must not change without its version: runs are known by the hash of what it draws.
 func TestSyntheticIsPinned(t *testing.T) {
-	for task, want := range map[string]string{"shapes": "34c1bb1b7d8ef1e3", "textures": "b6e55b7d419cf14e"} {
+	for task, want := range map[string]string{"shapes": "a4913bb0002e16b7", "textures": "e95d38a59ba2d861"} {
 		d, err := Open(context.Background(), Config{Kind: Synthetic, Synthetic: SyntheticConfig{Task: task, Classes: 10, Seed: 3}})
 		if err != nil {
 			t.Fatal(err)

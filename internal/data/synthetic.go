@@ -23,7 +23,7 @@ type SyntheticConfig struct {
 }
 
 // syntheticVersion names what the generator draws; it goes into the pictures' hashes.
-const syntheticVersion = "1"
+const syntheticVersion = "2"
 
 // syntheticTasks lists the classes of each task, easily told apart first.
 var syntheticTasks = map[string][]string{
@@ -291,8 +291,8 @@ func paint(img *Image, r *stream, noise float64, at func(x, y float64) rgbColor)
 func drawTexture(img *Image, class string, r *stream) {
 	p := randomPattern(class, img.W, r)
 	from := randomColor(r)
-	to := contrasting(r, from, 30, 110)
-	paint(img, r, r.uniform(15, 60), func(x, y float64) rgbColor { return from.mix(to, p.at(x, y)) })
+	to := contrasting(r, from, 60, 150)
+	paint(img, r, r.uniform(5, 30), func(x, y float64) rgbColor { return from.mix(to, p.at(x, y)) })
 }
 
 func drawShape(img *Image, class string, r *stream) {
@@ -301,7 +301,7 @@ func drawShape(img *Image, class string, r *stream) {
 	fill := randomPattern(patterns[r.intn(len(patterns))], img.W, r)
 	back1 := randomColor(r)
 	back2 := back1.mix(randomColor(r), r.uniform(0.1, 0.45))
-	fill1 := contrasting(r, back1.mix(back2, 0.5), 45, 140)
+	fill1 := contrasting(r, back1.mix(back2, 0.5), 60, 150)
 	fill2 := fill1.mix(randomColor(r), r.uniform(0, 0.35))
 
 	scale := r.uniform(0.35, 0.7)
@@ -317,7 +317,7 @@ func drawShape(img *Image, class string, r *stream) {
 	barColor := randomColor(r)
 	bc, bs := math.Cos(barAngle), math.Sin(barAngle)
 
-	paint(img, r, r.uniform(10, 45), func(x, y float64) rgbColor {
+	paint(img, r, r.uniform(5, 30), func(x, y float64) rgbColor {
 		c := back1.mix(back2, back.at(x, y))
 		u, v := (x-cx)*cos+(y-cy)*sin, (y-cy)*cos-(x-cx)*sin
 		if t := edge(outline(class, u*stretch, v/stretch), soft); t > 0 {

@@ -91,6 +91,16 @@ const (
 
 func (n Numerics) String() string { return [...]string{"exact", "default", "fast"}[n] }
 
+// ParseNumerics is the inverse of String.
+func ParseNumerics(name string) (Numerics, error) {
+	for n := Exact; n <= Fast; n++ {
+		if n.String() == name {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("there are no numerics %q: use exact, default or fast", name)
+}
+
 // P is the number of output rows.
 func (c Conv) P() int { return (c.H+2*c.PadH-c.R)/c.StrideH + 1 }
 

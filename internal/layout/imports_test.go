@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/data":               {},
 	"internal/weights":            {},
 	"internal/stats":              {},
+	"internal/benchtable":         {},
 	"internal/testdata":           {},
 	"internal/layout":             {},
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -28,23 +29,27 @@ func (e *BusyError) Error() string {
 // Lease is the exclusive use of a run's folder by one process.
 type Lease struct {
 	path string
+	file *os.File // stays the lease's own, wherever another process moves it
 	mark []byte
 	stop chan struct{}
 	once sync.Once
 	done sync.WaitGroup
 }
 
-// Acquire takes the run's lease for owner (a line that names process and host), or fails with a *BusyError.
+// Acquire takes the run's lease for owner (a line that names process and host), or fails with a *BusyError. The lease of
+// a process that is known to have ended is taken over at once, another one when it has not been touched for LeaseTimeout.
+// What an attempt that was killed has left half-written is removed.
 func (r *Run) Acquire(owner string) (*Lease, error) {
 	if err := os.MkdirAll(r.Dir, 0o777); err != nil {
 		return nil, err
 	}
 	path := r.path(leaseFile)
-	mark := fmt.Appendf(nil, "%s\n%d\n", owner, time.Now().UnixNano())
+	mark := fmt.Appendf(nil, "%s\n%d\n%s\n", owner, time.Now().UnixNano(), processIdentity())
 	for range 3 {
-		err := createExclusive(path, mark)
+		file, err := createExclusive(path, mark)
 		if err == nil {
-			l := &Lease{path: path, mark: mark, stop: make(chan struct{})}
+			r.tidy()
+			l := &Lease{path: path, file: file, mark: mark, stop: make(chan struct{})}
 			l.done.Go(l.beat)
 			return l, nil
 		}
@@ -58,17 +63,23 @@ func (r *Run) Acquire(owner string) (*Lease, error) {
 		if err != nil {
 			return nil, err
 		}
-		stale, err := r.stale(path)
-		if err != nil {
-			return nil, err
+		first, rest, _ := strings.Cut(string(old), "\n")
+		_, identity, _ := strings.Cut(rest, "\n")
+		stale := processEnded(strings.TrimSpace(identity))
+		if !stale {
+			if stale, err = r.stale(path); err != nil {
+				return nil, err
+			}
 		}
 		if !stale {
-			first, _, _ := bytes.Cut(old, []byte("\n"))
-			return nil, &BusyError{Run: r.ID, Owner: string(first)}
+			if first == "" {
+				first = "a process that started just now"
+			}
+			return nil, &BusyError{Run: r.ID, Owner: first}
 		}
 		// Two processes may find the same stale lease. Moving it away and looking at what was moved tells which lease it
 		// was: one that has been renewed meanwhile is put back.
-		away := fmt.Sprintf("%s.%d", path, time.Now().UnixNano())
+		away := fmt.Sprintf("%s.%d", r.path("."+leaseFile), time.Now().UnixNano())
 		if err := os.Rename(path, away); err != nil {
 			continue
 		}
@@ -77,7 +88,7 @@ func (r *Run) Acquire(owner string) (*Lease, error) {
 		}
 		_ = os.Remove(away)
 	}
-	return nil, &BusyError{Run: r.ID, Owner: "another process that started just now"}
+	return nil, &BusyError{Run: r.ID, Owner: "a process that started just now"}
 }
 
 // stale compares the lease's age with a file made now in the same folder, so that only the file system's clock counts.
@@ -102,13 +113,15 @@ func (r *Run) stale(path string) (bool, error) {
 	return now.ModTime().Sub(info.ModTime()) > LeaseTimeout, nil
 }
 
-func createExclusive(path string, content []byte) error {
+func createExclusive(path string, content []byte) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = f.Write(content)
-	return errors.Join(err, f.Close())
+	if _, err := f.Write(content); err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(path))
+	}
+	return f, nil
 }
 
 func (l *Lease) beat() {
@@ -119,9 +132,10 @@ func (l *Lease) beat() {
 		case <-l.stop:
 			return
 		case <-tick.C:
-			if l.Held() {
-				now := time.Now()
-				_ = os.Chtimes(l.path, now, now)
+			// Writing, not setting a time, so that the file system's clock gives it, as it does where others look. What
+			// can't be written now is tried again, and lost in the end.
+			if _, err := l.file.WriteAt(l.mark, 0); err == nil {
+				_ = l.file.Sync()
 			}
 		}
 	}
@@ -139,6 +153,7 @@ func (l *Lease) Release() {
 	l.once.Do(func() {
 		close(l.stop)
 		l.done.Wait()
+		_ = l.file.Close() // nothing in it is of use any more
 		if l.Held() {
 			_ = os.Remove(l.path)
 		}

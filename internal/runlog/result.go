@@ -6,10 +6,12 @@ type Params struct {
 	Trainable int64 `json:"trainable"`
 }
 
-// Epoch is what one epoch gave. Accuracies are shares of 1, losses are means over pictures.
+// Epoch is what one epoch gave. Accuracies are shares of 1, losses are means over pictures. The training loss is the one
+// that is minimised: with label smoothing, class weights and the loss of an auxiliary head; the validation loss is plain
+// cross-entropy.
 type Epoch struct {
 	Epoch     int     `json:"epoch"` // from 1
-	LR        float64 `json:"lr"`    // of the first group, at the epoch's end
+	LR        float64 `json:"lr"`    // of the epoch's last step, for parameters that are in no param_group
 	TrainLoss float64 `json:"train_loss"`
 	TrainAcc  float64 `json:"train_acc"`
 	ValLoss   float64 `json:"val_loss"`
@@ -82,7 +84,7 @@ type Result struct {
 	Timing  Timing  `json:"timing"`
 	Device  string  `json:"device"`
 	Path    string  `json:"path"`
-	Threads int     `json:"threads"`
+	Threads int     `json:"threads"` // of this run
 	Version string  `json:"ftrun_version"`
 }
 

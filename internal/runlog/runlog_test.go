@@ -160,3 +160,40 @@ func TestJSONLines(t *testing.T) {
 		}
 	}
 }
+
+func TestWritable(t *testing.T) {
+	s := Open(filepath.Join(t.TempDir(), "a", "b"))
+	if err := s.Writable(); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := s.IDs(); err != nil || len(ids) != 0 {
+		t.Errorf("it left %v, %v", ids, err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := Open(file).Writable(); err == nil || !strings.Contains(err.Error(), "-store") {
+		t.Errorf("a file as a store: %v", err)
+	}
+}
+
+func TestAcquireClearsWhatIsHalfWritten(t *testing.T) {
+	r := Open(t.TempDir()).Run("aa")
+	if err := r.WriteStatus(Status{State: Running}); err != nil {
+		t.Fatal(err)
+	}
+	half := r.path(".best.safetensors.42")
+	if err := os.WriteFile(half, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	lease, err := r.Acquire("process 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Release()
+	entries, err := os.ReadDir(r.Dir)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("%v, %v: want the lease and the status", entries, err)
+	}
+}

@@ -130,6 +130,22 @@ func (s *Store) Find(prefix string) (*Run, error) {
 	return nil, fmt.Errorf("%q is the beginning of %d runs (%s, %s …): give more of the id", prefix, len(found), found[0], found[1])
 }
 
+// Writable makes the store's folder and fails where nothing can be written into it.
+func (s *Store) Writable() error {
+	dir := filepath.Join(s.Dir, "runs")
+	err := os.MkdirAll(dir, 0o777)
+	if err == nil {
+		err = WriteFile(filepath.Join(dir, ".writable"), func(io.Writer) error { return nil })
+	}
+	if err == nil {
+		err = os.Remove(filepath.Join(dir, ".writable"))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // another process may have removed it
+		return fmt.Errorf("the store can't be written: %w; make room or change its permissions, or choose another with -store", err)
+	}
+	return nil
+}
+
 // Remove deletes a run.
 func (s *Store) Remove(id string) error { return os.RemoveAll(s.Run(id).Dir) }
 
@@ -221,6 +237,29 @@ func (r *Run) Size() (int64, error) {
 	return total, err
 }
 
+// Clear removes what earlier attempts left, all but the lease.
+func (r *Run) Clear() error {
+	for _, name := range []string{statusFile, checkpointFile, bestFile, predictionsFile, metricsFile, configFile} {
+		if err := os.Remove(r.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// tidy removes what an attempt that was killed has left half-written. It wants the lease.
+func (r *Run) tidy() {
+	entries, err := os.ReadDir(r.Dir)
+	if err != nil {
+		return // what needs the folder will tell
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") && e.Type().IsRegular() {
+			_ = os.Remove(r.path(e.Name()))
+		}
+	}
+}
+
 func writeLines[T any](path string, items []T) error {
 	return WriteFile(path, func(w io.Writer) error {
 		enc := json.NewEncoder(w)
@@ -293,14 +332,4 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return syncDir(dir)
-}
-
-// Clear removes what earlier attempts left, all but the lease.
-func (r *Run) Clear() error {
-	for _, name := range []string{statusFile, checkpointFile, bestFile, predictionsFile, metricsFile, configFile} {
-		if err := os.Remove(r.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
 }

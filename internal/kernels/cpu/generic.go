@@ -5,6 +5,8 @@ import "unsafe"
 // genericMicro is the micro-kernels in portable Go. Products are rounded before they are added (float32(a*b)): the
 // compiler may otherwise fuse them in one kernel and not in another, and an element would depend on its tile.
 var genericMicro = micro{
+	peak: genericPeak, peakFlops: 2 * genericPeakSums,
+
 	rows:  2,
 	width: [2]int{4, 4},
 	gemm: [2][maxRows + 1]gemmFunc{

@@ -32,6 +32,9 @@ type (
 
 	// transposeFunc transposes a square.
 	transposeFunc func(src, dst *float32, lds, ldd int)
+
+	// peakFunc does n rounds of multiply-adds that need no memory and do not wait for each other.
+	peakFunc func(n int)
 )
 
 // Upper bounds of the micro-kernels of all paths.
@@ -47,6 +50,9 @@ const (
 
 // micro is the micro-kernels of one path. Tables are indexed by their number of rows, pixels or taps.
 type micro struct {
+	peak      peakFunc
+	peakFlops int // floating-point operations of a round of peak
+
 	rows  int    // tallest tile
 	width [2]int // columns of a narrow and of a wide panel
 	gemm  [2][maxRows + 1]gemmFunc

@@ -3,6 +3,8 @@ package cpu
 // avx512Micro and avx2Micro name the kernels that gen/ wrote.
 var (
 	avx512Micro = micro{
+		peak: peakAVX512, peakFlops: 2 * peakVectors * 16,
+
 		rows:  14,
 		width: [2]int{16, 32},
 		gemm: [2][maxRows + 1]gemmFunc{
@@ -54,6 +56,8 @@ var (
 		transpose: transpose16AVX512,
 	}
 	avx2Micro = micro{
+		peak: peakAVX2, peakFlops: 2 * peakVectors * 8,
+
 		rows:  6,
 		width: [2]int{8, 16},
 		gemm: [2][maxRows + 1]gemmFunc{

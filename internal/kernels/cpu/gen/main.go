@@ -1,5 +1,5 @@
 // Command gen writes the assembly of package cpu. Its argument is the subject: gemm, linear, depthwise, pointwise,
-// window or winograd.
+// window, winograd or peak.
 //
 // Every kernel is written once, for both vector widths. Its documentation, which becomes the comment of the stub, is the
 // Go loop that it replaces; fma(a, b, c) there is a·b + c rounded once.
@@ -56,6 +56,10 @@ func main() {
 	case "winograd":
 		for _, v := range []*isa{avx512, avx2} {
 			winograd(v)
+		}
+	case "peak":
+		for _, v := range []*isa{avx512, avx2} {
+			peak(v)
 		}
 	default:
 		log.Fatalf("unknown subject %q", subject)

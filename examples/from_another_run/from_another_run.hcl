@@ -1,0 +1,91 @@
+# A run starts from another run's weights: pretrain under two settings, take the better network, and train it on another
+# task from a given depth upwards, the old layers more gently than the new head. Needs nothing but ftrun.
+#
+#   ftrun plan from_another_run.hcl
+#   ftrun apply
+
+locals {
+  # Patterns of parameter names; "head" is the new last layer, whatever the architecture calls it.
+  depths = {
+    layer4   = ["layer4.**", "head"]
+    layers34 = ["layer3.**", "layer4.**", "head"]
+    all      = ["**"]
+  }
+}
+
+dataset "textures" {
+  kind     = "synthetic"
+  task     = "textures"
+  classes  = 8
+  pictures = { train = 1600, val = 160 }
+}
+
+dataset "shapes" {
+  kind     = "synthetic"
+  task     = "shapes"
+  classes  = 4
+  pictures = { train = 120, val = 160 }
+}
+
+sweep "pretrain" {
+  dataset = dataset.textures
+
+  matrix {
+    flips = [true, false]
+  }
+
+  run {
+    arch       = "resnet18"
+    mode       = "scratch"
+    epochs     = 5
+    batch_size = 16
+
+    image {
+      resize = 64
+      crop   = 64
+    }
+    augment {
+      ops = matrix.flips ? ["hflip", "vflip"] : ["hflip"]
+    }
+    optimizer {
+      kind = "adam"
+      lr   = 0.001
+    }
+    schedule {
+      kind = "onecycle"
+    }
+  }
+}
+
+sweep "depth" {
+  dataset = dataset.shapes
+  seeds   = range(2)
+
+  matrix {
+    depth = keys(local.depths)
+  }
+
+  run {
+    arch       = "resnet18"
+    mode       = "finetune"
+    weights    = sweep.pretrain.best # the run with the best val_acc
+    trainable  = local.depths[matrix.depth]
+    epochs     = 10
+    batch_size = 16
+
+    image {
+      resize = 64
+      crop   = 64
+    }
+    optimizer {
+      kind = "adam"
+      lr   = 0.003
+    }
+    schedule {
+      kind = "onecycle"
+    }
+    param_group "layer*.**" {
+      lr = 0.001
+    }
+  }
+}

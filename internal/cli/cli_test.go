@@ -1,0 +1,306 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/planner"
+)
+
+// newApp is a command line whose streams are memory.
+func newApp(args ...string) (a *app, out, err *bytes.Buffer) {
+	out, err = new(bytes.Buffer), new(bytes.Buffer)
+	return &app{
+		in: strings.NewReader(""), out: &stream{w: out}, err: &stream{w: err},
+		environ: func() []string { return nil }, args: args, store: defaultStore,
+	}, out, err
+}
+
+// commands lists every command with its path.
+func commands(t *testing.T) map[string]*cobra.Command {
+	t.Helper()
+	a, _, _ := newApp()
+	all := map[string]*cobra.Command{}
+	var walk func(*cobra.Command)
+	walk = func(c *cobra.Command) {
+		c.InitDefaultHelpFlag()
+		all[c.CommandPath()] = c
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	root := a.root()
+	root.InitDefaultHelpCmd()
+	walk(root)
+	return all
+}
+
+func TestHelpOfEveryCommand(t *testing.T) {
+	for path, c := range commands(t) {
+		text := helpText(c, 80)
+		for line := range strings.Lines(text) {
+			// What is typed stays on its line; so do completion's scripts, which are not ours.
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 80 && !strings.HasPrefix(line, "  ftrun") && !strings.HasPrefix(path, "ftrun completion") {
+				t.Errorf("%s -help has a line of %d characters: %s", path, n, line)
+			}
+		}
+		if path != "ftrun" && !strings.Contains(text, "Examples:\n  ") {
+			t.Errorf("%s -help has no example", path)
+		}
+		if strings.Contains(text, "--") && !strings.HasPrefix(path, "ftrun completion") {
+			t.Errorf("%s -help shows flags with two dashes:\n%s", path, text)
+		}
+	}
+}
+
+// Whatever can be typed stands in docs/cli.md, under its command.
+func TestDocumentationNamesEveryCommandAndFlag(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "cli.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]string{}
+	for _, s := range strings.Split(string(raw), "\n## ")[1:] {
+		title, body, _ := strings.Cut(s, "\n")
+		sections[strings.Trim(title, "` ")] = body
+	}
+	for path, c := range commands(t) {
+		top := strings.Fields(path + " ")
+		if len(top) < 2 {
+			continue
+		}
+		body, ok := sections["ftrun "+top[1]]
+		if !ok {
+			t.Errorf("docs/cli.md has no section `ftrun %s`", top[1])
+			continue
+		}
+		if !strings.Contains(body, strings.Join(top[1:], " ")) && len(top) > 2 {
+			t.Errorf("docs/cli.md doesn't name %s", path)
+		}
+		if strings.HasPrefix(path, "ftrun completion") {
+			continue
+		}
+		c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Name != "help" && !strings.Contains(body, "| `-"+f.Name) && !strings.Contains(body, ", -"+f.Name) {
+				t.Errorf("docs/cli.md doesn't list -%s under %s", f.Name, path)
+			}
+		})
+		for _, line := range strings.Split(body, "\n") {
+			flag, isFlag := strings.CutPrefix(line, "| `-")
+			if !isFlag || flag[0] == '/' { // the sign -/+ of a plan
+				continue
+			}
+			name := strings.FieldsFunc(flag, func(r rune) bool { return strings.ContainsRune("`, ", r) })[0]
+			if c.Flags().Lookup(name) == nil && c.Flags().ShorthandLookup(name[:1]) == nil && len(top) == 2 {
+				t.Errorf("docs/cli.md lists -%s under %s, which has no such flag", name, path)
+			}
+		}
+	}
+	for _, code := range []string{"| 0 |", "| 1 |", "| 2 |", "| 3 |", "| 130 |"} {
+		if !strings.Contains(string(raw), code) {
+			t.Errorf("docs/cli.md doesn't explain exit code %s", code)
+		}
+	}
+}
+
+func TestLongFlags(t *testing.T) {
+	got := longFlags([]string{"plan", "-json", "--var", "a=-1", "-var=b=2", "-h", "-o", "x", "-o=x", "-", "--", "-json"})
+	want := []string{"plan", "--json", "--var", "a=-1", "--var=b=2", "-h", "-o", "x", "-o=x", "-", "--", "-json"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestVersionIsAlwaysSemantic(t *testing.T) {
+	for linked, want := range map[string]string{
+		"v0.1.0":            "0.1.0",
+		"v0.1.0-3-gabc1234": "0.1.0-3-gabc1234",
+		"f3bca6b":           base + "+f3bca6b",
+		"f3bca6b-dirty":     base + "+f3bca6b-dirty",
+	} {
+		if got := versionOf(linked); got != want {
+			t.Errorf("versionOf(%q) = %q, want %q", linked, got, want)
+		}
+	}
+	for _, linked := range []string{"", "dev", "not a version!"} {
+		if got := versionOf(linked); !semantic.MatchString(got) {
+			t.Errorf("versionOf(%q) = %q, which is no version", linked, got)
+		}
+	}
+}
+
+func TestRanges(t *testing.T) {
+	for want, in := range map[string][]int64{"0": {0}, "0, 1": {0, 1}, "0-2": {0, 1, 2}, "0-2, 5, 7, 8": {0, 1, 2, 5, 7, 8}, "": nil} {
+		if got := ranges(in); got != want {
+			t.Errorf("ranges(%v) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	got := wrap("one two three\nfour\n\n  as  it is, however long\nfive six", 0, 9)
+	want := "one two\nthree\nfour\n\n  as  it is, however long\nfive six"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := wrap("one two three", 4, 9), "one\n    two\n    three"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Ctrl-C at the prompt leaves with 130 and does nothing.
+func TestInterruptAtThePrompt(t *testing.T) {
+	a, out, _ := newApp()
+	in, _ := io.Pipe() // nobody types
+	a.in = in
+	ctx, interrupt := context.WithCancel(context.Background())
+	interrupt()
+	if err := a.prompt(ctx); !errors.Is(err, exit(exitInterrupted)) {
+		t.Errorf("error %v", err)
+	}
+	if !strings.HasSuffix(out.String(), "\nNothing was done.\n") {
+		t.Errorf("said %q", out)
+	}
+}
+
+func TestPromptTakesYesOnly(t *testing.T) {
+	for answer, want := range map[string]error{"yes\n": nil, "  yes \n": nil, "y\n": exit(exitError), "no\n": exit(exitError), "": exit(exitError)} {
+		a, _, _ := newApp()
+		a.in = strings.NewReader(answer)
+		if err := a.prompt(context.Background()); !errors.Is(err, want) {
+			t.Errorf("%q gives %v, want %v", answer, err, want)
+		}
+	}
+}
+
+func TestInterruptedPlanning(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("a.hcl", []byte("dataset \"d\" { kind = \"synthetic\" }\nsweep \"s\" {\n dataset = dataset.d\n run {\n arch = \"alexnet\"\n mode = \"scratch\"\n }\n}\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"plan", "apply", "graph", "init", "validate"} {
+		ctx, interrupt := context.WithCancel(context.Background())
+		interrupt()
+		a, _, err := newApp(command, "a.hcl")
+		if code := a.run(ctx); code != exitInterrupted || err.String() != "Interrupted.\n" {
+			t.Errorf("%s: exit code %d, said %q", command, code, err)
+		}
+		if _, err := os.Stat(".ftrun/plan.json"); err == nil {
+			t.Errorf("%s saved a plan", command)
+		}
+	}
+}
+
+// Of several exit codes the first of 130, 1, 3 wins.
+func TestConclude(t *testing.T) {
+	live := context.Background()
+	over, cancel := context.WithCancel(live)
+	cancel()
+	for _, c := range []struct {
+		name string
+		ctx  context.Context
+		sum  executor.Summary
+		want error
+		says string
+	}{
+		{"all well", live, executor.Summary{Finished: 3}, nil, ""},
+		{"interrupted after the last run", over, executor.Summary{Finished: 3}, nil, ""},
+		{"some failed", live, executor.Summary{Finished: 1, Failed: 2}, exit(3), "2 runs failed; what finished is kept. When the cause is mended, `ftrun apply x.plan` trains"},
+		{"some skipped", live, executor.Summary{Skipped: 1}, exit(3), "1 run was skipped; "},
+		{"failed and stopped by -fail-fast", live, executor.Summary{Failed: 1, Interrupted: true}, exit(3), "1 run failed, -fail-fast stopped the others; "},
+		{"interrupted with a failure before", over, executor.Summary{Failed: 1, Interrupted: true}, exit(130), "`ftrun apply x.plan` goes on"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, _, err := newApp()
+			if got := a.conclude(c.ctx, c.sum, "ftrun apply x.plan"); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+			if !strings.Contains(err.String(), c.says) || (c.says == "") != (err.Len() == 0) {
+				t.Errorf("said %q, want %q", err, c.says)
+			}
+		})
+	}
+}
+
+func TestLockOfWeights(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock.hcl")
+	l, err := readLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.pin("b.pth", "22", false), l.pin("a.pth", "11", false), l.pin("a.pth", "11", false)); err != nil {
+		t.Fatal(err)
+	}
+	// Another process adds to the file meanwhile; what it wrote stays.
+	other, err := readLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.pin("c.pth", "33", false), other.pin("d.pth", "44", false)); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.pin("a.pth", "99", false); err == nil || !strings.Contains(err.Error(), "a.pth is not the file that") || !strings.Contains(err.Error(), "init -upgrade") {
+		t.Errorf("another hash gives %v", err)
+	}
+	if err := other.pin("a.pth", "99", true); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []lockedWeights{{"a.pth", "99"}, {"b.pth", "22"}, {"c.pth", "33"}, {"d.pth", "44"}}
+	if d := cmp.Diff(want, got.Weights); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestLockOfDatasets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock.hcl")
+	l, err := readLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(name, kind, path, hash string) planner.Dataset {
+		return planner.Dataset{Name: name, Kind: kind, Path: path, Hash: hash}
+	}
+	if err := l.pinDatasets([]planner.Dataset{set("made", "synthetic", "", "1")}, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a generated data set was locked")
+	}
+	// Two files may give the same name to two folders.
+	if err := l.pinDatasets([]planner.Dataset{set("d", "imagefolder", "x", "1"), set("d", "imagefolder", "y", "2")}, false); err != nil {
+		t.Fatal(err)
+	}
+	changed := []planner.Dataset{set("d", "imagefolder", "y", "3")}
+	if err := l.checkDatasets(changed); err == nil || !strings.Contains(err.Error(), `the data set "d" in y,`) {
+		t.Errorf("a changed data set gives %v", err)
+	}
+	if err := l.pinDatasets(changed, false); err == nil {
+		t.Error("a changed data set is locked anew without being asked for")
+	}
+	if err := l.pinDatasets(changed, true); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []lockedDataset{{"d", "x", "1"}, {"d", "y", "3"}}
+	if d := cmp.Diff(want, got.Datasets); d != "" {
+		t.Error(d)
+	}
+}
