@@ -36,7 +36,7 @@ gflops counts the multiply-adds of convolutions and linear layers as two operati
 processor reaches on multiply-adds in registers, measured in the same process. peak_mib is the most memory that the
 whole process has held.`,
 		Example: "  ftrun bench -arch resnet18 -mode finetune -batch 8\n  ftrun bench -arch alexnet -mode extract -batch 32 -threads 2 -format json",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.bench(cmd.Context(), &o) },
 	}
 	f := cmd.Flags()

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"maps"
@@ -11,9 +10,8 @@ import (
 )
 
 func runBench(args ...string) (out, complaint string, code int) {
-	var o, e bytes.Buffer
-	a := &app{in: strings.NewReader(""), out: &o, err: &e, environ: func() []string { return nil }}
-	code = a.run(context.Background(), append([]string{"bench"}, args...))
+	a, o, e := newApp(append([]string{"bench"}, args...)...)
+	code = a.run(context.Background())
 	return o.String(), e.String(), code
 }
 

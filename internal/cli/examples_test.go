@@ -47,9 +47,8 @@ func TestExamples(t *testing.T) {
 			work := t.TempDir()
 			t.Chdir(work)
 			ftrun := func(args ...string) string {
-				var out, errs bytes.Buffer
-				a := &app{in: strings.NewReader(""), out: &out, err: &errs, environ: func() []string { return nil }}
-				if code := a.run(t.Context(), args); code != exitOK {
+				a, out, errs := newApp(args...)
+				if code := a.run(t.Context()); code != exitOK {
 					t.Fatalf("ftrun %s: exit code %d\n%s%s", strings.Join(args, " "), code, out.String(), errs.String())
 				}
 				return out.String()

@@ -140,9 +140,9 @@ func runReadme(t *testing.T, command string) {
 		t.Errorf("%q is no command of ftrun", command)
 		return
 	}
-	var out, errs bytes.Buffer
-	a := &app{in: strings.NewReader(""), out: &out, err: &errs, environ: os.Environ}
-	if code := a.run(t.Context(), args[1:]); code != 0 {
+	a, out, errs := newApp(args[1:]...)
+	a.environ = os.Environ
+	if code := a.run(t.Context()); code != 0 {
 		t.Errorf("%s: exit code %d\n%s%s", command, code, out.String(), errs.String())
 	}
 }
