@@ -123,8 +123,8 @@ func (o *benching) check() error {
 
 // text is the line for a person.
 func (l benchLine) text() string {
-	s := fmt.Sprintf("%s %s, batch %d, threads %d, %s (%s): %.4g s a step, %.4g pictures a second, %.4g GFLOP/s",
-		l.Arch, l.Mode, l.Batch, l.Threads, l.Device, l.Path, l.Seconds, l.ImagesPerSecond, l.GFLOPS)
+	s := fmt.Sprintf("%s %s, batch %d, threads %d, %s (%s, %s numerics): %.4g s a step, %.4g pictures a second, %.4g GFLOP/s",
+		l.Arch, l.Mode, l.Batch, l.Threads, l.Device, l.Path, l.Numerics, l.Seconds, l.ImagesPerSecond, l.GFLOPS)
 	if l.PeakGFLOPS > 0 {
 		s += fmt.Sprintf(" of a peak of %.4g", l.PeakGFLOPS)
 	}

@@ -36,6 +36,11 @@ func TestWinograd(t *testing.T) {
 				}
 				checkWinograd(t, one, several, r, c)
 			}
+			// More tiles than are transformed together.
+			how := winogradChoice{m: 4, deep: true, weights: 4}
+			one.how, several.how = how, how
+			checkWinograd(t, one, several, r, kernels.Conv{N: 30, H: 8, W: 8, C: 512, K: 5, R: 3, S: 3, StrideH: 1, StrideW: 1,
+				PadH: 1, PadW: 1, Groups: 1, Numerics: kernels.Fast})
 		})
 	}
 }
