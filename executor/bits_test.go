@@ -18,9 +18,15 @@ import (
 
 // Three families, so that dropout, batch norm, residual sums and depthwise convolutions all take part.
 func addFamilies(l *lab) {
-	for _, arch := range []string{"squeezenet1_1", "resnet18", "mobilenet_v2"} {
-		// A small rate: with pictures this small, batch norm divides by the deviation of two to four values.
-		l.run(func(s *planner.Settings) { s.Arch, s.Optimizer.LR = arch, 1e-4 })
+	for _, f := range []struct {
+		arch   string
+		pixels int
+	}{{"squeezenet1_1", size}, {"resnet18", 2 * size}, {"mobilenet_v2", 3 * size}} {
+		// Not smaller: on a plane of one position batch norm would divide by the deviation of two to four values, and
+		// gradients grow without bound.
+		l.run(func(s *planner.Settings) {
+			s.Arch, s.Optimizer.LR, s.Image.Resize, s.Image.Crop = f.arch, 1e-4, f.pixels, f.pixels
+		})
 	}
 	l.run(func(s *planner.Settings) {
 		s.Optimizer = planner.Optimizer{Kind: "adamw", LR: 0.001, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.01}

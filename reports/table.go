@@ -107,14 +107,9 @@ type Table struct {
 // Compare makes a table of each sweep, in the order in which the sweeps first occur.
 func Compare(runs []Run) []Table {
 	var tables []Table
-	for _, sweep := range distinct(runs, func(r Run) string { return r.Sweep }) {
-		var of []Run
-		for _, r := range runs {
-			if r.Sweep == sweep {
-				of = append(of, r)
-			}
-		}
-		tables = append(tables, compare(sweep, of))
+	sweeps, groups := grouped(runs, func(r Run) string { return r.Sweep })
+	for _, sweep := range sweeps {
+		tables = append(tables, compare(sweep, groups[sweep]))
 	}
 	return tables
 }
@@ -144,14 +139,9 @@ func compare(sweep string, runs []Run) Table {
 		}
 		return k
 	}
-	for _, k := range distinct(runs, key) {
-		var of []Run
-		for _, r := range runs {
-			if key(r) == k {
-				of = append(of, r)
-			}
-		}
-		t.Rows = append(t.Rows, row(of))
+	keys, groups := grouped(runs, key)
+	for _, k := range keys {
+		t.Rows = append(t.Rows, row(groups[k]))
 	}
 	slices.SortStableFunc(t.Rows, func(a, b Row) int {
 		if (a.Finished > 0) != (b.Finished > 0) {
@@ -199,14 +189,21 @@ func row(runs []Run) Row {
 	return r
 }
 
-func distinct[T any](items []T, key func(T) string) []string {
-	var keys []string
-	seen := map[string]bool{}
-	for _, it := range items {
-		if k := key(it); !seen[k] {
-			seen[k] = true
+// distinct lists the keys of items in the order in which they first occur.
+func distinct(runs []Run, key func(Run) string) []string {
+	keys, _ := grouped(runs, key)
+	return keys
+}
+
+// grouped gathers runs by key; keys are in the order in which they first occur.
+func grouped(runs []Run, key func(Run) string) (keys []string, groups map[string][]Run) {
+	groups = map[string][]Run{}
+	for _, r := range runs {
+		k := key(r)
+		if groups[k] == nil {
 			keys = append(keys, k)
 		}
+		groups[k] = append(groups[k], r)
 	}
-	return keys
+	return keys, groups
 }

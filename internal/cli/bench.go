@@ -40,13 +40,13 @@ whole process has held.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.bench(cmd.Context(), &o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.arch, "arch", "", "an architecture")
-	f.StringVar(&o.mode, "mode", "finetune", strings.Join(executor.BenchModes, ", "))
-	f.StringVar(&o.numerics, "numerics", kernels.Default.String(), "how convolutions are computed: exact, default, fast")
+	f.StringVar(&o.arch, "arch", "", "`ARCH`itecture to time")
+	f.StringVar(&o.mode, "mode", "finetune", "`MODE`: "+strings.Join(executor.BenchModes, ", "))
+	f.StringVar(&o.numerics, "numerics", kernels.Default.String(), "how convolutions are computed, `HOW`: exact, default, fast")
 	f.IntVar(&o.batch, "batch", 8, "pictures in a step")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
 	f.IntVar(&o.steps, "steps", 6, "steps to time, after two that are not")
-	f.StringVar(&o.format, "format", "text", "text or json")
+	f.StringVar(&o.format, "format", "text", "`FORMAT`: text or json")
 	return cmd
 }
 

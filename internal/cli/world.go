@@ -42,10 +42,18 @@ func (architectures) DefaultImage(arch string) (resize, crop int) {
 	return m.Resize, m.Crop
 }
 
+// MinCrop is asked for every run of a plan, and finding it builds the network several times, so it is remembered.
 func (architectures) MinCrop(arch string) int {
+	if n, ok := minCrops.Load(arch); ok {
+		return n.(int)
+	}
 	m, _ := models.Lookup(arch)
-	return m.MinSize()
+	n := m.MinSize()
+	minCrops.Store(arch, n)
+	return n
 }
+
+var minCrops sync.Map // by architecture; never changes
 
 func (architectures) Inspect(n planner.Network) (planner.Inspection, error) {
 	net, err := models.Build(n.Arch, n.Classes, n.Crop)
