@@ -153,3 +153,39 @@ func near(t *testing.T, what string, want, got kernels.Host, terms int, bound fl
 		t.Fatalf("%s: relative error %.2g, want at most %.2g", what, e, bound)
 	}
 }
+
+// TestChooseWinograd pins the rule for layers of torchvision's networks, and that only 3×3 convolutions of stride 1 and one
+// group are concerned.
+func TestChooseWinograd(t *testing.T) {
+	d, err := New(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	tests := []struct {
+		name      string
+		conv      kernels.Conv
+		def, fast winogradChoice
+	}{
+		{name: "resnet, 64 at 56", conv: benchConv(64, 64, 3, 1, 1, 56, 1), def: winogradChoice{2, false, 2}, fast: winogradChoice{4, false, 4}},
+		{name: "resnet, 256 at 14", conv: benchConv(256, 256, 3, 1, 1, 14, 1), def: winogradChoice{2, false, 2}, fast: winogradChoice{2, false, 2}},
+		{name: "resnet, 512 at 7", conv: benchConv(512, 512, 3, 1, 1, 7, 1), def: winogradChoice{2, true, 2}, fast: winogradChoice{2, true, 2}},
+		{name: "densenet, 128 to 32 at 7", conv: benchConv(128, 32, 3, 1, 1, 7, 1), def: winogradChoice{2, false, 0}, fast: winogradChoice{2, false, 0}},
+		{name: "vgg, 3 to 64", conv: benchConv(3, 64, 3, 1, 1, 224, 1)},
+		{name: "512 at 2", conv: benchConv(512, 512, 3, 1, 1, 2, 1)},
+		{name: "stride 2", conv: benchConv(64, 64, 3, 2, 1, 56, 1)},
+		{name: "5x5", conv: benchConv(64, 64, 5, 1, 2, 56, 1)},
+		{name: "grouped", conv: benchConv(256, 256, 3, 1, 1, 28, 2)},
+		{name: "depthwise", conv: benchConv(64, 64, 3, 1, 1, 56, 64)},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := forwardOf(test.conv, d.micro)
+			for numerics, want := range []winogradChoice{{}, test.def, test.fast} {
+				if got := d.winogradFor(&f, kernels.Numerics(numerics)); got != want {
+					t.Errorf("%v: %+v, want %+v", kernels.Numerics(numerics), got, want)
+				}
+			}
+		})
+	}
+}
