@@ -156,7 +156,9 @@ func (s *suite) convForward(t *testing.T) {
 		for _, act := range activations {
 			s.check(t, build(3, act, true), test.bound())
 		}
-		s.check(t, build(3, kernels.Identity, false), test.bound())
+		for _, act := range []kernels.Activation{kernels.Identity, kernels.ReLU} {
+			s.check(t, build(3, act, false), test.bound())
+		}
 		s.checkBatches(t, test.batches(), func(n int) call { return build(n, kernels.ReLU, true) })
 	})
 	t.Run("zeros", func(t *testing.T) {
