@@ -16,15 +16,15 @@ locals {
 dataset "textures" {
   kind     = "synthetic"
   task     = "textures"
-  classes  = 8
-  pictures = { train = 1600, val = 160 }
+  classes  = 6
+  pictures = { train = 1200, val = 120 }
 }
 
 dataset "shapes" {
   kind     = "synthetic"
   task     = "shapes"
   classes  = 4
-  pictures = { train = 120, val = 160 }
+  pictures = { train = 120, val = 120 }
 }
 
 sweep "pretrain" {
@@ -37,7 +37,7 @@ sweep "pretrain" {
   run {
     arch       = "resnet18"
     mode       = "scratch"
-    epochs     = 5
+    epochs     = 4
     batch_size = 16
 
     image {
@@ -70,7 +70,7 @@ sweep "depth" {
     mode       = "finetune"
     weights    = sweep.pretrain.best # the run with the best val_acc
     trainable  = local.depths[matrix.depth]
-    epochs     = 10
+    epochs     = 8
     batch_size = 16
 
     image {
