@@ -5,7 +5,8 @@
 #   ftrun apply
 #
 # On 2 cores of a Zen 5 server, val acc of the best epoch: pretraining 0.805 (8 classes); finetune 0.635 ± 0.004, extract
-# 0.538 ± 0.013, scratch 0.346 ± 0.018 (4 classes, mean ± standard deviation over 3 seeds). 171 s of CPU time in all, measured on a busy machine.
+# 0.538 ± 0.013, scratch 0.346 ± 0.018 (4 classes, mean ± standard deviation over 3 seeds). 171 s of CPU time in all,
+# measured on a busy machine.
 
 # Which pattern covers the picture?
 dataset "textures" {
