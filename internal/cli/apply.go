@@ -204,15 +204,17 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		}
 	}
 	var sink runlog.Sink
-	finish := func() {}
+	interrupted, finish := func() {}, func() {}
 	if r.json {
 		sink = runlog.NewJSONLines(a.out)
 	} else if f, person := a.out.terminal(); person {
-		b := newBars(f, a.out.width())
-		sink, finish = b, b.wait
+		b := newBars(f, a.out.width(), shortNames(p))
+		sink, interrupted, finish = b, b.interrupted, b.wait
 	} else {
-		sink = newLines(a.out)
+		l := newLines(a.out)
+		sink, interrupted = l, l.interrupted
 	}
+	heard := context.AfterFunc(ctx, interrupted)
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
 		Device: openDevice, Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
@@ -220,6 +222,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		Pin:        func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		CacheBytes: int64(r.cacheMiB) << 20, Version: Version(),
 	})
+	heard()
 	finish()
 	if err != nil {
 		return err

@@ -3,10 +3,12 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -302,5 +304,44 @@ func TestLockOfDatasets(t *testing.T) {
 	want := []lockedDataset{{"d", "x", "1"}, {"d", "y", "3"}}
 	if d := cmp.Diff(want, got.Datasets); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestShortNames(t *testing.T) {
+	label := func(axis, value string) planner.Label {
+		return planner.Label{Axis: axis, Value: json.RawMessage(strconv.Quote(value))}
+	}
+	config := func(sweep string, labels ...planner.Label) planner.Config {
+		return planner.Config{Sweep: sweep, Labels: labels}
+	}
+	for _, test := range []struct {
+		name    string
+		configs []planner.Config
+		seeds   []int64 // of a run of each configuration
+		want    []string
+	}{
+		{"a lone run has its sweep's", []planner.Config{config("s", label("arch", "alexnet"))}, []int64{0}, []string{"s"}},
+		{"what does not vary is left out", []planner.Config{
+			config("s", label("arch", "alexnet"), label("mode", "extract")), config("s", label("arch", "vgg11"), label("mode", "extract")),
+		}, []int64{0, 0}, []string{"alexnet", "vgg11"}},
+		{"seeds", []planner.Config{config("s", label("arch", "alexnet")), config("s", label("arch", "vgg11"))},
+			[]int64{0, 1}, []string{"alexnet, seed 0", "vgg11, seed 1"}},
+		{"an inactive axis", []planner.Config{config("s", label("arch", "alexnet"), label("momentum", "0.9")), config("s", label("arch", "alexnet"))},
+			[]int64{0, 0}, []string{"0.9", "s"}},
+		{"several sweeps", []planner.Config{config("a"), config("b", label("arch", "alexnet")), config("b", label("arch", "vgg11"))},
+			[]int64{0, 0, 0}, []string{"a", "b, alexnet", "b, vgg11"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := &planner.Plan{Configs: test.configs}
+			for i, seed := range test.seeds {
+				p.Runs = append(p.Runs, planner.Run{ID: strconv.Itoa(i), Config: i, Seed: seed})
+			}
+			names := shortNames(p)
+			for i, want := range test.want {
+				if got := names[strconv.Itoa(i)]; got != want {
+					t.Errorf("run %d is called %q, want %q", i, got, want)
+				}
+			}
+		})
 	}
 }
