@@ -206,26 +206,23 @@ func TestInterruptedPlanning(t *testing.T) {
 
 // Of several exit codes the first of 130, 1, 3 wins.
 func TestConclude(t *testing.T) {
-	live := context.Background()
-	over, cancel := context.WithCancel(live)
-	cancel()
 	for _, c := range []struct {
-		name string
-		ctx  context.Context
-		sum  executor.Summary
-		want error
-		says string
+		name     string
+		sum      executor.Summary
+		failFast bool
+		want     error
+		says     string
 	}{
-		{"all well", live, executor.Summary{Finished: 3}, nil, ""},
-		{"interrupted after the last run", over, executor.Summary{Finished: 3}, nil, ""},
-		{"some failed", live, executor.Summary{Finished: 1, Failed: 2}, exit(3), "2 runs failed; what finished is kept. When the cause is mended, `ftrun apply x.plan` trains"},
-		{"some skipped", live, executor.Summary{Skipped: 1}, exit(3), "1 run was skipped; "},
-		{"failed and stopped by -fail-fast", live, executor.Summary{Failed: 1, Interrupted: true}, exit(3), "1 run failed, -fail-fast stopped the others; "},
-		{"interrupted with a failure before", over, executor.Summary{Failed: 1, Interrupted: true}, exit(130), "`ftrun apply x.plan` goes on"},
+		{"all well", executor.Summary{Finished: 3}, true, nil, ""},
+		{"some failed", executor.Summary{Finished: 1, Failed: 2}, false, exit(3), "2 runs failed; what finished is kept. When the cause is mended, `ftrun apply x.plan` trains"},
+		{"some skipped", executor.Summary{Skipped: 1}, false, exit(3), "1 run was skipped; "},
+		{"failed and stopped by -fail-fast", executor.Summary{Failed: 1, Skipped: 2}, true, exit(3), "1 run failed, -fail-fast stopped the others; "},
+		{"-fail-fast with nothing left to stop", executor.Summary{Failed: 1}, true, exit(3), "1 run failed; "},
+		{"interrupted with a failure before", executor.Summary{Failed: 1, Interrupted: true}, false, exit(130), "`ftrun apply x.plan` goes on"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, _, err := newApp()
-			if got := a.conclude(c.ctx, c.sum, "ftrun apply x.plan"); got != c.want {
+			if got := a.conclude(c.sum, "ftrun apply x.plan", c.failFast); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 			if !strings.Contains(err.String(), c.says) || (c.says == "") != (err.Len() == 0) {
