@@ -342,3 +342,32 @@ func TestShortNames(t *testing.T) {
 		})
 	}
 }
+
+// Labels that tell runs apart are not cut where the names of the axes can go instead.
+func TestRunsListLeavesOutAxes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	a, out, _ := newApp("runs", "list")
+	store, err := a.runs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, arch := range map[string]string{"00112233445566aa": "squeezenet1_0", "00112233445566bb": "squeezenet1_1"} {
+		folder := store.Run(id).Dir
+		config, err := json.Marshal(planner.Description{Run: planner.Run{ID: id}, Config: planner.Config{Sweep: "tutorial", Labels: []planner.Label{
+			{Axis: "arch", Value: json.RawMessage(strconv.Quote(arch))}, {Axis: "mode", Value: json.RawMessage(`"extract"`)},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(folder, "config.json"), string(config))
+		writeFile(t, filepath.Join(folder, "status.json"), `{"state":"failed","error":"x"}`)
+	}
+	if code := a.run(t.Context()); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	for _, want := range []string{" tutorial[squeezenet1_0, extract] ", " tutorial[squeezenet1_1, extract] "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+}

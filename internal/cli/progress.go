@@ -146,7 +146,6 @@ type bars struct {
 	files    map[string]*mpb.Bar
 	names    map[string]string // short ones
 	width    int               // columns
-	w        io.Writer
 }
 
 // runBar is the bar of a run. Its text is read while bars are drawn, when Emit may be waiting for just that with mu held:
