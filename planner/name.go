@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -25,8 +26,8 @@ func (c *Config) Name() string {
 	return c.Sweep + "[" + strings.Join(parts, ", ") + "]"
 }
 
-// Text is the label's value for people: a string without its quotes, an object as name=value pairs, anything else as
-// JSON.
+// Text is the label's value for people: a string without its quotes, an object by its name where it has one, else as
+// name=value pairs, anything else as JSON.
 func (l *Label) Text() string { return text(l.Value) }
 
 func text(value json.RawMessage) string {
@@ -36,13 +37,21 @@ func text(value json.RawMessage) string {
 	}
 	var object map[string]json.RawMessage
 	if json.Unmarshal(value, &object) == nil && object != nil {
+		if json.Unmarshal(object["name"], &s) == nil && s != "" {
+			return s
+		}
 		parts := make([]string, 0, len(object))
 		for _, name := range slices.Sorted(maps.Keys(object)) {
 			parts = append(parts, name+"="+text(object[name]))
 		}
 		return strings.Join(parts, " ")
 	}
-	return string(value)
+	// Where the value was read from an indented file, it has line breaks.
+	var compact bytes.Buffer
+	if json.Compact(&compact, value) != nil {
+		return string(value)
+	}
+	return compact.String()
 }
 
 // Description is one run with everything that the plan says of it: what config.json keeps.

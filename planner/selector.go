@@ -25,8 +25,8 @@ type condition struct{ axis, value string }
 //	                                hold; the axis "seed" is the seed
 //	3f9c2b7a                        the run whose id starts so, at least 4 hexadecimal digits
 //
-// A value is compared as text: a string without quotes, anything else as JSON. Values that hold a comma or a bracket
-// can't be selected by; the run's id can.
+// A value is compared as text: a string without quotes, an object by its name, anything else as JSON. Values that hold a
+// comma or a bracket can't be selected by; the run's id can.
 func ParseSelector(text string) (Selector, error) {
 	s := Selector{text: text}
 	rest, isSweep := strings.CutPrefix(text, "sweep.")

@@ -62,6 +62,7 @@ func newModule(opt Options) *module {
 type shape struct {
 	attributes []string
 	blocks     map[string]int
+	inner      map[string][]string // the attributes of blocks, to say where one belongs
 }
 
 var fileShape = shape{blocks: map[string]int{"ftrun": 0, "variable": 1, "locals": 0, "dataset": 1, "sweep": 1}}
@@ -82,6 +83,9 @@ func (s shape) check(body *hclsyntax.Body, context string) Diagnostics {
 		case len(s.attributes) == 0 && len(s.blocks) > 0:
 			diags = append(diags, errorAt(a.NameRange, "Unknown attribute",
 				"Attributes do not stand %s, only blocks: %s.", context, strings.Join(blockTypes, ", ")))
+		case len(s.holders(a.Name)) > 0:
+			diags = append(diags, errorAt(a.NameRange, "Unknown attribute", "There is no attribute %s %s; it belongs in %s.",
+				quote(a.Name), context, strings.Join(s.holders(a.Name), " or ")))
 		default:
 			candidates := append(slices.Clone(s.attributes), blockTypes...)
 			diags = append(diags, unknownIn("attribute", a.Name, context, candidates, a.NameRange))
@@ -108,6 +112,17 @@ func (s shape) check(body *hclsyntax.Body, context string) Diagnostics {
 		}
 	}
 	return diags
+}
+
+// holders lists the blocks that have an attribute of this name, as in "optimizer { }".
+func (s shape) holders(attr string) []string {
+	var holders []string
+	for _, block := range mapKeys(s.inner) {
+		if slices.Contains(s.inner[block], attr) {
+			holders = append(holders, block+" { }")
+		}
+	}
+	return holders
 }
 
 // ordered lists attributes as they stand in the file.

@@ -61,7 +61,10 @@ type runBlock struct {
 
 // compileRun decodes the run block of a sweep.
 func (m *module) compileRun(s *Sweep, b *hclsyntax.Block, sc scope) (*runBlock, Diagnostics) {
-	runShape := shape{attributes: runType.names(), blocks: runBlocks}
+	runShape := shape{attributes: runType.names(), blocks: runBlocks, inner: map[string][]string{
+		imageType.name: imageType.names(), augmentType.name: augmentType.names(), optimizerType.name: optimizerType.names(),
+		scheduleType.name: scheduleType.names(), earlyStopType.name: earlyStopType.names(),
+	}}
 	diags := runShape.check(b.Body, "in a run block")
 	r := &runBlock{}
 	var d Diagnostics

@@ -49,6 +49,7 @@ var (
 	sweepShape = shape{
 		attributes: []string{"dataset", "seeds"},
 		blocks:     map[string]int{"matrix": 0, "zip": 0, "exclude": 0, "include": 0, "run": 0},
+		inner:      map[string][]string{runType.name: runType.names()},
 	}
 	excludeShape = shape{attributes: []string{"when"}}
 )

@@ -85,7 +85,7 @@ Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 	cmd.Flags().BoolVar(&r.failFast, "fail-fast", false, "stop the others when a run fails")
 	cmd.Flags().IntVar(&r.parallelism, "parallelism", 1, "runs that go on at once; they divide the threads")
 	cmd.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "threads in all")
-	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures")
+	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB")
 	cmd.Flags().StringVar(&r.device, "device", "auto", "`DEVICE` to train on: auto or cpu")
 	return cmd
 }
@@ -118,7 +118,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 	if len(args) == 1 {
 		path, again = args[0], a.again("apply", args[0])
 	} else if _, err := os.Stat(path); err != nil {
-		return nil, "", a.noPlan()
+		return nil, "", a.noPlan("name the file to apply")
 	}
 	if p, err = a.loadPlan(cmd.Context(), path); err != nil {
 		return nil, "", err
@@ -130,8 +130,9 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 	return p, again, nil
 }
 
-func (a *app) noPlan() error {
-	return fmt.Errorf("there is no plan in %s: make one with `%s`, or name the file to apply", a.store, a.again("plan", "FILE"))
+// noPlan is the error of a command that wants the last plan; or is what else it takes.
+func (a *app) noPlan(or string) error {
+	return fmt.Errorf("there is no plan in %s: make one with `%s`, or %s", a.store, a.again("plan", "FILE"), or)
 }
 
 // loadPlan reads a saved plan, makes sure that it still holds, and brings it up to the store.
@@ -204,15 +205,17 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		}
 	}
 	var sink runlog.Sink
-	finish := func() {}
+	interrupted, finish := func() {}, func() {}
 	if r.json {
 		sink = runlog.NewJSONLines(a.out)
 	} else if f, person := a.out.terminal(); person {
-		b := newBars(f, a.out.width())
-		sink, finish = b, b.wait
+		b := newBars(f, a.out.width(), shortNames(p))
+		sink, interrupted, finish = b, b.interrupted, b.wait
 	} else {
-		sink = newLines(a.out)
+		l := newLines(a.out)
+		sink, interrupted = l, l.interrupted
 	}
+	heard := context.AfterFunc(ctx, interrupted)
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
 		Device: openDevice, Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
@@ -220,6 +223,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		Pin:        func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		CacheBytes: int64(r.cacheMiB) << 20, Version: Version(),
 	})
+	heard()
 	finish()
 	if err != nil {
 		return err
@@ -240,13 +244,12 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 			return err
 		}
 	}
-	return a.conclude(ctx, summary, again)
+	return a.conclude(summary, again, r.failFast)
 }
 
 // conclude says what is left to do and gives the exit code.
-func (a *app) conclude(ctx context.Context, s executor.Summary, again string) error {
-	// Runs are interrupted by -fail-fast, too: that is a failure and no wish of the user.
-	if s.Interrupted && ctx.Err() != nil {
+func (a *app) conclude(s executor.Summary, again string, failFast bool) error {
+	if s.Interrupted {
 		fmt.Fprintf(a.err, "Interrupted: what was under way is saved, and `%s` goes on from there.\n", again)
 		return exit(exitInterrupted)
 	}
@@ -257,11 +260,11 @@ func (a *app) conclude(ctx context.Context, s executor.Summary, again string) er
 	if s.Failed > 0 {
 		parts = append(parts, reports.Plural(s.Failed, "run", "runs")+" failed")
 	}
-	if s.Skipped > 0 {
-		parts = append(parts, reports.Plural(s.Skipped, "run was", "runs were")+" skipped")
-	}
-	if s.Interrupted {
+	switch {
+	case s.Skipped > 0 && failFast:
 		parts = append(parts, "-fail-fast stopped the others")
+	case s.Skipped > 0:
+		parts = append(parts, reports.Plural(s.Skipped, "run was", "runs were")+" skipped")
 	}
 	fmt.Fprintf(a.err, "%s %s; what finished is kept. When the cause is mended, `%s` trains the rest.\n", a.paint(a.err, red, "Error:"), strings.Join(parts, ", "), again)
 	return exit(exitRunsFailed)

@@ -40,7 +40,7 @@ whole process has held.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.bench(cmd.Context(), &o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.arch, "arch", "", "`ARCH`itecture to time")
+	f.StringVar(&o.arch, "arch", "", "the `ARCH` to time, such as resnet18")
 	f.StringVar(&o.mode, "mode", "finetune", "`MODE`: "+strings.Join(executor.BenchModes, ", "))
 	f.StringVar(&o.numerics, "numerics", kernels.Default.String(), "how convolutions are computed, `HOW`: exact, default, fast")
 	f.IntVar(&o.batch, "batch", 8, "pictures in a step")

@@ -38,6 +38,7 @@ type app struct {
 	args     []string
 	store    string // -store
 	noColor  bool
+	misused  error // what help was asked for that there is none of
 }
 
 const defaultStore = ".ftrun"
@@ -73,6 +74,9 @@ func (a *app) run(ctx context.Context) int {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = a.misused
+	}
 	if err == nil {
 		// Most printing goes on without a look at errors; the first one is told here.
 		err = a.out.failed()

@@ -3,10 +3,12 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -204,26 +206,23 @@ func TestInterruptedPlanning(t *testing.T) {
 
 // Of several exit codes the first of 130, 1, 3 wins.
 func TestConclude(t *testing.T) {
-	live := context.Background()
-	over, cancel := context.WithCancel(live)
-	cancel()
 	for _, c := range []struct {
-		name string
-		ctx  context.Context
-		sum  executor.Summary
-		want error
-		says string
+		name     string
+		sum      executor.Summary
+		failFast bool
+		want     error
+		says     string
 	}{
-		{"all well", live, executor.Summary{Finished: 3}, nil, ""},
-		{"interrupted after the last run", over, executor.Summary{Finished: 3}, nil, ""},
-		{"some failed", live, executor.Summary{Finished: 1, Failed: 2}, exit(3), "2 runs failed; what finished is kept. When the cause is mended, `ftrun apply x.plan` trains"},
-		{"some skipped", live, executor.Summary{Skipped: 1}, exit(3), "1 run was skipped; "},
-		{"failed and stopped by -fail-fast", live, executor.Summary{Failed: 1, Interrupted: true}, exit(3), "1 run failed, -fail-fast stopped the others; "},
-		{"interrupted with a failure before", over, executor.Summary{Failed: 1, Interrupted: true}, exit(130), "`ftrun apply x.plan` goes on"},
+		{"all well", executor.Summary{Finished: 3}, true, nil, ""},
+		{"some failed", executor.Summary{Finished: 1, Failed: 2}, false, exit(3), "2 runs failed; what finished is kept. When the cause is mended, `ftrun apply x.plan` trains"},
+		{"some skipped", executor.Summary{Skipped: 1}, false, exit(3), "1 run was skipped; "},
+		{"failed and stopped by -fail-fast", executor.Summary{Failed: 1, Skipped: 2}, true, exit(3), "1 run failed, -fail-fast stopped the others; "},
+		{"-fail-fast with nothing left to stop", executor.Summary{Failed: 1}, true, exit(3), "1 run failed; "},
+		{"interrupted with a failure before", executor.Summary{Failed: 1, Interrupted: true}, false, exit(130), "`ftrun apply x.plan` goes on"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, _, err := newApp()
-			if got := a.conclude(c.ctx, c.sum, "ftrun apply x.plan"); got != c.want {
+			if got := a.conclude(c.sum, "ftrun apply x.plan", c.failFast); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 			if !strings.Contains(err.String(), c.says) || (c.says == "") != (err.Len() == 0) {
@@ -302,5 +301,73 @@ func TestLockOfDatasets(t *testing.T) {
 	want := []lockedDataset{{"d", "x", "1"}, {"d", "y", "3"}}
 	if d := cmp.Diff(want, got.Datasets); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestShortNames(t *testing.T) {
+	label := func(axis, value string) planner.Label {
+		return planner.Label{Axis: axis, Value: json.RawMessage(strconv.Quote(value))}
+	}
+	config := func(sweep string, labels ...planner.Label) planner.Config {
+		return planner.Config{Sweep: sweep, Labels: labels}
+	}
+	for _, test := range []struct {
+		name    string
+		configs []planner.Config
+		seeds   []int64 // of a run of each configuration
+		want    []string
+	}{
+		{"a lone run has its sweep's", []planner.Config{config("s", label("arch", "alexnet"))}, []int64{0}, []string{"s"}},
+		{"what does not vary is left out", []planner.Config{
+			config("s", label("arch", "alexnet"), label("mode", "extract")), config("s", label("arch", "vgg11"), label("mode", "extract")),
+		}, []int64{0, 0}, []string{"alexnet", "vgg11"}},
+		{"seeds", []planner.Config{config("s", label("arch", "alexnet")), config("s", label("arch", "vgg11"))},
+			[]int64{0, 1}, []string{"alexnet, seed 0", "vgg11, seed 1"}},
+		{"an inactive axis", []planner.Config{config("s", label("arch", "alexnet"), label("momentum", "0.9")), config("s", label("arch", "alexnet"))},
+			[]int64{0, 0}, []string{"0.9", "s"}},
+		{"several sweeps", []planner.Config{config("a"), config("b", label("arch", "alexnet")), config("b", label("arch", "vgg11"))},
+			[]int64{0, 0, 0}, []string{"a", "b, alexnet", "b, vgg11"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := &planner.Plan{Configs: test.configs}
+			for i, seed := range test.seeds {
+				p.Runs = append(p.Runs, planner.Run{ID: strconv.Itoa(i), Config: i, Seed: seed})
+			}
+			names := shortNames(p)
+			for i, want := range test.want {
+				if got := names[strconv.Itoa(i)]; got != want {
+					t.Errorf("run %d is called %q, want %q", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+// Labels that tell runs apart are not cut where the names of the axes can go instead.
+func TestRunsListLeavesOutAxes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	a, out, _ := newApp("runs", "list")
+	store, err := a.runs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, arch := range map[string]string{"00112233445566aa": "squeezenet1_0", "00112233445566bb": "squeezenet1_1"} {
+		folder := store.Run(id).Dir
+		config, err := json.Marshal(planner.Description{Run: planner.Run{ID: id}, Config: planner.Config{Sweep: "tutorial", Labels: []planner.Label{
+			{Axis: "arch", Value: json.RawMessage(strconv.Quote(arch))}, {Axis: "mode", Value: json.RawMessage(`"extract"`)},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(folder, "config.json"), string(config))
+		writeFile(t, filepath.Join(folder, "status.json"), `{"state":"failed","error":"x"}`)
+	}
+	if code := a.run(t.Context()); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	for _, want := range []string{" tutorial[squeezenet1_0, extract] ", " tutorial[squeezenet1_1, extract] "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
 	}
 }

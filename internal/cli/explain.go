@@ -88,7 +88,11 @@ func (a *app) explain(d planner.Description, all bool) error {
 	moving := models.BatchStats(net, trainable, s.BatchNorm)
 	w := a.out
 	fmt.Fprintf(w, "%s seed %d: %s, %s, %s\n", a.paint(w, bold, d.Config.Name()), d.Run.Seed, s.Arch, s.Mode, reports.Plural(len(d.Dataset.Classes), "class", "classes"))
-	fmt.Fprintln(w, "Parameters to learn:")
+	if all {
+		fmt.Fprintln(w, "Parameters:")
+	} else {
+		fmt.Fprintln(w, "Parameters to learn:")
+	}
 	var frozen, moved int
 	for i, p := range net.Params {
 		switch {

@@ -92,7 +92,13 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 // addHelp gives every command its help, and root the commands help and completion.
 func (a *app) addHelp(root *cobra.Command) {
 	root.SetFlagErrorFunc(a.flagError)
-	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprint(a.out, helpText(cmd, min(a.out.width(), 100))) })
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		if names := cmd.Flags().Args(); cmd.HasAvailableSubCommands() && len(names) > 0 {
+			a.misused = unknownCommand(cmd, names[0])
+			return
+		}
+		fmt.Fprint(a.out, helpText(cmd, min(a.out.width(), 100)))
+	})
 	root.SetHelpCommand(&cobra.Command{
 		Use:     "help [COMMAND]",
 		Short:   "Say how a command is used",

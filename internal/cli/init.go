@@ -67,7 +67,17 @@ and writes both to .ftrun.lock.hcl. What differs from the lock is an error; -upg
 					return err
 				}
 			}
-			_, err = fmt.Fprintf(a.out, "%s and %s are here and locked in %s.\n", reports.Plural(len(p.Datasets), "data set", "data sets"),
+			folders := 0
+			for _, d := range p.Datasets {
+				if d.Kind == "imagefolder" {
+					folders++
+				}
+			}
+			if folders+len(entries) == 0 {
+				_, err = fmt.Fprintln(a.out, "There is nothing to fetch or to lock: neither folders of pictures nor torchvision's weights are used.")
+				return err
+			}
+			_, err = fmt.Fprintf(a.out, "%s and %s are here and locked in %s.\n", reports.Plural(folders, "data set", "data sets"),
 				reports.Plural(len(entries), "file of weights", "files of weights"), lockPath)
 			return err
 		},

@@ -40,7 +40,7 @@ torchvision's weights of the architecture were trained for.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.run, "run", "", "the `ID` of a finished run, or the beginning of it")
-	f.StringVar(&o.arch, "arch", "", "`ARCH`itecture, for bare weights")
+	f.StringVar(&o.arch, "arch", "", "the `ARCH` of bare weights, such as resnet18")
 	f.StringVar(&o.weights, "weights", "", "`FILE` of bare weights: .pth or .safetensors")
 	f.StringVar(&o.classes, "classes", "", "`FILE` with the names of the classes, one a line, for bare weights")
 	f.IntVar(&o.resize, "resize", 0, "shorter side in pixels before the crop, for bare weights")

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
 )
 
@@ -55,6 +59,15 @@ func (l *lines) Emit(e runlog.Event) {
 	}
 }
 
+// stopping is said at once where Ctrl-C is heard: a step may take a while.
+const stopping = "Interrupted: finishing the step and saving. Ctrl-C again stops at once."
+
+func (l *lines) interrupted() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintln(l.w, stopping)
+}
+
 func bestMark(best bool) string {
 	if best {
 		return " *"
@@ -73,13 +86,55 @@ func sentence(e runlog.Event, names map[string]string) string {
 		m := e.Result.Metrics
 		return fmt.Sprintf("%s: finished: val acc %.3f at epoch %d (%s)", names[e.Run], m.ValAcc, m.BestEpoch, reports.Duration(e.Result.Timing.Seconds))
 	case runlog.RunFailed:
-		return fmt.Sprintf("%s: failed: %s", e.Name, e.Error)
+		return fmt.Sprintf("%s: failed: %s", cmp.Or(names[e.Run], e.Name), e.Error)
 	case runlog.RunInterrupted:
-		return fmt.Sprintf("%s: interrupted after epoch %d and %d steps, and saved", names[e.Run], e.Epoch, e.Step)
+		return fmt.Sprintf("%s: interrupted in epoch %d after %s, and saved", names[e.Run], e.Epoch+1, reports.Plural(e.Step, "step", "steps"))
 	case runlog.RunSkipped:
-		return fmt.Sprintf("%s: skipped: %s", e.Name, e.Reason)
+		return fmt.Sprintf("%s: skipped: %s", cmp.Or(names[e.Run], e.Name), e.Reason)
 	}
 	return ""
+}
+
+// shortNames tells the runs of a plan apart in a few words, for bars: by the values of the axes that vary in their sweep,
+// by the seed and by the sweep where there are several.
+func shortNames(p *planner.Plan) map[string]string {
+	first := map[string]*planner.Run{} // of each sweep
+	varies := map[[2]string]bool{}     // sweep and axis
+	for i := range p.Runs {
+		r := &p.Runs[i]
+		c := &p.Configs[r.Config]
+		f := first[c.Sweep]
+		if f == nil {
+			first[c.Sweep], f = r, r
+		}
+		other := &p.Configs[f.Config]
+		for _, l := range slices.Concat(c.Labels, other.Labels) {
+			if labelText(c, l.Axis) != labelText(other, l.Axis) {
+				varies[[2]string{c.Sweep, l.Axis}] = true
+			}
+		}
+		if r.Seed != f.Seed {
+			varies[[2]string{c.Sweep, "seed"}] = true
+		}
+	}
+	names := map[string]string{}
+	for _, r := range p.Runs {
+		c := &p.Configs[r.Config]
+		var parts []string
+		if len(first) > 1 {
+			parts = append(parts, c.Sweep)
+		}
+		for _, l := range c.Labels {
+			if varies[[2]string{c.Sweep, l.Axis}] {
+				parts = append(parts, l.Text())
+			}
+		}
+		if varies[[2]string{c.Sweep, "seed"}] {
+			parts = append(parts, fmt.Sprintf("seed %d", r.Seed))
+		}
+		names[r.ID] = cmp.Or(strings.Join(parts, ", "), c.Sweep)
+	}
+	return names
 }
 
 // bars shows one bar a run on a terminal, over a bar of the whole.
@@ -89,8 +144,8 @@ type bars struct {
 	all      *mpb.Bar
 	of       map[string]*runBar
 	files    map[string]*mpb.Bar
-	names    map[string]string
-	width    int // columns
+	names    map[string]string // short ones
+	width    int               // columns
 }
 
 // runBar is the bar of a run. Its text is read while bars are drawn, when Emit may be waiting for just that with mu held:
@@ -116,12 +171,17 @@ func (r *runBar) state(e runlog.Step, done int64) string {
 
 const stateWidth = 41
 
-func newBars(w io.Writer, width int) *bars {
+func newBars(w io.Writer, width int, names map[string]string) *bars {
 	return &bars{
 		progress: mpb.New(mpb.WithOutput(w), mpb.WithWidth(min(width, 120)), mpb.WithRefreshRate(150*time.Millisecond)),
-		of:       map[string]*runBar{}, files: map[string]*mpb.Bar{}, names: map[string]string{}, width: width,
+		of:       map[string]*runBar{}, files: map[string]*mpb.Bar{}, names: names, width: width,
 	}
 }
+
+func (b *bars) interrupted() { fmt.Fprintln(b.progress, home+stopping) }
+
+// home begins every line. A terminal echoes Ctrl-C as ^C, and what is drawn next would stand behind it.
+const home = "\r"
 
 // Emit moves the bars.
 func (b *bars) Emit(e runlog.Event) {
@@ -131,17 +191,19 @@ func (b *bars) Emit(e runlog.Event) {
 	case runlog.ApplyStarted:
 		if e.Runs > 1 {
 			b.all = b.progress.AddBar(int64(e.Runs), mpb.BarPriority(1<<20),
-				mpb.PrependDecorators(decor.Name("runs "), decor.CountersNoUnit("%d/%d ")),
+				mpb.PrependDecorators(decor.Name(home+"runs "), decor.CountersNoUnit("%d/%d ")),
 				mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_GO)))
 		}
 	case runlog.RunStarted:
-		b.names[e.Run] = e.Name
+		if b.names[e.Run] == "" {
+			b.names[e.Run] = e.Name
+		}
 		r := &runBar{epochs: e.Epochs, first: int64(e.Epoch*e.Steps + e.Step), started: time.Now()}
 		starting := " starting"
 		r.text.Store(&starting)
-		name := reports.Shorten(e.Name, max(12, min(40, b.width-stateWidth-10)))
+		name := reports.Shorten(b.names[e.Run], max(12, min(40, b.width-stateWidth-10)))
 		r.bar = b.progress.AddBar(int64(e.Epochs*e.Steps), mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.Name(name+" ", decor.WC{C: decor.DindentRight | decor.DSyncWidth})),
+			mpb.PrependDecorators(decor.Name(home+name+" ", decor.WC{C: decor.DindentRight | decor.DSyncWidth})),
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return *r.text.Load() })))
 		r.bar.SetCurrent(r.first)
 		r.bar.SetRefill(r.first)
@@ -157,7 +219,7 @@ func (b *bars) Emit(e runlog.Event) {
 		bar := b.files[e.File]
 		if bar == nil {
 			bar = b.progress.AddBar(e.Total, mpb.BarRemoveOnComplete(),
-				mpb.PrependDecorators(decor.Name(e.File+" ")), mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f")))
+				mpb.PrependDecorators(decor.Name(home+e.File+" ")), mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f")))
 			b.files[e.File] = bar
 		}
 		bar.SetCurrent(e.Bytes)
@@ -177,7 +239,7 @@ func (b *bars) Emit(e runlog.Event) {
 
 func (b *bars) tell(e runlog.Event) {
 	if s := sentence(e, b.names); s != "" {
-		fmt.Fprintln(b.progress, s)
+		fmt.Fprintln(b.progress, home+s)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // Bars are drawn while events come in: neither may wait for the other for ever.
 func TestBarsAreDrawnWhileEventsComeIn(t *testing.T) {
-	b := newBars(io.Discard, 80)
+	b := newBars(io.Discard, 80, map[string]string{})
 	b.progress = mpb.New(mpb.WithOutput(io.Discard), mpb.WithAutoRefresh(), mpb.WithRefreshRate(50*time.Microsecond))
 	done := make(chan struct{})
 	go func() {

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ftrun/ftrun/internal/runlog"
-	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
 )
 
@@ -49,6 +49,10 @@ func (a *app) listRuns() error {
 		return err
 	}
 	var lines [][]string
+	full := true // names hold those of the axes, which is too much for 80 columns where there are several
+	for _, r := range rows {
+		full = full && len([]rune(nameOf(&r, true))) <= 28
+	}
 	for _, r := range rows {
 		size, err := store.Run(r.ID).Size()
 		if err != nil {
@@ -58,14 +62,24 @@ func (a *app) listRuns() error {
 		if r.Metrics != nil {
 			acc = fmt.Sprintf("%.3f", r.Metrics.ValAcc)
 		}
-		var d planner.Description
-		name := r.Sweep
-		if store.Run(r.ID).ReadConfig(&d) == nil {
-			name = d.Config.Name()
-		}
-		lines = append(lines, []string{r.ID, string(r.Status), name, fmt.Sprint(r.Seed), acc, reports.Bytes(size)})
+		lines = append(lines, []string{r.ID, string(r.Status), nameOf(&r, full), fmt.Sprint(r.Seed), acc, reports.Bytes(size)})
 	}
 	return reports.WriteText(a.out, []string{"id", "state", "name", "seed", "val acc", "size"}, 3, lines)
+}
+
+// nameOf is a run's sweep with its labels, as "tutorial[arch=resnet18, mode=extract]" or "tutorial[resnet18, extract]".
+func nameOf(r *reports.Run, axes bool) string {
+	if len(r.Labels) == 0 {
+		return r.Sweep
+	}
+	parts := make([]string, len(r.Labels))
+	for i, l := range r.Labels {
+		parts[i] = l.Text
+		if axes {
+			parts[i] = l.Axis + "=" + l.Text
+		}
+	}
+	return r.Sweep + "[" + strings.Join(parts, ", ") + "]"
 }
 
 func (a *app) removeRuns(ids []string) error {

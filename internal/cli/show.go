@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,7 @@ each class at the best one. Given a plan's file, or nothing, it prints that plan
 				if len(args) == 1 {
 					path = args[0]
 				} else if _, err := os.Stat(path); err != nil {
-					return a.noPlan()
+					return a.noPlan("name a run")
 				}
 				return a.showSaved(path, asJSON)
 			}
@@ -98,7 +99,8 @@ func (a *app) showRun(run *runlog.Run, asJSON bool) error {
 	if d.Run.Params.Moving > 0 {
 		fmt.Fprintf(w, ";\n%s statistics of batch norm moved", reports.Count(d.Run.Params.Moving))
 	}
-	fmt.Fprintf(w, "\n%s, batch %d, %s lr %g\n", d.Dataset.Name, s.BatchSize, s.Optimizer.Kind, s.Optimizer.LR)
+	fmt.Fprintf(w, "\n%s\n%s, %s, batch %d, %s lr %g\n", startsFrom(&s.Weights), d.Dataset.Name,
+		reports.Plural(s.Epochs, "epoch", "epochs"), s.BatchSize, s.Optimizer.Kind, s.Optimizer.LR)
 	if len(epochs) == 0 {
 		return nil
 	}
@@ -134,6 +136,24 @@ func (a *app) showRun(run *runlog.Run, asJSON bool) error {
 		fmt.Fprintf(w, "\ntest: acc %.3f, loss %.4f (the best epoch's weights)\n", *m.TestAcc, *m.TestLoss)
 	}
 	return a.showClasses(run, st.Classes)
+}
+
+// startsFrom says in words what a run starts from.
+func startsFrom(w *planner.Weights) string {
+	switch w.Kind {
+	case "catalogue":
+		return "from the weights " + w.Name
+	case "file":
+		return "from the weights " + w.Path
+	case "run":
+		return "from run " + strings.Join(w.Runs, ", ")
+	case "best":
+		if len(w.Runs) > 3 {
+			return "from the best of " + reports.Plural(len(w.Runs), "run", "runs")
+		}
+		return "from the best of " + strings.Join(w.Runs, ", ")
+	}
+	return "from random parameters"
 }
 
 // showClasses prints, from the kept predictions, each class's accuracy at the best epoch and what it is taken for most.
