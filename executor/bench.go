@@ -21,11 +21,13 @@ var BenchModes = []string{"finetune", "extract", "infer"}
 
 // BenchOptions says which step to time.
 type BenchOptions struct {
-	Arch   string
-	Mode   string // one of BenchModes
-	Batch  int
-	Steps  int // that are timed, after two that are not
-	Device kernels.Device
+	Arch  string
+	Mode  string // one of BenchModes
+	Batch int
+	Steps int // that are timed, after two that are not
+
+	Numerics kernels.Numerics
+	Device   kernels.Device
 }
 
 // BenchResult is the time of a step and what follows from it.
@@ -106,7 +108,7 @@ func newBench(o BenchOptions) (*bench, error) {
 	if b.params, err = nn.NewParamStore(o.Device, b.net); err != nil {
 		return nil, err
 	}
-	set := nn.Settings{DropoutSeed: benchSeed}
+	set := nn.Settings{Numerics: o.Numerics, DropoutSeed: benchSeed}
 	if b.trainable != nil {
 		set.Trainable, set.BatchStats = b.trainable, models.BatchStats(b.net, b.trainable, models.BatchNormAuto)
 	}

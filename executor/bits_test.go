@@ -91,7 +91,7 @@ func TestSameAnswersWhateverTheBatch(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				p, err := NewPredictor(device, arch, l.store.Run("run0").BestPath(), l.plan.Settings[0].Image, []string{"a", "b"})
+				p, err := NewPredictor(device, l.network("run0", arch, []string{"a", "b"}))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -146,7 +146,7 @@ func TestPredictor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer device.Close()
-	p, err := NewPredictor(device, "squeezenet1_1", l.store.Run(id).BestPath(), l.plan.Settings[0].Image, nil)
+	p, err := NewPredictor(device, l.network(id, "squeezenet1_1", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestPredictor(t *testing.T) {
 		"other architecture":    {"resnet18", nil, "does not hold weights of resnet18"},
 		"unknown architecture":  {"resnet19", nil, `no architecture "resnet19"`},
 	} {
-		if _, err := NewPredictor(device, test.arch, l.store.Run(id).BestPath(), l.plan.Settings[0].Image, test.classes); err == nil {
+		if _, err := NewPredictor(device, l.network(id, test.arch, test.classes)); err == nil {
 			t.Errorf("%s: no error", name)
 		} else {
 			wantText(t, []string{err.Error()}, test.want)
@@ -219,7 +219,7 @@ func TestPredictorAgreesWithValidation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer device.Close()
-	p, err := NewPredictor(device, "squeezenet1_1", l.store.Run(id).BestPath(), l.plan.Settings[0].Image, l.status(id).Classes)
+	p, err := NewPredictor(device, l.network(id, "squeezenet1_1", l.status(id).Classes))
 	if err != nil {
 		t.Fatal(err)
 	}

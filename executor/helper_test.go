@@ -106,6 +106,12 @@ func (l *lab) apply(finished, done, failed, skipped int) {
 	}
 }
 
+// network is what a run trained, with names for its classes.
+func (l *lab) network(id, arch string, classes []string) Network {
+	return Network{Arch: arch, Path: l.store.Run(id).BestPath(), Image: l.plan.Settings[0].Image, Classes: classes,
+		Numerics: kernels.Default}
+}
+
 func (l *lab) status(id string) runlog.Status {
 	l.t.Helper()
 	st, ok, err := l.store.Run(id).Status()

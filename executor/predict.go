@@ -43,9 +43,18 @@ type Guess struct {
 	Probability float64 `json:"probability"`
 }
 
-// NewPredictor makes a predictor of arch from a file of weights with its head; the head's shape gives the number of
-// classes. classes names them and may be nil.
-func NewPredictor(device kernels.Device, arch, path string, image planner.Image, classes []string) (*Predictor, error) {
+// Network is what pictures are classified with.
+type Network struct {
+	Arch     string
+	Path     string // of a file of weights with the head, whose shape gives the number of classes
+	Image    planner.Image
+	Classes  []string // their names; may be nil
+	Numerics kernels.Numerics
+}
+
+// NewPredictor makes a predictor of a network.
+func NewPredictor(device kernels.Device, network Network) (*Predictor, error) {
+	arch, path, image, classes := network.Arch, network.Path, network.Image, network.Classes
 	file, err := weights.Open(path)
 	if err != nil {
 		return nil, err
@@ -72,7 +81,7 @@ func NewPredictor(device kernels.Device, arch, path string, image planner.Image,
 	if err := load(p.net, p.params, file, filepath.Base(path), func(nn.Param) bool { return true }); err != nil {
 		return nil, errors.Join(err, p.params.Close())
 	}
-	p.programs = newPrograms(p.net, p.params, nn.Settings{})
+	p.programs = newPrograms(p.net, p.params, nn.Settings{Numerics: network.Numerics})
 	return p, nil
 }
 

@@ -39,7 +39,7 @@ func (p *programs) get(key programKey) (*nn.Program, error) {
 	if made, ok := p.made[key]; ok {
 		return made, nil
 	}
-	settings := nn.Settings{Batch: key.batch, Slab: p.slab}
+	settings := nn.Settings{Batch: key.batch, Numerics: p.settings.Numerics, Slab: p.slab}
 	if key.training {
 		settings = p.settings
 		settings.Batch = key.batch

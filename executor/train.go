@@ -160,7 +160,12 @@ func (t *training) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	numerics, err := kernels.ParseNumerics(t.set.Numerics)
+	if err != nil {
+		return err
+	}
 	t.programs = newPrograms(t.net, t.params, nn.Settings{
+		Numerics:     numerics,
 		Trainable:    t.trainable,
 		BatchStats:   t.batchStats,
 		DropoutSeed:  uint64(t.run.Seed),

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/kernels/cpu"
 	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/models"
@@ -37,7 +38,7 @@ func TestSameBitsForAnyBatch(t *testing.T) {
 					if threads > 1 && batch < 32 {
 						continue // each threads is held against the same answers once
 					}
-					p, err := nn.Compile(net, s, nn.Settings{Batch: batch})
+					p, err := nn.Compile(net, s, nn.Settings{Batch: batch, Numerics: kernels.Default})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -87,7 +88,7 @@ func TestSameBitsForAnyThreads(t *testing.T) {
 			first := started(t, net, nil, 1)
 			for _, threads := range []int{1, 2, 4} {
 				s := started(t, net, first, threads)
-				p, err := nn.Compile(net, s, nn.Settings{Batch: batch, Training: true, Trainable: trainable,
+				p, err := nn.Compile(net, s, nn.Settings{Batch: batch, Numerics: kernels.Default, Training: true, Trainable: trainable,
 					BatchStats: models.BatchStats(net, trainable, models.BatchNormTrain), DropoutSeed: 5})
 				if err != nil {
 					t.Fatal(err)

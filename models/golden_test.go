@@ -178,7 +178,7 @@ func fileWeights(t *testing.T, net *nn.Net, name string) func(i int) []float32 {
 // evaluate runs one batch in evaluation and gives the logits and the results of the modules in keep.
 func evaluate(t *testing.T, net *nn.Net, s *nn.ParamStore, x []float32, keep ...nn.Ref) ([]float32, *nn.Program) {
 	t.Helper()
-	p, err := nn.Compile(net, s, nn.Settings{Batch: len(x) / net.Input.Len(), Keep: keep})
+	p, err := nn.Compile(net, s, nn.Settings{Batch: len(x) / net.Input.Len(), Numerics: kernels.Default, Keep: keep})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func TestTraining(t *testing.T) {
 // What hardly any switch can disturb agrees to rounding: results of the first step, and those of training a head.
 const (
 	headBand       = 2e-5
-	firstLossBand  = 2e-6
+	firstLossBand  = 6e-6 // torch's float32 is up to 2e-6 from its float64 (inception_v3)
 	firstLogitBand = 2e-5
 )
 
@@ -134,7 +134,7 @@ func (g trajectory) check(t *testing.T, run int, x []float32, gradient, drift fl
 		return start(i)
 	})
 	program, err := nn.Compile(net, s, nn.Settings{
-		Batch: g.Batch, Training: true, Trainable: trainable,
+		Batch: g.Batch, Training: true, Trainable: trainable, Numerics: kernels.Default,
 		BatchStats: batch,
 	})
 	if err != nil {

@@ -3,28 +3,31 @@
 #
 #   ftrun plan from_another_run.hcl
 #   ftrun apply
+#
+# On 2 cores of a Zen 5 server, val acc of the best epoch: pretraining 0.867 with both flips and 0.817 with one (6
+# classes); layer3 upwards 0.508 ± 0.047, layer4 upwards 0.488 ± 0.041 (4 classes, mean ± standard deviation over 2 seeds,
+# too near each other to tell apart). Under 116 s of CPU time, measured on a busy machine.
 
 locals {
   # Patterns of parameter names; "head" is the new last layer, whatever the architecture calls it.
   depths = {
     layer4   = ["layer4.**", "head"]
     layers34 = ["layer3.**", "layer4.**", "head"]
-    all      = ["**"]
   }
 }
 
 dataset "textures" {
   kind     = "synthetic"
   task     = "textures"
-  classes  = 8
-  pictures = { train = 1600, val = 160 }
+  classes  = 6
+  pictures = { train = 1200, val = 120 }
 }
 
 dataset "shapes" {
   kind     = "synthetic"
   task     = "shapes"
   classes  = 4
-  pictures = { train = 120, val = 160 }
+  pictures = { train = 120, val = 120 }
 }
 
 sweep "pretrain" {
@@ -37,7 +40,7 @@ sweep "pretrain" {
   run {
     arch       = "resnet18"
     mode       = "scratch"
-    epochs     = 5
+    epochs     = 4
     batch_size = 16
 
     image {
@@ -70,7 +73,7 @@ sweep "depth" {
     mode       = "finetune"
     weights    = sweep.pretrain.best # the run with the best val_acc
     trainable  = local.depths[matrix.depth]
-    epochs     = 10
+    epochs     = 8
     batch_size = 16
 
     image {

@@ -3,6 +3,10 @@
 #
 #   ftrun plan quickstart.hcl
 #   ftrun apply
+#
+# On 2 cores of a Zen 5 server, val acc of the best epoch: pretraining 0.805 (8 classes); finetune 0.635 ± 0.004, extract
+# 0.538 ± 0.013, scratch 0.346 ± 0.018 (4 classes, mean ± standard deviation over 3 seeds). 171 s of CPU time in all,
+# measured on a busy machine.
 
 # Which pattern covers the picture?
 dataset "textures" {
@@ -70,7 +74,8 @@ sweep "compare" {
     }
     optimizer {
       kind = "adam"
-      lr   = matrix.mode == "extract" ? 0.005 : 0.001 # a new head alone takes larger steps
+      # Learnt weights are to be moved gently; a new head alone bears larger steps.
+      lr = { finetune = 0.0003, extract = 0.005, scratch = 0.001 }[matrix.mode]
     }
     schedule {
       kind = "onecycle"

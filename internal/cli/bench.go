@@ -19,8 +19,8 @@ import (
 
 // benching are the flags of bench.
 type benching struct {
-	arch, mode, format    string
-	batch, threads, steps int
+	arch, mode, numerics, format string
+	batch, threads, steps        int
 }
 
 func (a *app) benchCommand() *cobra.Command {
@@ -42,6 +42,7 @@ whole process has held.`,
 	f := cmd.Flags()
 	f.StringVar(&o.arch, "arch", "", "`ARCH`itecture to time")
 	f.StringVar(&o.mode, "mode", "finetune", "`MODE`: "+strings.Join(executor.BenchModes, ", "))
+	f.StringVar(&o.numerics, "numerics", kernels.Default.String(), "how convolutions are computed, `HOW`: exact, default, fast")
 	f.IntVar(&o.batch, "batch", 8, "pictures in a step")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
 	f.IntVar(&o.steps, "steps", 6, "steps to time, after two that are not")
@@ -54,6 +55,7 @@ type benchLine struct {
 	Version         string  `json:"ftrun"`
 	Arch            string  `json:"arch"`
 	Mode            string  `json:"mode"`
+	Numerics        string  `json:"numerics"`
 	Batch           int     `json:"batch"`
 	Threads         int     `json:"threads"`
 	Device          string  `json:"device"`
@@ -70,18 +72,23 @@ func (a *app) bench(ctx context.Context, o *benching) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	numerics, err := kernels.ParseNumerics(o.numerics)
+	if err != nil {
+		return err
+	}
 	device, err := openDevice(o.threads)
 	if err != nil {
 		return err
 	}
 	defer device.Close()
 	peak := peakOf(device)
-	r, err := executor.Bench(ctx, executor.BenchOptions{Arch: o.arch, Mode: o.mode, Batch: o.batch, Steps: o.steps, Device: device})
+	r, err := executor.Bench(ctx, executor.BenchOptions{Arch: o.arch, Mode: o.mode, Batch: o.batch, Steps: o.steps,
+		Numerics: numerics, Device: device})
 	if err != nil {
 		return err
 	}
 	line := benchLine{
-		Version: Version(), Arch: o.arch, Mode: o.mode, Batch: o.batch, Threads: o.threads,
+		Version: Version(), Arch: o.arch, Mode: o.mode, Numerics: o.numerics, Batch: o.batch, Threads: o.threads,
 		Device: device.Name(), Path: device.Path(), Steps: o.steps,
 		Seconds: round(r.Seconds, 5), ImagesPerSecond: round(r.ImagesPerSecond, 2), PeakMiB: peakResident() >> 20,
 		GFLOPS: round(r.GFLOPS, 2), PeakGFLOPS: round(max(peak, peakOf(device))/1e9, 2),
@@ -116,8 +123,8 @@ func (o *benching) check() error {
 
 // text is the line for a person.
 func (l benchLine) text() string {
-	s := fmt.Sprintf("%s %s, batch %d, threads %d, %s (%s): %.4g s a step, %.4g pictures a second, %.4g GFLOP/s",
-		l.Arch, l.Mode, l.Batch, l.Threads, l.Device, l.Path, l.Seconds, l.ImagesPerSecond, l.GFLOPS)
+	s := fmt.Sprintf("%s %s, batch %d, threads %d, %s (%s, %s numerics): %.4g s a step, %.4g pictures a second, %.4g GFLOP/s",
+		l.Arch, l.Mode, l.Batch, l.Threads, l.Device, l.Path, l.Numerics, l.Seconds, l.ImagesPerSecond, l.GFLOPS)
 	if l.PeakGFLOPS > 0 {
 		s += fmt.Sprintf(" of a peak of %.4g", l.PeakGFLOPS)
 	}

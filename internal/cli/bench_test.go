@@ -25,7 +25,7 @@ func TestBenchLine(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &line); err != nil {
 		t.Fatalf("%v in %s", err, out)
 	}
-	for name, want := range map[string]any{"arch": "squeezenet1_1", "mode": "infer", "batch": 1.0, "threads": 1.0, "device": "cpu", "steps": 1.0} {
+	for name, want := range map[string]any{"arch": "squeezenet1_1", "mode": "infer", "numerics": "default", "batch": 1.0, "threads": 1.0, "device": "cpu", "steps": 1.0} {
 		if line[name] != want {
 			t.Errorf("%s is %v, want %v", name, line[name], want)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/models"
 	"github.com/ftrun/ftrun/planner"
@@ -64,7 +65,7 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 	if o.resize < 0 || o.crop < 0 {
 		return errors.New("-resize and -crop are sizes in pixels and must be at least 1")
 	}
-	arch, path, image, classes, err := a.network(o)
+	network, err := a.network(o)
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 		return err
 	}
 	defer device.Close()
-	p, err := executor.NewPredictor(device, arch, path, image, classes)
+	p, err := executor.NewPredictor(device, network)
 	if err != nil {
 		return err
 	}
@@ -86,7 +87,7 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 }
 
 // network finds what to predict with.
-func (a *app) network(o *predicting) (arch, path string, image planner.Image, classes []string, err error) {
+func (a *app) network(o *predicting) (n executor.Network, err error) {
 	switch {
 	case o.run != "" && (o.arch != "" || o.weights != "" || o.classes != "" || o.resize != 0 || o.crop != 0):
 		err = errors.New("a run brings its architecture, weights, classes and picture size: leave -arch, -weights, -classes, -resize and -crop out, or -run")
@@ -106,7 +107,9 @@ func (a *app) network(o *predicting) (arch, path string, image planner.Image, cl
 			err = e
 			return
 		}
-		return d.Settings.Arch, run.BestPath(), d.Settings.Image, st.Classes, nil
+		n = executor.Network{Arch: d.Settings.Arch, Path: run.BestPath(), Image: d.Settings.Image, Classes: st.Classes}
+		n.Numerics, err = kernels.ParseNumerics(d.Settings.Numerics)
+		return
 	case o.arch == "" || o.weights == "":
 		err = errors.New("predict needs a finished run (-run ID), or -arch and -weights")
 		return
@@ -119,12 +122,13 @@ func (a *app) network(o *predicting) (arch, path string, image planner.Image, cl
 		}
 		return
 	}
-	image = planner.DefaultImage(m.Resize, m.Crop)
+	n = executor.Network{Arch: o.arch, Path: o.weights,
+		Image: planner.DefaultImage(m.Resize, m.Crop), Numerics: kernels.Default}
 	if o.crop != 0 {
-		image.Crop = o.crop
+		n.Image.Crop = o.crop
 	}
 	if o.resize != 0 {
-		image.Resize = o.resize
+		n.Image.Resize = o.resize
 	}
 	if o.classes != "" {
 		raw, e := os.ReadFile(o.classes)
@@ -133,10 +137,10 @@ func (a *app) network(o *predicting) (arch, path string, image planner.Image, cl
 			return
 		}
 		for line := range strings.Lines(strings.TrimRight(string(raw), "\r\n")) {
-			classes = append(classes, strings.TrimRight(line, "\r\n"))
+			n.Classes = append(n.Classes, strings.TrimRight(line, "\r\n"))
 		}
 	}
-	return o.arch, o.weights, image, classes, nil
+	return n, nil
 }
 
 // printAnswers prints what was predicted; pictures that can't be used are told at the end.

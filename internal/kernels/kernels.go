@@ -66,6 +66,39 @@ type Conv struct {
 	StrideH, StrideW int
 	PadH, PadW       int
 	Groups           int // 1 for an ordinary convolution, C for a depthwise one; divides C and K
+	Numerics         Numerics
+}
+
+// Numerics says by which algorithms a device may compute a convolution. Which of those it takes, in each direction,
+// follows from the shape of the layer alone, never from N. All take float32 and give float32; they differ in how far
+// rounding carries a result from that of the equation, as the root mean square of the distance relative to the result's
+// own, for normally distributed x and w:
+//
+//	          measured            held by the conformance suite
+//	Exact     1e-7 to 7e-7        3e-6
+//	Default   1e-7 to 7e-7        3e-6
+//	Fast      8e-7 to 4e-6        1e-5
+//
+// Where an input is infinite or not a number, Winograd's convolutions spoil the outputs of a whole tile, not only those
+// whose filter meets it.
+type Numerics uint8
+
+const (
+	Exact   Numerics = iota // the sum of products that the equation shows
+	Default                 // also Winograd's F(2×2,3×3), and F(3×3,2×2) for the gradient of weights
+	Fast                    // also Winograd's F(4×4,3×3), and F(3×3,4×4)
+)
+
+func (n Numerics) String() string { return [...]string{"exact", "default", "fast"}[n] }
+
+// ParseNumerics is the inverse of String.
+func ParseNumerics(name string) (Numerics, error) {
+	for n := Exact; n <= Fast; n++ {
+		if n.String() == name {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("there are no numerics %q: use exact, default or fast", name)
 }
 
 // P is the number of output rows.

@@ -15,6 +15,7 @@ import (
 type Settings struct {
 	Batch    int
 	Training bool // with loss and gradients; else logits only
+	Numerics kernels.Numerics
 
 	// The rest is for training.
 
@@ -136,6 +137,7 @@ type site struct {
 	place
 	unit
 	batch      int
+	numerics   kernels.Numerics
 	in         []*node // results of other layers
 	shapes     []Shape // theirs, for one picture
 	out        Shape   // the result's
@@ -152,6 +154,7 @@ func (p *Program) lower(u unit, results map[Ref]*node) *node {
 		place:    place{p.graph, l.Name},
 		unit:     u,
 		batch:    p.set.Batch,
+		numerics: p.set.Numerics,
 		out:      l.Out,
 		residual: results[u.residual],
 		seed:     p.set.DropoutSeed,

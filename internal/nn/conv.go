@@ -12,7 +12,7 @@ func (o Conv2d) lower(at site) *node {
 		N: at.batch, H: x.H, W: x.W, C: x.C,
 		K: o.Out, R: o.Kernel[0], S: o.Kernel[1],
 		StrideH: s[0], StrideW: s[1], PadH: o.Padding[0], PadW: o.Padding[1],
-		Groups: o.groups(),
+		Groups: o.groups(), Numerics: at.numerics,
 	}
 	return at.apply(conv{d, at.act}, tensor.Shape{at.batch, out.H, out.W, out.C}, append(at.in, at.params...)...)
 }

@@ -73,6 +73,10 @@ func (d *Device) ConvForward(c kernels.Conv, x, w, bias, y kernels.Buffer, act k
 	}
 	f := forwardOf(c, d.micro)
 	f.post = pst
+	if how := d.winogradFor(&f, c.Numerics); how.m > 0 {
+		d.winograd(&f, how, xs, ws, ys, false)
+		return nil
+	}
 	packed := grow(&d.shared.weights, f.packedLen())
 	d.parallel(func(worker int) { d.packWeights(&f, packed, ws, worker) })
 	d.correlate(&f, xs, packed, ys)
@@ -93,6 +97,13 @@ func (d *Device) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) erro
 	if isDepthwise(c) {
 		d.depthwiseBackwardData(c, phases, ws, dys, dxs)
 		return nil
+	}
+	if len(phases) == 1 {
+		f := &phases[0].correlation
+		if how := d.winogradFor(f, c.Numerics); how.m > 0 {
+			d.winograd(f, how, dys, ws, dxs, true)
+			return nil
+		}
 	}
 	total := 0
 	for i := range phases {

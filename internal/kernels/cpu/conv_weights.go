@@ -25,6 +25,10 @@ func (d *Device) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) e
 		return nil
 	}
 	f := forwardOf(c, d.micro)
+	if m := d.winogradFor(&f, c.Numerics).weights; m > 0 {
+		d.winogradWeights(&f, m, xs, dys, dws)
+		return nil
+	}
 	chunks := min(maxChunks, max(1, len(dys)/(chunkBenefit*len(dws))))
 	if f.s > 1 && f.c < fewChannels {
 		chunks = min(chunks, f.n*f.p)

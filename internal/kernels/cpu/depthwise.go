@@ -12,6 +12,10 @@ const depthwiseBlock = 32 << 10
 // depthwiseForward computes y = act(conv(x, w) + bias).
 func (d *Device) depthwiseForward(c kernels.Conv, x, w, y []float32, p post) {
 	f := forwardOf(c, d.micro)
+	if p.on && p.bias == nil {
+		p.bias = grow(&d.shared.panel, c.K) // one call passes over all channels, more than post.at gives zeros for
+		clear(p.bias)
+	}
 	f.post = p
 	d.depthwise(&f, x, w, y)
 }

@@ -26,6 +26,9 @@ type Device struct {
 	threads int
 	pool    *pool // nil where threads is 1
 
+	// choose is the rule by which convolutions are computed as Winograd's; a variable for tests.
+	choose func(f *correlation, numerics kernels.Numerics) winogradChoice
+
 	shared  scratch   // packed weights and partial sums, written by all workers
 	workers []scratch // one per worker
 }
@@ -45,7 +48,7 @@ func New(threads int) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{path: p, micro: microOf(p), threads: threads, workers: make([]scratch, threads)}
+	d := &Device{path: p, micro: microOf(p), threads: threads, choose: chooseWinograd, workers: make([]scratch, threads)}
 	if threads > 1 {
 		d.pool = newPool(threads)
 	}

@@ -5,4 +5,5 @@ package cpu
 //go:generate go run -C gen . -pkg cpu -out ../depthwise_amd64.s -stubs ../depthwise_stubs_amd64.go depthwise
 //go:generate go run -C gen . -pkg cpu -out ../pointwise_amd64.s -stubs ../pointwise_stubs_amd64.go pointwise
 //go:generate go run -C gen . -pkg cpu -out ../window_amd64.s -stubs ../window_stubs_amd64.go window
+//go:generate go run -C gen . -pkg cpu -out ../winograd_amd64.s -stubs ../winograd_stubs_amd64.go winograd
 //go:generate go run -C gen . -pkg cpu -out ../peak_amd64.s -stubs ../peak_stubs_amd64.go peak

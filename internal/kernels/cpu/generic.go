@@ -28,6 +28,8 @@ var genericMicro = micro{
 		1: genericDepthwiseOuter(1), 2: genericDepthwiseOuter(2), 3: genericDepthwiseOuter(3),
 		4: genericDepthwiseOuter(4), 5: genericDepthwiseOuter(5),
 	},
+	winograd2: genericWinograd2,
+	winograd4: genericWinograd4,
 	side:      4,
 	transpose: genericTranspose,
 }

@@ -24,6 +24,12 @@ type (
 	// depthwiseOuterFunc adds to dw the gradient of a few neighbouring taps of a filter, summed over rows of pixels.
 	depthwiseOuterFunc func(x, dy, dw *float32, stepX, tapX, rowX, stepY, rowY, tapW, rows, pixels, channels int)
 
+	// squareFunc transforms squares of values, one a channel, for Winograd's convolution; between is scratch memory.
+	squareFunc func(src, dst, between *float32, srcRow, srcColumn, dstRow, dstColumn, channels int)
+
+	// finishFunc is squareFunc with bias and bounds where bias is not nil.
+	finishFunc func(src, dst, between, bias *float32, srcRow, srcColumn, dstRow, dstColumn, channels int, lo, hi float32)
+
 	// transposeFunc transposes a square.
 	transposeFunc func(src, dst *float32, lds, ldd int)
 
@@ -33,12 +39,13 @@ type (
 
 // Upper bounds of the micro-kernels of all paths.
 const (
-	maxRows  = 14
-	maxWidth = 32
-	maxDot   = 4 // rows of x that dot takes at once
-	dotCols  = 4 // rows of w that dot takes at once, beside 1
-	maxPixel = 8 // pixels that depthwise computes at once
-	maxTap   = 5 // taps that depthwiseOuter sums at once
+	maxRows    = 14
+	maxWidth   = 32
+	maxDot     = 4          // rows of x that dot takes at once
+	dotCols    = 4          // rows of w that dot takes at once, beside 1
+	maxPixel   = 8          // pixels that depthwise computes at once
+	maxTap     = 5          // taps that depthwiseOuter sums at once
+	maxBetween = 6 * 6 * 16 // elements of scratch memory that squareFunc needs
 )
 
 // micro is the micro-kernels of one path. Tables are indexed by their number of rows, pixels or taps.
@@ -58,8 +65,20 @@ type micro struct {
 	depthwise      [maxPixel + 1]depthwiseFunc
 	depthwiseOuter [maxTap + 1]depthwiseOuterFunc
 
+	winograd2, winograd4 winogradKernels // F(2×2,3×3) and F(4×4,3×3)
+
 	side      int // of the squares that transpose takes
 	transpose transposeFunc
+}
+
+// winogradKernels are the transforms of one of Winograd's convolutions.
+type winogradKernels struct {
+	input  squareFunc // pictures
+	filter squareFunc // weights
+	output finishFunc // products
+
+	gradient squareFunc // gradients of results
+	weights  squareFunc // products, to the gradient of weights
 }
 
 // panels describes how cols columns are cut into packed panels: wide ones, and a narrow one where that holds the rest.

@@ -46,6 +46,12 @@ var (
 			1: depthwiseOuter1AVX512, 2: depthwiseOuter2AVX512, 3: depthwiseOuter3AVX512, 4: depthwiseOuter4AVX512,
 			5: depthwiseOuter5AVX512,
 		},
+		winograd2: winogradKernels{
+			winogradInput2AVX512, winogradFilter2AVX512, winogradOutput2AVX512, winogradGradient2AVX512, winogradWeights2AVX512,
+		},
+		winograd4: winogradKernels{
+			winogradInput4AVX512, winogradFilter4AVX512, winogradOutput4AVX512, winogradGradient4AVX512, winogradWeights4AVX512,
+		},
 		side:      16,
 		transpose: transpose16AVX512,
 	}
@@ -84,6 +90,12 @@ var (
 		depthwiseOuter: [maxTap + 1]depthwiseOuterFunc{
 			1: depthwiseOuter1AVX2, 2: depthwiseOuter2AVX2, 3: depthwiseOuter3AVX2, 4: depthwiseOuter4AVX2,
 			5: depthwiseOuter5AVX2,
+		},
+		winograd2: winogradKernels{
+			winogradInput2AVX2, winogradFilter2AVX2, winogradOutput2AVX2, winogradGradient2AVX2, winogradWeights2AVX2,
+		},
+		winograd4: winogradKernels{
+			winogradInput4AVX2, winogradFilter4AVX2, winogradOutput4AVX2, winogradGradient4AVX2, winogradWeights4AVX2,
 		},
 		side:      8,
 		transpose: transpose8AVX2,

@@ -8,6 +8,10 @@ type scratch struct {
 	band     []float32 // zero-padded input rows (per worker)
 	panel    []float32 // the zero-padded last panel of a block (per worker)
 	segments []segment // tiles of a band (per worker)
+
+	// Of Winograd's convolution: transformed input (shared), transformed filters of a panel, products of a panel, a tile
+	// at the edge of a picture, and what lies between the two halves of a transform (per worker).
+	winograd, filters, products, edge, between []float32
 }
 
 // grow returns *b with at least n elements, kept for the next call.

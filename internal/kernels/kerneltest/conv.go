@@ -97,6 +97,8 @@ var convCases = []convCase{
 	// blocking
 	{name: "3x3 64 wide", conv: conv(14, 14, 64, 64, 3, 3, 1, 1, 1, 1), large: true},
 	{name: "3x3 deep", conv: conv(4, 4, 512, 33, 3, 3, 1, 1, 1, 1), large: true},
+	{name: "3x3 deep and wide", conv: conv(4, 4, 512, 272, 3, 3, 1, 1, 1, 1), large: true},
+	{name: "3x3 64 wide, large picture", conv: conv(21, 20, 64, 48, 3, 3, 1, 1, 1, 1), large: true},
 	{name: "3x3 large picture", conv: conv(41, 39, 16, 17, 3, 3, 1, 1, 1, 1), large: true},
 	{name: "3x3 stride 2 wide", conv: conv(15, 14, 64, 96, 3, 3, 2, 1, 1, 1), large: true},
 	{name: "1x1 of 272 to 80", conv: conv(9, 10, 272, 80, 1, 1, 1, 0, 0, 1), large: true},
@@ -105,40 +107,64 @@ var convCases = []convCase{
 	{name: "depthwise large picture", conv: conv(40, 37, 96, 96, 3, 3, 1, 1, 1, 96), large: true},
 }
 
+// eachConv runs f for every shape of the table, and, where numerics may make a difference, for each of them.
+func eachConv(t *testing.T, f func(t *testing.T, test convCase)) {
+	for _, test := range convCases {
+		t.Run(test.name, func(t *testing.T) { f(t, test) })
+		c := test.conv
+		if c.R != 3 || c.S != 3 || c.StrideH != 1 || c.StrideW != 1 || c.Groups != 1 {
+			continue
+		}
+		for _, n := range []kernels.Numerics{kernels.Default, kernels.Fast} {
+			test.conv.Numerics = n
+			t.Run(fmt.Sprintf("%s, %v", test.name, n), func(t *testing.T) { f(t, test) })
+		}
+	}
+}
+
+// bound is how far results may be from the reference.
+func (c convCase) bound() bound {
+	if c.conv.Numerics == kernels.Fast {
+		return fastConvolution
+	}
+	return convolution
+}
+
 // activations of the forward operations.
 var activations = []kernels.Activation{kernels.Identity, kernels.ReLU, kernels.ReLU6}
 
 func (s *suite) convForward(t *testing.T) {
-	for _, test := range convCases {
-		t.Run(test.name, func(t *testing.T) {
-			build := func(n int, act kernels.Activation, biased bool) call {
-				d, r := test.at(n), newSource(test.name)
-				var bias []float32
-				if biased {
-					bias = r.normal(d.K)
-				}
-				return call{
-					args: []arg{
-						{name: "w", data: r.normal(d.LenW())},
-						{name: "bias", data: bias},
-						{name: "x", data: r.normal(d.LenX()), batched: true},
-						{name: "y", data: zeros(d.LenY()), role: out, batched: true},
-					},
-					run: func(dev kernels.Device, b []kernels.Buffer) error {
-						return dev.ConvForward(d, b[2], b[0], b[1], b[3], act)
-					},
-				}
+	eachConv(t, func(t *testing.T, test convCase) {
+		build := func(n int, act kernels.Activation, biased bool) call {
+			d, r := test.at(n), newSource(test.name)
+			var bias []float32
+			if biased {
+				bias = r.normal(d.K)
 			}
-			for _, act := range activations {
-				s.check(t, build(3, act, true), convolution)
+			return call{
+				args: []arg{
+					{name: "w", data: r.normal(d.LenW())},
+					{name: "bias", data: bias},
+					{name: "x", data: r.normal(d.LenX()), batched: true},
+					{name: "y", data: zeros(d.LenY()), role: out, batched: true},
+				},
+				run: func(dev kernels.Device, b []kernels.Buffer) error {
+					return dev.ConvForward(d, b[2], b[0], b[1], b[3], act)
+				},
 			}
-			s.check(t, build(3, kernels.Identity, false), convolution)
-			s.checkBatches(t, test.batches(), func(n int) call { return build(n, kernels.ReLU, true) })
-		})
-	}
+		}
+		for _, act := range activations {
+			s.check(t, build(3, act, true), test.bound())
+		}
+		for _, act := range []kernels.Activation{kernels.Identity, kernels.ReLU} {
+			s.check(t, build(3, act, false), test.bound())
+		}
+		s.checkBatches(t, test.batches(), func(n int) call { return build(n, kernels.ReLU, true) })
+	})
 	t.Run("zeros", func(t *testing.T) {
-		for _, c := range []int{3, 16, 33} {
-			d := conv(6, 7, c, 17, 3, 3, 1, 1, 1, 1)
+		for i, c := range []int{3, 16, 33, 16, 33} {
+			d := conv(26, 27, c, 17, 3, 3, 1, 1, 1, 1)
+			d.Numerics = kernels.Numerics(i % 3)
 			r := newSource("zeros")
 			s.check(t, call{
 				args: []arg{
@@ -176,44 +202,40 @@ func (s *suite) convForward(t *testing.T) {
 }
 
 func (s *suite) convBackwardData(t *testing.T) {
-	for _, test := range convCases {
-		t.Run(test.name, func(t *testing.T) {
-			build := func(n int) call {
-				d, r := test.at(n), newSource(test.name)
-				return call{
-					args: []arg{
-						{name: "w", data: r.normal(d.LenW())},
-						{name: "dy", data: r.normal(d.LenY()), batched: true},
-						{name: "dx", data: zeros(d.LenX()), role: out, batched: true},
-					},
-					run: func(dev kernels.Device, b []kernels.Buffer) error {
-						return dev.ConvBackwardData(d, b[0], b[1], b[2])
-					},
-				}
+	eachConv(t, func(t *testing.T, test convCase) {
+		build := func(n int) call {
+			d, r := test.at(n), newSource(test.name)
+			return call{
+				args: []arg{
+					{name: "w", data: r.normal(d.LenW())},
+					{name: "dy", data: r.normal(d.LenY()), batched: true},
+					{name: "dx", data: zeros(d.LenX()), role: out, batched: true},
+				},
+				run: func(dev kernels.Device, b []kernels.Buffer) error {
+					return dev.ConvBackwardData(d, b[0], b[1], b[2])
+				},
 			}
-			s.check(t, build(3), convolution)
-			s.checkBatches(t, test.batches(), build)
-		})
-	}
+		}
+		s.check(t, build(3), test.bound())
+		s.checkBatches(t, test.batches(), build)
+	})
 }
 
 func (s *suite) convBackwardWeights(t *testing.T) {
-	for _, test := range convCases {
-		t.Run(test.name, func(t *testing.T) {
-			for _, n := range []int{1, 3, 8} {
-				d := test.at(n)
-				r := newSource(fmt.Sprint(test.name, n))
-				s.check(t, call{
-					args: []arg{
-						{name: "x", data: r.normal(d.LenX())},
-						{name: "dy", data: r.normal(d.LenY())},
-						{name: "dw", data: zeros(d.LenW()), role: out},
-					},
-					run: func(dev kernels.Device, b []kernels.Buffer) error {
-						return dev.ConvBackwardWeights(d, b[0], b[1], b[2])
-					},
-				}, convolution)
-			}
-		})
-	}
+	eachConv(t, func(t *testing.T, test convCase) {
+		for _, n := range []int{1, 3, 8} {
+			d := test.at(n)
+			r := newSource(fmt.Sprint(test.name, n))
+			s.check(t, call{
+				args: []arg{
+					{name: "x", data: r.normal(d.LenX())},
+					{name: "dy", data: r.normal(d.LenY())},
+					{name: "dw", data: zeros(d.LenW()), role: out},
+				},
+				run: func(dev kernels.Device, b []kernels.Buffer) error {
+					return dev.ConvBackwardWeights(d, b[0], b[1], b[2])
+				},
+			}, test.bound())
+		}
+	})
 }

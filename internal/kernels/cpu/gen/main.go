@@ -1,5 +1,5 @@
 // Command gen writes the assembly of package cpu. Its argument is the subject: gemm, linear, depthwise, pointwise,
-// window or peak.
+// window, winograd or peak.
 //
 // Every kernel is written once, for both vector widths. Its documentation, which becomes the comment of the stub, is the
 // Go loop that it replaces; fma(a, b, c) there is a·b + c rounded once.
@@ -52,6 +52,10 @@ func main() {
 	case "window":
 		for _, v := range []*isa{avx512, avx2} {
 			windows(v)
+		}
+	case "winograd":
+		for _, v := range []*isa{avx512, avx2} {
+			winograd(v)
 		}
 	case "peak":
 		for _, v := range []*isa{avx512, avx2} {
