@@ -171,6 +171,19 @@ func TestPictures(t *testing.T) {
 		wantText(t, l.log.texts(), id+" failed", "val/a/10.png")
 		l.result(fine)
 	})
+	t.Run("replaced while it trains", func(t *testing.T) {
+		l := newLab(t)
+		root := folders(t, l)
+		describe(l, root)
+		id := l.run(nil)
+		l.log.on = func(e runlog.Event) {
+			if _, ok := e.(runlog.ApplyStarted); ok {
+				writePicture(t, filepath.Join(root, "train", "a", "2.png"), 250)
+			}
+		}
+		l.apply(0, 0, 1, 0)
+		wantText(t, l.log.texts(), id+" failed", "train/a/2.png", "plan again")
+	})
 	t.Run("what was found out is remembered", func(t *testing.T) {
 		l := newLab(t)
 		root := folders(t, l)

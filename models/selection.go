@@ -78,17 +78,24 @@ func (e *NoMatchError) Error() string {
 
 // matches says whether the pattern's parts stand for the name or a module that it is in.
 func matches(pattern, name []string) bool {
-	if len(pattern) == 0 {
-		return true
+	// reached[i]: the parts of the pattern so far stand for name[:i]. All ends are followed at once: going back to try
+	// another length for each "**" would take exponential time.
+	reached := make([]bool, len(name)+1)
+	reached[0] = true
+	for _, part := range pattern {
+		if part == "**" {
+			for i := range name {
+				reached[i+1] = reached[i+1] || reached[i]
+			}
+			continue
+		}
+		for i := len(name); i > 0; i-- {
+			ok, err := path.Match(part, name[i-1])
+			reached[i] = reached[i-1] && ok && err == nil
+		}
+		reached[0] = false
 	}
-	if pattern[0] == "**" {
-		return matches(pattern[1:], name) || len(name) > 0 && matches(pattern, name[1:])
-	}
-	if len(name) == 0 {
-		return false
-	}
-	ok, err := path.Match(pattern[0], name[0])
-	return ok && err == nil && matches(pattern[1:], name[1:])
+	return slices.Contains(reached, true)
 }
 
 // suggestion names the parameter or module that the pattern most likely stands for, or else the outermost modules.

@@ -29,6 +29,7 @@ func TestMatch(t *testing.T) {
 		{"letters within a part", "resnet18", []string{"layer?.0.conv*"}, "layer1.0.conv1.weight", 8},
 		{"any depth before", "resnet18", []string{"**.bias"}, "bn1.bias", 21},
 		{"any depth between", "resnet18", []string{"layer1.**.weight"}, "layer1.0.conv1.weight", 8},
+		{"any depth, very often", "resnet18", []string{strings.Repeat("**.", 500) + "fc.bias"}, "fc.bias", 1},
 		{"two patterns that overlap", "resnet18", []string{"head", "fc.**", "layer4.1"}, "layer4.1.conv1.weight", 8},
 		{"none", "resnet18", nil, "", 0},
 	}
@@ -62,6 +63,7 @@ func TestMatchErrors(t *testing.T) {
 		{"a slip in head", "haed", `did you mean "head"?`},
 		{"another family's name", "classifier.**", "its outermost modules are conv1, bn1, layer1, layer2, layer3, layer4, fc"},
 		{"a buffer", "bn1.running_mean", "bn1.running_mean is not trained"},
+		{"any depth, very often, and no such part", strings.Repeat("**.", 500) + "nothing", "outermost modules"},
 		{"a part too many", "fc.weight.0", `did you mean "fc.weight"?`},
 		{"an empty part", "layer1..conv1", `is malformed at ""`},
 		{"no pattern", "", `is malformed at ""`},

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -363,8 +364,16 @@ func (e *evaluation) context() *hcl.EvalContext {
 // The constructors of fields. at gives the place of the setting in T.
 
 func intField[T any](name string, least int64, at func(*T) **int) field[T] {
+	return boundedField(name, least, math.MaxInt32, "", at)
+}
+
+// boundedField is intField for a number of units that has a greatest value.
+func boundedField[T any](name string, least int64, most int, unit string, at func(*T) **int) field[T] {
 	return field[T]{name, func(_ *module, t *T, v cty.Value) *problem {
 		n, p := asCount(name, v, least)
+		if p == nil && n > most {
+			p = problemf(outOfRange, "%s must be at most %d %s; this is %d.", name, most, unit, n)
+		}
 		if p == nil {
 			*at(t) = &n
 		}

@@ -44,10 +44,11 @@ func suggestion(name string, candidates []string) string {
 		return fmt.Sprintf(" Did you mean %q?", best)
 	}
 	const few = 12
-	if len(candidates) == 0 || len(candidates) > few {
+	sorted := slices.Sorted(slices.Values(candidates))
+	sorted = slices.DeleteFunc(sorted, func(c string) bool { return c == "" }) // a block that lacks its name is told elsewhere
+	if len(sorted) == 0 || len(sorted) > few {
 		return ""
 	}
-	sorted := slices.Sorted(slices.Values(candidates))
 	return fmt.Sprintf(" Known: %s.", strings.Join(sorted, ", "))
 }
 

@@ -9,8 +9,8 @@ import (
 var imageType = &blockType[Image]{
 	name: "image",
 	fields: []field[Image]{
-		intField("resize", 1, func(i *Image) **int { return &i.Resize }),
-		intField("crop", 1, func(i *Image) **int { return &i.Crop }),
+		boundedField("resize", 1, 1<<14, "pixels", func(i *Image) **int { return &i.Resize }),
+		boundedField("crop", 1, 1<<12, "pixels", func(i *Image) **int { return &i.Crop }),
 	},
 }
 

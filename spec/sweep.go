@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"math"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -324,14 +325,40 @@ func (s *Sweep) rowsOf(g *group, e *evaluation) ([][]cty.Value, Diagnostics) {
 func checkAxisValues(name string, values []cty.Value) *problem {
 	for i, v := range values {
 		ty := v.Type()
+		if v.IsNull() {
+			continue
+		}
+		if bad := unlabelled(v); bad != "" {
+			return problemf(outOfRange, "A value of axis %s holds %s, which can't stand in a label.", quote(name), bad).in(i)
+		}
 		switch {
-		case v.IsNull(), ty.IsPrimitiveType(), ty.IsObjectType(), ty.IsMapType(), ty == datasetType, ty == bestType:
+		case ty.IsPrimitiveType(), ty.IsObjectType(), ty.IsMapType(), ty == datasetType, ty == bestType:
 		default:
 			return problemf(wrongType, "The values of axis %s are strings, numbers, bools, objects or null; one is %s. Give the "+
 				"object { x = … } and write matrix.%s.x where the list is needed.", quote(name), describe(v), name).in(i)
 		}
 	}
 	return nil
+}
+
+// unlabelled describes what is in a value and can't be written into a label: a number that no float64 comes near, or
+// within an object, a reference. It is "" where all is well.
+func unlabelled(v cty.Value) string {
+	bad := ""
+	_ = cty.Walk(v, func(path cty.Path, inner cty.Value) (bool, error) { // the function gives no error
+		switch {
+		case bad != "" || inner.IsNull():
+			return false, nil
+		case inner.Type() == cty.Number:
+			if x, _ := inner.AsBigFloat().Float64(); math.IsInf(x, 0) {
+				bad = describe(inner)
+			}
+		case inner.Type().IsCapsuleType() && len(path) > 0:
+			bad = "the reference " + describe(inner)
+		}
+		return true, nil
+	})
+	return bad
 }
 
 func (m *module) decodeExclude(s *Sweep, b *hclsyntax.Block, sc scope) Diagnostics {

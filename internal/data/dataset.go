@@ -78,17 +78,19 @@ type Item struct {
 
 // source is where a picture's pixels come from. Values are comparable: equal sources are the same picture.
 type source interface {
-	decode() (*Image, error)
+	// decode refuses content whose SHA-256, in hex, is not sum, unless sum is empty.
+	decode(sum string) (*Image, error)
 }
 
 // fileSource is the path of a file.
 type fileSource string
 
-func (f fileSource) decode() (*Image, error) { return DecodeFile(string(f)) }
+func (f fileSource) decode(sum string) (*Image, error) { return decodeFile(string(f), sum) }
 
-// Decode returns the picture in RGB. Errors are *PictureError with the item's Path.
+// Decode returns the picture in RGB. A file whose content is not that of SHA256 any more is an error, for results are kept
+// under the hash of what they were made from. Errors are *PictureError with the item's Path.
 func (it Item) Decode() (*Image, error) {
-	img, err := it.source.decode()
+	img, err := it.source.decode(it.SHA256)
 	if err == nil {
 		return img, nil
 	}

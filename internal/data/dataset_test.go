@@ -204,6 +204,24 @@ func TestHashAndVerify(t *testing.T) {
 	}
 }
 
+// Reading a pipe or a device may never end.
+func TestHashRefusesWhatIsNoFile(t *testing.T) {
+	ctx := context.Background()
+	root := folder(t, map[string]string{
+		"train/a/1.ppm": onePixel, "train/b/1.ppm": onePixel, "val/a/1.ppm": onePixel, "val/b/1.ppm": onePixel,
+	})
+	if err := os.Symlink(os.DevNull, filepath.Join(root, "train", "a", "2.ppm")); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(ctx, Config{Name: "d", Kind: ImageFolder, Path: root})
+	if err == nil {
+		_, err = d.Hash(ctx, nil)
+	}
+	if err == nil || !strings.Contains(err.Error(), "picture train/a/2.ppm: is not a regular file") {
+		t.Errorf("error %v, want the picture and what it is", err)
+	}
+}
+
 // The generator must not change without its version: runs are known by the hash of what it draws.
 func TestSyntheticIsPinned(t *testing.T) {
 	for task, want := range map[string]string{"shapes": "a4913bb0002e16b7", "textures": "e95d38a59ba2d861"} {

@@ -2,6 +2,8 @@ package data
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"image"
@@ -97,8 +99,20 @@ func Decode(r io.Reader) (*Image, error) {
 }
 
 // DecodeFile is Decode of a file; its errors are *PictureError with the path.
-func DecodeFile(path string) (*Image, error) {
+func DecodeFile(path string) (*Image, error) { return decodeFile(path, "") }
+
+// errChanged is about a file that was replaced after it was hashed, or before that with its old size and time.
+var errChanged = errors.New("its content is not what was planned with: plan again; if that does not help, the file kept its " +
+	"size and time when it changed, so touch it or delete hashes.json in the store first")
+
+// decodeFile is DecodeFile of a file whose content has the SHA-256 sum, in hex, or any where sum is empty.
+func decodeFile(path, sum string) (*Image, error) {
 	b, err := os.ReadFile(path)
+	if err == nil && sum != "" {
+		if got := sha256.Sum256(b); hex.EncodeToString(got[:]) != sum {
+			err = errChanged
+		}
+	}
 	if err == nil {
 		var img *Image
 		if img, err = decodeBytes(b); err == nil {

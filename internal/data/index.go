@@ -101,6 +101,9 @@ func (ix *Index) look(path string) (record, error) {
 	if info.IsDir() {
 		return record{}, errors.New("is a folder")
 	}
+	if !info.Mode().IsRegular() { // reading a pipe or a device may never end
+		return record{}, errors.New("is not a regular file")
+	}
 	ix.mu.Lock()
 	r, ok := ix.records[path]
 	ix.mu.Unlock()

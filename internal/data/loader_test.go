@@ -143,14 +143,14 @@ func TestViewsRepeat(t *testing.T) {
 // countingSource decodes like its picture and counts.
 type countingSource struct{ n *int }
 
-func (c countingSource) decode() (*Image, error) {
+func (c countingSource) decode(string) (*Image, error) {
 	*c.n++
 	return formulaImage(50, 40, 1), nil
 }
 
 type brokenSource struct{}
 
-func (brokenSource) decode() (*Image, error) { return nil, errors.New("no picture") }
+func (brokenSource) decode(string) (*Image, error) { return nil, errors.New("no picture") }
 
 func TestPicturesAreDecodedOnce(t *testing.T) {
 	for name, ops := range map[string][]Op{"evaluation": nil, "augmentation": everyOp(t)} {

@@ -112,7 +112,7 @@ func openSynthetic(cfg Config) (*Dataset, Problems) {
 }
 
 // decode draws the picture.
-func (s syntheticSource) decode() (*Image, error) {
+func (s syntheticSource) decode(string) (*Image, error) {
 	key := newStreamKey("synthetic", syntheticVersion, s.task, s.class, s.split, strconv.FormatInt(s.seed, 10))
 	r := key.stream(uint64(s.number), 0, 0)
 	img := NewImage(s.size, s.size)

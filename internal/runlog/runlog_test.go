@@ -13,6 +13,28 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+func TestStatusOfSomethingElseIsRefused(t *testing.T) {
+	for name, test := range map[string]struct{ content, want string }{
+		"a copied folder": {`{"id": "00ff", "status": "finished"}`, `it is that of run "00ff"`},
+		"no status":       {`null`, "can't be read"},
+		"no state":        {`{"id": "abcd"}`, `there is no state ""`},
+		"another state":   {`{"id": "abcd", "status": "done"}`, `there is no state "done"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := Open(t.TempDir()).Run("abcd")
+			if err := os.MkdirAll(r.Dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(r.Dir, "status.json"), []byte(test.content), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			if _, ok, err := r.Status(); ok || err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, %v; want an error with %q", ok, err, test.want)
+			}
+		})
+	}
+}
+
 func TestStoreRoundTrip(t *testing.T) {
 	s := Open(t.TempDir())
 	if all, err := s.Statuses(); err != nil || len(all) != 0 {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -171,6 +172,13 @@ func (r *Run) Status() (st Status, ok bool, err error) {
 	}
 	if err == nil {
 		err = json.Unmarshal(raw, &st)
+	}
+	switch {
+	case err != nil:
+	case st.ID != r.ID: // a folder that was copied or renamed must not pass for another run
+		err = fmt.Errorf("it is that of run %q", st.ID)
+	case !slices.Contains([]State{Pending, Running, Interrupted, Finished, Failed}, st.State):
+		err = fmt.Errorf("there is no state %q", st.State)
 	}
 	if err != nil {
 		return Status{}, false, fmt.Errorf("the status of run %s can't be read: %w", r.ID, err)

@@ -319,6 +319,13 @@ func TestOpenAgreesWithGopickle(t *testing.T) {
 	}
 }
 
+// A device may never end, and so may a pipe.
+func TestSHA256WantsAFile(t *testing.T) {
+	if _, err := SHA256(os.DevNull); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("error %v, want one that says what it is", err)
+	}
+}
+
 func TestOpenWhatIsNoWeights(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string) string {

@@ -63,19 +63,12 @@ func (f *File) Lookup(name string) (*Tensor, bool) {
 // A file that is truncated, altered where that can be seen (zip entries carry a checksum; the other containers do not),
 // or that asks for anything but tensors is an error.
 func Open(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, size, err := openRegular(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open weights: %w", err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("cannot open weights: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("cannot open weights: %s is not a regular file", path)
-	}
-	file, err := read(f, info.Size())
+	file, err := read(f, size)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read weights %s: %w", path, err)
 	}
@@ -87,9 +80,29 @@ func Open(path string) (*File, error) {
 	return file, nil
 }
 
+// openRegular opens a file and tells its size. It refuses a pipe or a device before opening it, for they may never end,
+// and a pipe may not even begin.
+func openRegular(path string) (*os.File, int64, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%s is not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if info, err = f.Stat(); err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
+}
+
 // SHA256 returns the checksum of the file at path as 64 lower-case hex digits.
 func SHA256(path string) (string, error) {
-	f, err := os.Open(path)
+	f, _, err := openRegular(path)
 	if err != nil {
 		return "", err
 	}
