@@ -23,20 +23,20 @@ var (
 // vector6 holds a row or a column of a square.
 type vector6 [6]float32
 
-func winogradInput2(x *vector6) vector6 {
+func winogradInput2(x vector6) vector6 {
 	return vector6{x[0] - x[2], x[1] + x[2], x[2] - x[1], x[1] - x[3]}
 }
 
-func winogradFilter2(x *vector6) vector6 {
+func winogradFilter2(x vector6) vector6 {
 	e, o := (x[0]+x[2])/2, x[1]/2
 	return vector6{x[0], e + o, e - o, x[2]}
 }
 
-func winogradOutput2(x *vector6) vector6 {
+func winogradOutput2(x vector6) vector6 {
 	return vector6{x[0] + x[1] + x[2], x[1] - x[2] - x[3]}
 }
 
-func winogradInput4(x *vector6) vector6 {
+func winogradInput4(x vector6) vector6 {
 	s, d := x[4]-float32(4*x[2]), x[3]-float32(4*x[1])
 	t, u := x[4]-x[2], 2*(x[3]-x[1])
 	return vector6{
@@ -47,40 +47,40 @@ func winogradInput4(x *vector6) vector6 {
 	}
 }
 
-func winogradFilter4(x *vector6) vector6 {
+func winogradFilter4(x vector6) vector6 {
 	s, o := (x[0]+x[2])*(-1./6), float32(x[1]*(1./6))
 	t, u := float32(x[0]*(1./24))+float32(x[2]*(1./6)), float32(x[1]*(1./12))
 	return vector6{x[0] / 4, s - o, s + o, t + u, t - u, x[2]}
 }
 
-func winogradOutput4(x *vector6) vector6 {
+func winogradOutput4(x vector6) vector6 {
 	s, d := x[1]+x[2], x[1]-x[2]
 	t, u := x[3]+x[4], x[3]-x[4]
 	return vector6{x[0] + s + t, d + float32(2*u), s + float32(4*t), d + float32(8*u) + x[5]}
 }
 
-func winogradGradient2(x *vector6) vector6 {
+func winogradGradient2(x vector6) vector6 {
 	return vector6{x[0], (x[0] + x[1]) / 2, (x[0] - x[1]) / 2, x[1]}
 }
 
-func winogradWeights2(x *vector6) vector6 {
+func winogradWeights2(x vector6) vector6 {
 	return vector6{x[0] + (x[1] + x[2]), x[1] - x[2], (x[1] + x[2]) - x[3]}
 }
 
-func winogradGradient4(x *vector6) vector6 {
+func winogradGradient4(x vector6) vector6 {
 	s, d := float32((x[0]+x[2])*(-1./6)), float32((x[1]+x[3])*(1./6))
 	t, u := float32(x[0]*(1./24))+float32(x[2]*(1./6)), float32(x[1]*(1./12))+float32(x[3]*(1./3))
 	return vector6{x[0] / 4, s - d, s + d, t + u, t - u, x[3]}
 }
 
-func winogradWeights4(x *vector6) vector6 {
+func winogradWeights4(x vector6) vector6 {
 	s, d := x[1]+x[2], x[1]-x[2]
 	t, u := x[3]+x[4], x[3]-x[4]
 	return vector6{x[0] + s + t, d + float32(2*u), s + float32(4*t) + x[5]}
 }
 
 // genericSquare makes of a transform of a column one of squares of in×in to out×out.
-func genericSquare(in, out int, apply func(x *vector6) vector6) squareFunc {
+func genericSquare(in, out int, apply func(x vector6) vector6) squareFunc {
 	return func(src, dst, _ *float32, srcRow, srcColumn, dstRow, dstColumn, channels int) {
 		for k := range channels {
 			y := squareAt(at(src, k), srcRow, srcColumn, in, out, apply)
@@ -94,7 +94,7 @@ func genericSquare(in, out int, apply func(x *vector6) vector6) squareFunc {
 }
 
 // genericFinish is genericSquare that ends in bias and bounds.
-func genericFinish(in, out int, apply func(x *vector6) vector6) finishFunc {
+func genericFinish(in, out int, apply func(x vector6) vector6) finishFunc {
 	return func(src, dst, _, bias *float32, srcRow, srcColumn, dstRow, dstColumn, channels int, lo, hi float32) {
 		for k := range channels {
 			y := squareAt(at(src, k), srcRow, srcColumn, in, out, apply)
@@ -112,20 +112,20 @@ func genericFinish(in, out int, apply func(x *vector6) vector6) finishFunc {
 }
 
 // squareAt transforms one square: its columns, then the rows of what that gives.
-func squareAt(src *float32, row, column, in, out int, apply func(x *vector6) vector6) (y [6]vector6) {
+func squareAt(src *float32, row, column, in, out int, apply func(x vector6) vector6) (y [6]vector6) {
 	var half [6]vector6 // by row
 	for j := range in {
 		var x vector6
 		for i := range in {
 			x[i] = *at(src, i*row+j*column)
 		}
-		x = apply(&x)
+		x = apply(x)
 		for i := range out {
 			half[i][j] = x[i]
 		}
 	}
 	for i := range out {
-		y[i] = apply(&half[i])
+		y[i] = apply(half[i])
 	}
 	return y
 }
