@@ -195,7 +195,7 @@ func (e *execution) wake() {
 }
 
 // verify looks at every data set that is going to be used before the first run starts, so that a broken picture is told
-// now and not in the night.
+// now and not in the night. Damage in the middle of a JPEG or PNG shows only when a run decodes it.
 func (e *execution) verify(ctx context.Context) error {
 	// What could not be remembered costs time and nothing else.
 	defer func() { _ = e.datasets.index.Save() }()

@@ -322,6 +322,20 @@ func readTar(src source) (*File, error) {
 	return &File{Tensors: ts, Format: FormatTar}, err
 }
 
+// readTriple unpickles the description of a storage or a tensor, three values, and returns where it ends. what is its
+// name in errors.
+func readTriple(src source, at int64, what string) (tuple, int64, error) {
+	v, at, err := unpickleAt(src, at, maxPickle, torchBuilder{})
+	if err != nil {
+		return nil, 0, err
+	}
+	t, ok := v.(tuple)
+	if !ok || len(t) != 3 {
+		return nil, 0, fmt.Errorf("a %s's description cannot be read", what)
+	}
+	return t, at, nil
+}
+
 // readTarStorages reads a count, so many storages (a pickled (key, location, class) and then the count of elements and the
 // elements), and a list of views (key, key of the whole, first element, elements).
 func readTarStorages(src source, at int64) (map[int64]*storage, error) {
@@ -331,13 +345,9 @@ func readTarStorages(src source, at int64) (map[int64]*storage, error) {
 	}
 	storages := make(map[int64]*storage)
 	for range n {
-		var v any
-		if v, at, err = unpickleAt(src, at, maxPickle, torchBuilder{}); err != nil {
+		var t tuple
+		if t, at, err = readTriple(src, at, "storage"); err != nil {
 			return nil, err
-		}
-		t, ok := v.(tuple)
-		if !ok || len(t) != 3 {
-			return nil, errors.New("a storage's description cannot be read")
 		}
 		key, okKey := t[0].(int64)
 		class, okClass := t[2].(storageClass)
@@ -386,13 +396,9 @@ func readTarTensors(src source, at int64, storages map[int64]*storage) (map[stri
 	}
 	out := make(map[string]*strided)
 	for range n {
-		var v any
-		if v, at, err = unpickleAt(src, at, maxPickle, torchBuilder{}); err != nil {
+		var t tuple
+		if t, at, err = readTriple(src, at, "tensor"); err != nil {
 			return nil, err
-		}
-		t, ok := v.(tuple)
-		if !ok || len(t) != 3 {
-			return nil, errors.New("a tensor's description cannot be read")
 		}
 		key, okKey := t[0].(int64)
 		storageKey, okStorage := t[1].(int64)
