@@ -33,6 +33,7 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		p.dropRepeats()
 		p.choose()
 		p.decide()
+		p.share()
 	}
 	diags := p.diagnostics()
 	if diags.HasErrors() {
@@ -69,6 +70,7 @@ type planning struct {
 	origins     map[originKey]*origin
 	planned     map[string]bool // ids of chosen candidates
 	actions     map[string]Action
+	sharings    []Sharing
 
 	faults   int // errors so far, repeats included
 	reported reports
@@ -97,6 +99,7 @@ type candidate struct {
 
 	settings   int
 	dataset    int
+	sharing    int
 	params     Params
 	trajectory string
 	id         string

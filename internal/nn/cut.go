@@ -1,5 +1,7 @@
 package nn
 
+import "slices"
+
 // A run that trains a part of a network computes the rest of it again and again with the same result. Cut finds where
 // that rest ends, Before and After take the network apart there.
 
@@ -53,6 +55,17 @@ func (n *Net) Cut(training bool, trainable, batchStats []bool) (cut Cut, ok bool
 		crossing = max(crossing, last[u.out])
 	}
 	return cut, ok
+}
+
+// FirstChange is the first layer, in order of execution, that training changes: that has a trained parameter, or statistics
+// that move. ok is false where nothing does.
+func (n *Net) FirstChange(trainable, batchStats []bool) (layer int, ok bool) {
+	for i, l := range n.Layers {
+		if batchStats != nil && batchStats[i] || slices.ContainsFunc(l.Params, func(p int) bool { return trainable[p] }) {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // fixed says which layers' results are the same in every step.
