@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ftrun/ftrun/internal/features"
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/weights"
@@ -29,6 +30,7 @@ type Options struct {
 	// Parallelism is the number of runs that go on at once; 0 means 1.
 	Parallelism int
 	FailFast    bool // the first failure interrupts the others
+	NoShare     bool // each run computes all of its network in each step
 
 	Weights *weights.Cache
 	// Pin is called with the name and the whole SHA-256 of every catalogue file before it is used; an error refuses it.
@@ -101,6 +103,9 @@ func Apply(ctx context.Context, o Options) (Summary, error) {
 		})
 	}
 	wg.Wait()
+	if err := e.library.close(); err != nil {
+		return Summary{}, err
+	}
 
 	for _, result := range e.outcomes {
 		switch result {
@@ -127,6 +132,7 @@ type execution struct {
 	Options
 	datasets *datasets
 	files    weightFiles
+	library  library
 	owner    string
 
 	seen map[string]time.Time // when the runs of the plan that are in the store were last written, at the start
@@ -147,6 +153,7 @@ func newExecution(o Options) (*execution, error) {
 	e := &execution{
 		Options:  o,
 		datasets: newDatasets(o.Plan, o.Store.HashCachePath(), o.CacheBytes),
+		library:  library{open: map[string]*features.File{}, told: map[string]bool{}},
 		owner:    fmt.Sprintf("process %d on %s", os.Getpid(), host),
 		seen:     map[string]time.Time{},
 		busy:     map[string]time.Time{},

@@ -31,6 +31,7 @@ func (t *training) initialise(ctx context.Context) error {
 	if want := t.set.Weights.SHA256; want != "" && file.SHA256 != want {
 		return fmt.Errorf("%s is not the file that was planned with: its SHA-256 is %.12s…, it was %.12s…; plan again", path, file.SHA256, want)
 	}
+	t.startedFrom = file.SHA256
 	return loadBody(t.net, t.params, file, path)
 }
 

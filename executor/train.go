@@ -45,10 +45,12 @@ type training struct {
 	schedule   optim.Schedule
 	programs   *programs
 
-	data             *data.Dataset
-	train, val, test *data.Loader // test: nil where the data set has none
-	steps            int          // of an epoch
-	threads          int
+	data        *data.Dataset
+	loaders     map[string]*data.Loader // of pictures, by split
+	sources     map[string]source       // of the batches that the programs take, by split
+	startedFrom string                  // SHA-256 of the file of weights; "" where there is none
+	steps       int                     // of an epoch
+	threads     int
 
 	progress *progress
 }
@@ -116,6 +118,9 @@ func (t *training) prepare(ctx context.Context) (problem, err error) {
 	if err := t.begin(ctx); err != nil {
 		return nil, err
 	}
+	if err := t.share(ctx); err != nil {
+		return nil, err
+	}
 	switch problem := t.restoreCheckpoint(); {
 	case errors.Is(problem, fs.ErrNotExist):
 	case problem != nil:
@@ -144,15 +149,14 @@ func (t *training) build(ctx context.Context) error {
 	for i, p := range t.net.Params {
 		t.changes[i] = t.trainable[i] || p.Kind != nn.Weight && t.batchStats[p.Layer]
 	}
-	for split, loader := range map[string]**data.Loader{data.Train: &t.train, data.Val: &t.val, data.Test: &t.test} {
-		if _, ok := t.data.Splits[split]; !ok {
-			continue
-		}
-		if *loader, err = t.datasets.loader(t.data, t.run, t.set, split, t.threads); err != nil {
+	t.loaders, t.sources = map[string]*data.Loader{}, map[string]source{}
+	for split := range t.data.Splits {
+		if t.loaders[split], err = t.datasets.loader(t.data, t.run, t.set, split, t.threads); err != nil {
 			return err
 		}
+		t.sources[split] = t.loaders[split]
 	}
-	t.steps = t.train.Batches()
+	t.steps = t.loaders[data.Train].Batches()
 	t.schedule = newSchedule(t.set, t.steps)
 	if t.params, err = nn.NewParamStore(t.device, t.net); err != nil {
 		return err
@@ -251,7 +255,7 @@ func (t *training) epoch(ctx context.Context) error {
 	start := time.Now()
 	before := p.Sum.Seconds
 	classes := len(t.data.Classes)
-	for batch, err := range t.train.Epoch(ctx, number, p.Step) {
+	for batch, err := range t.sources[data.Train].Epoch(ctx, number, p.Step) {
 		if err != nil {
 			if ctx.Err() != nil {
 				return errInterrupted
@@ -318,7 +322,7 @@ func (t *training) finishEpoch(ctx context.Context, number int) error {
 		ImagesPerSecond: rate(p.Sum.Seen, p.Sum.Seconds),
 	}
 	start := time.Now()
-	count, predictions, err := t.evaluate(ctx, t.val, data.Val)
+	count, predictions, err := t.evaluate(ctx, data.Val)
 	if err != nil {
 		return err
 	}
@@ -389,12 +393,12 @@ func (t *training) stalled() bool {
 }
 
 // evaluate runs a split in evaluation mode, in its own order.
-func (t *training) evaluate(ctx context.Context, loader *data.Loader, split string) (*tally, []runlog.Prediction, error) {
+func (t *training) evaluate(ctx context.Context, split string) (*tally, []runlog.Prediction, error) {
 	classes := len(t.data.Classes)
 	items := t.data.Splits[split].Items
 	count := newTally(classes)
 	predictions := make([]runlog.Prediction, 0, len(items))
-	for batch, err := range loader.Epoch(ctx, 1, 0) {
+	for batch, err := range t.sources[split].Epoch(ctx, 1, 0) {
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, nil, errInterrupted
@@ -453,7 +457,7 @@ func (t *training) result(ctx context.Context) (*runlog.Result, error) {
 	r.Timing.ImagesPerSecond = rate(len(t.data.Splits[data.Train].Items)*len(p.History), r.Timing.TrainSeconds)
 	r.Timing.PeakMemory = t.params.Memory() + t.programs.memory() + t.optimizer.Memory()
 
-	if t.test != nil {
+	if t.loaders[data.Test] != nil {
 		file, err := weights.Open(t.dir.BestPath())
 		if err != nil {
 			return nil, err
@@ -461,7 +465,7 @@ func (t *training) result(ctx context.Context) (*runlog.Result, error) {
 		if err := t.setAll(file); err != nil {
 			return nil, err
 		}
-		count, _, err := t.evaluate(ctx, t.test, data.Test)
+		count, _, err := t.evaluate(ctx, data.Test)
 		if err != nil {
 			return nil, err
 		}

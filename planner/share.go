@@ -173,10 +173,8 @@ func (s *Sharing) settle() {
 	if s.Train != nil && s.Train.Passes <= int64(s.Train.Views) {
 		s.Train, s.Why = nil, alone
 	}
-	for _, f := range []**Features{&s.Val, &s.Test} {
-		if *f != nil && (*f).Passes <= 1 {
-			*f = nil
-		}
+	if s.Val != nil && s.Val.Passes <= 1 {
+		s.Val, s.Test = nil, nil
 	}
 	for _, f := range []*Features{s.Train, s.Val, s.Test} {
 		if f != nil {

@@ -65,6 +65,9 @@ func (s *Store) PlanPath() string { return filepath.Join(s.Dir, "plan.json") }
 // HashCachePath is where the content hashes of pictures are remembered.
 func (s *Store) HashCachePath() string { return filepath.Join(s.Dir, "hashes.json") }
 
+// FeaturesPath is the file of the features with that hash. Whoever makes it works in a folder beside it, "<hash>.making".
+func (s *Store) FeaturesPath(hash string) string { return filepath.Join(s.Dir, "features", hash) }
+
 // Run names one run's folder.
 func (s *Store) Run(id string) *Run {
 	return &Run{ID: id, Dir: filepath.Join(s.Dir, "runs", id)}

@@ -1,0 +1,408 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ftrun/ftrun/internal/data"
+	"github.com/ftrun/ftrun/internal/features"
+	"github.com/ftrun/ftrun/internal/nn"
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/planner"
+)
+
+// A run whose frozen part would compute the same again and again takes what that says of the pictures, their features,
+// from files, and trains and evaluates the rest of its network on them. Whoever wants a file first makes it, in this
+// process or another. The results are the same bits either way (docs/decisions/0012-shared-features.md).
+
+// source yields the batches of a split: its pictures, or their features.
+type source interface {
+	Epoch(ctx context.Context, epoch, from int) iter.Seq2[*data.Batch, error]
+}
+
+// volume is the features of a split, or of one view of its pictures, that a run wants.
+type volume struct {
+	features.Content
+	cut   nn.Cut
+	split string
+	view  int
+}
+
+// origin is all that features depend on; the name of their file is a hash of it.
+type origin struct {
+	Numerics  int                 `json:"numerics_version"`
+	Path      string              `json:"path"` // of instructions
+	Arch      string              `json:"arch"`
+	Layer     string              `json:"layer"`
+	Weights   string              `json:"weights,omitempty"` // SHA-256 of the file that the run starts from
+	Seed      *int64              `json:"seed,omitempty"`    // where weights are drawn
+	Algorithm string              `json:"algorithm"`
+	Precision string              `json:"precision"`
+	Image     planner.Image       `json:"image"`
+	Dataset   string              `json:"dataset"` // hash of its content
+	Split     string              `json:"split"`
+	Augment   []planner.AugmentOp `json:"augment,omitempty"`
+	ViewSeed  int64               `json:"view_seed,omitempty"`
+	View      int                 `json:"view,omitempty"`
+}
+
+// volume describes the features of the split's pictures at a cut.
+func (t *training) volume(cut nn.Cut, split string, view int) volume {
+	o := origin{
+		Numerics: t.Plan.Numerics, Path: t.device.Path(), Arch: t.set.Arch, Layer: t.net.Name(cut.At), Weights: t.startedFrom,
+		Algorithm: t.set.Numerics, Precision: t.set.Precision, Image: t.set.Image, Dataset: t.Plan.Datasets[t.run.Dataset].Hash,
+		Split: split, View: view,
+	}
+	if t.startedFrom == "" {
+		o.Seed = &t.run.Seed
+	}
+	if a := t.set.Augment; a != nil && split == data.Train {
+		o.Augment, o.ViewSeed = a.Ops, a.ViewSeed
+	}
+	of, err := json.Marshal(o)
+	if err != nil {
+		panic("executor: features without a description: " + err.Error())
+	}
+	s := cut.Shape
+	return volume{
+		Content: features.Content{Of: of, Shape: [3]int{s.H, s.W, s.C}, Pictures: len(t.data.Splits[split].Items)},
+		cut:     cut, split: split, view: view,
+	}
+}
+
+// share lets the run work on features where the plan says that it shares them. The weights that it starts from are in
+// place. Where features can't be kept that is told, and the run computes them itself in each step.
+func (t *training) share(ctx context.Context) error {
+	plan := &t.Plan.Sharing[t.run.Sharing]
+	if t.NoShare || plan.Train == nil && plan.Val == nil {
+		return nil
+	}
+	var training, evaluation []volume
+	trainCut, ok := t.net.Cut(true, t.trainable, t.batchStats)
+	if ok && plan.Train != nil {
+		for view := range t.set.FixedViews() {
+			training = append(training, t.volume(trainCut, data.Train, view))
+		}
+	}
+	evalCut, ok := t.net.Cut(false, t.trainable, t.batchStats)
+	if ok && plan.Val != nil {
+		evaluation = append(evaluation, t.volume(evalCut, data.Val, 0))
+		if t.loaders[data.Test] != nil {
+			evaluation = append(evaluation, t.volume(evalCut, data.Test, 0))
+		}
+	}
+	trainFiles, err := t.takeAll(ctx, training)
+	if err != nil {
+		return err
+	}
+	evalFiles, err := t.takeAll(ctx, evaluation)
+	if err != nil {
+		return err
+	}
+	if trainFiles != nil {
+		t.programs.train = t.net.After(trainCut.At)
+		t.sources[data.Train] = &featureBatches{t.loaders[data.Train], t.data.Splits[data.Train], t.set.BatchSize, trainFiles, nil}
+	}
+	if evalFiles != nil {
+		t.programs.eval = t.net.After(evalCut.At)
+		for i, v := range evaluation {
+			t.sources[v.split] = &featureBatches{t.loaders[v.split], t.data.Splits[v.split], features.BlockPictures, evalFiles[i : i+1], nil}
+		}
+	}
+	return nil
+}
+
+// featureBatches yields the batches that a loader of pictures would yield, with features for pictures.
+type featureBatches struct {
+	loader *data.Loader
+	split  *data.Split
+	batch  int
+	views  []*features.File
+	x      []float32
+}
+
+// Epoch is data.Loader's.
+func (b *featureBatches) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*data.Batch, error] {
+	return func(yield func(*data.Batch, error) bool) {
+		order := b.loader.Order(epoch)
+		file := b.views[b.loader.View(epoch)%len(b.views)]
+		size := file.Content().Len()
+		if b.x == nil {
+			b.x = make([]float32, b.batch*size)
+		}
+		out := &data.Batch{Labels: make([]int, 0, b.batch)}
+		for lo := from * b.batch; lo < len(order); lo += b.batch {
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return
+			}
+			out.Index = order[lo:min(lo+b.batch, len(order))]
+			out.N = len(out.Index)
+			out.X, out.Labels = b.x[:out.N*size], out.Labels[:0]
+			for i, at := range out.Index {
+				if err := file.Read(out.X[i*size:(i+1)*size], at); err != nil {
+					yield(nil, err)
+					return
+				}
+				out.Labels = append(out.Labels, b.split.Items[at].Class)
+			}
+			if !yield(out, nil) {
+				return
+			}
+		}
+	}
+}
+
+// library holds the files of features that the runs of one apply have open.
+type library struct {
+	making sync.Mutex // one is made at a time: that takes all threads
+	mu     sync.Mutex
+	open   map[string]*features.File // by hash
+	told   map[string]bool
+}
+
+func (l *library) get(hash string) *features.File {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open[hash]
+}
+
+// close gives the files back, when no run reads them any more.
+func (l *library) close() error {
+	var errs []error
+	for _, f := range l.open {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// noteOnce tells something that is the same for many runs.
+func (e *execution) noteOnce(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	e.library.mu.Lock()
+	told := e.library.told[text]
+	e.library.told[text] = true
+	e.library.mu.Unlock()
+	if !told {
+		e.emit(runlog.Note{Text: text})
+	}
+}
+
+// unkeptError says why features can't be kept. The run can do without.
+type unkeptError struct{ err error }
+
+func (e *unkeptError) Error() string { return e.err.Error() }
+func (e *unkeptError) Unwrap() error { return e.err }
+
+// takeAll opens the files of all volumes, making those that are not there; nil where they can't be kept.
+func (t *training) takeAll(ctx context.Context, volumes []volume) ([]*features.File, error) {
+	var files []*features.File
+	err := t.makeRoom(volumes)
+	for _, v := range volumes {
+		if err != nil {
+			break
+		}
+		var file *features.File
+		file, err = t.take(ctx, v)
+		files = append(files, file)
+	}
+	var unkept *unkeptError
+	if errors.As(err, &unkept) {
+		t.noteOnce("the features of %s at %s are not shared: %v", t.set.Arch, t.net.Name(volumes[0].cut.At), err)
+		return nil, nil
+	}
+	return files, err
+}
+
+// makeRoom refuses what would take up more than half of the disk that is left: the rest is for what the runs leave.
+func (t *training) makeRoom(volumes []volume) error {
+	var need int64
+	for _, v := range volumes {
+		if _, err := os.Stat(t.Store.FeaturesPath(v.Hash())); err != nil {
+			need += v.Bytes()
+		}
+	}
+	if left, ok := features.Free(t.Store.Dir); ok && need > left/2 {
+		return &unkeptError{fmt.Errorf("they would take %d MB of the %d MB that are left on the disk", need>>20, left>>20)}
+	}
+	return nil
+}
+
+// take opens a file of features, and makes it where it is not there, or damaged.
+func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
+	hash := v.Hash()
+	if f := t.library.get(hash); f != nil {
+		return f, nil
+	}
+	t.library.making.Lock()
+	defer t.library.making.Unlock()
+	if f := t.library.get(hash); f != nil {
+		return f, nil
+	}
+	path := t.Store.FeaturesPath(hash)
+	for {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		f, err := features.Open(path, v.Content, t.Threads)
+		if err == nil {
+			t.library.mu.Lock()
+			defer t.library.mu.Unlock()
+			t.library.open[hash] = f
+			return f, nil
+		}
+		var damaged *features.DamagedError
+		if !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &damaged) {
+			return nil, &unkeptError{err}
+		}
+		workshop := &runlog.Run{ID: hash, Dir: path + ".making"}
+		lease, err := workshop.Acquire(t.owner)
+		var busy *runlog.BusyError
+		switch {
+		case errors.As(err, &busy):
+			t.noteOnce("%s computes the features of %s: waiting for them", busy.Owner, t.set.Arch)
+			select {
+			case <-ctx.Done():
+			case <-time.After(retryBusy):
+			}
+			continue
+		case errors.Is(err, fs.ErrNotExist): // another process has just finished, and put the folder away
+			continue
+		case err != nil:
+			return nil, &unkeptError{err}
+		}
+		err = t.compute(ctx, v, path, filepath.Join(workshop.Dir, "part"), lease)
+		lease.Release()
+		if err != nil {
+			return nil, err
+		}
+		_ = os.Remove(workshop.Dir) // unless another process is at it again
+	}
+}
+
+// compute makes a file of features at part, going on with what is there, and gives it its path. A file that is there
+// already is damaged, or was made a moment ago.
+func (t *training) compute(ctx context.Context, v volume, path, part string, lease *runlog.Lease) (err error) {
+	var damaged *features.DamagedError
+	f, err := features.Open(path, v.Content, t.Threads)
+	if err == nil {
+		return f.Close()
+	}
+	if errors.As(err, &damaged) {
+		t.emit(runlog.Note{Text: fmt.Sprintf("%v; they are computed again", err)})
+		if err := os.Rename(path, part); err != nil {
+			return &unkeptError{err}
+		}
+	}
+	w, err := features.Resume(part, v.Content, t.Threads)
+	if err != nil {
+		return &unkeptError{err}
+	}
+	if err := t.fill(ctx, w, v); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	if !lease.Held() {
+		return w.Close() // another process took it over, and will publish it
+	}
+	if err := w.Publish(path); err != nil {
+		return &unkeptError{err}
+	}
+	return nil
+}
+
+// fill computes the blocks that are missing, on all threads.
+func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err error) {
+	device, err := t.Device(t.Threads)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, device.Close()) }()
+	before := t.net.Before(v.cut.At)
+	params, err := nn.NewParamStore(device, before)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, params.Close()) }()
+	needed := before.Needed(false)
+	for i, p := range t.net.Params {
+		if p.Kind == nn.Counter || !needed[p.Layer] {
+			continue
+		}
+		values, err := t.params.Get(i)
+		if err != nil {
+			return err
+		}
+		if err := params.Set(i, values); err != nil {
+			return err
+		}
+	}
+	programs := newPrograms(before, params, nn.Settings{Numerics: t.programs.settings.Numerics})
+	defer func() { err = errors.Join(err, programs.close()) }()
+
+	cfg, err := t.datasets.loaderConfig(t.data, t.run, t.set, v.split, t.Threads)
+	if err != nil {
+		return err
+	}
+	cfg.BatchSize, cfg.Shuffle = features.BlockPictures, false
+	loader, err := data.NewLoader(cfg)
+	if err != nil {
+		return err
+	}
+	report := t.reporter(v)
+	for {
+		lo, hi, missing := w.Missing()
+		if !missing {
+			report(v.Pictures)
+			return nil
+		}
+		block := lo
+		for batch, err := range loader.Epoch(ctx, v.view+1, lo) {
+			if err != nil {
+				return err
+			}
+			report(block * features.BlockPictures)
+			program, err := programs.evaluation(batch.N)
+			if err != nil {
+				return err
+			}
+			out, err := program.Run(batch.X, nil, 0)
+			if err != nil {
+				return err
+			}
+			if err := w.Put(block, out.Logits); err != nil {
+				return &unkeptError{err}
+			}
+			if block++; block == hi {
+				break
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// reporter tells, now and then, how many pictures have their features.
+func (t *training) reporter(v volume) func(done int) {
+	what := []string{t.set.Arch, v.split}
+	if t.set.FixedViews() > 1 && v.split == data.Train {
+		what = append(what, fmt.Sprintf("view %d", v.view+1))
+	}
+	var last time.Time
+	return func(done int) {
+		if done < v.Pictures && time.Since(last) < time.Second/2 {
+			return
+		}
+		last = time.Now()
+		t.emit(runlog.ComputingFeatures{Of: strings.Join(what, ", "), Done: done, Total: v.Pictures})
+	}
+}
