@@ -36,6 +36,8 @@ type Options struct {
 	// Pin is called with the name and the whole SHA-256 of every catalogue file before it is used; an error refuses it.
 	Pin func(file, sha256 string) error
 
+	// SaveAfter is how much training, in whole epochs, may go unsaved; 0 saves after each epoch.
+	SaveAfter time.Duration
 	// CacheBytes bounds the memory for decoded pictures of all runs together.
 	CacheBytes int64
 	Version    string // of ftrun, kept with results

@@ -206,18 +206,6 @@ func (t *training) setTensor(i int, tensor weights.Tensor) error {
 	return t.params.Set(i, tensor.Float)
 }
 
-// tensors reads the whole state_dict.
-func (t *training) tensors() ([]weights.Tensor, error) {
-	all := make([]weights.Tensor, len(t.net.Params))
-	for i := range all {
-		var err error
-		if all[i], err = t.tensor(i); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
 // setAll takes the whole state_dict from a run's own file.
 func (t *training) setAll(file *weights.File) error {
 	return load(t.net, t.params, file, t.dir.BestPath(), func(nn.Param) bool { return true })

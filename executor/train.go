@@ -53,6 +53,7 @@ type training struct {
 	threads     int
 
 	progress *progress
+	best     *snapshot // nil: the best epoch so far has been written
 }
 
 // train carries one run out, from its start or its last checkpoint, and leaves the best weights, the predictions and the
@@ -80,6 +81,7 @@ func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run
 		t.warn("%v: the run starts again", problem)
 	}
 
+	saved := time.Now()
 	for t.progress.Epoch < t.set.Epochs && !t.stalled() {
 		err := t.epoch(ctx)
 		t.progress.Seconds = before + time.Since(start).Seconds()
@@ -89,8 +91,12 @@ func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run
 		if err != nil {
 			return nil, err
 		}
-		if err := t.saveCheckpoint(); err != nil {
-			return nil, err
+		// Epochs over features may take milliseconds, less than writing what came of them.
+		if last := t.progress.Epoch == t.set.Epochs || t.stalled(); last || time.Since(saved) >= t.SaveAfter {
+			if err := t.save(); err != nil {
+				return nil, err
+			}
+			saved = time.Now()
 		}
 	}
 	result, err := t.result(ctx)
@@ -102,7 +108,7 @@ func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run
 
 // interrupt saves the run, so that it can go on, and says so.
 func (t *training) interrupt() error {
-	if err := t.saveCheckpoint(); err != nil {
+	if err := t.save(); err != nil {
 		return fmt.Errorf("it was interrupted and can't be saved: %w", err)
 	}
 	t.emit(runlog.RunInterrupted{Head: t.head(), Epoch: t.progress.Epoch, Step: t.progress.Step})
@@ -331,21 +337,14 @@ func (t *training) finishEpoch(ctx context.Context, number int) error {
 	if err := t.check("validation ", e.ValLoss, number, t.steps); err != nil {
 		return err
 	}
-	if !t.lease.Held() {
-		return errLost
-	}
-
 	p.History = append(p.History, e)
 	value := e.Value(t.set.Monitor)
 	best := p.Best == 0 || better(t.set.Monitor, value, p.Value)
 	if best {
-		if err := t.keepBest(predictions); err != nil {
+		if t.best, err = t.snapshot(predictions); err != nil {
 			return err
 		}
 		p.Best, p.Value = number, value
-	}
-	if err := t.dir.WriteEpochs(p.History); err != nil {
-		return err
 	}
 	p.Epoch, p.Step, p.Sum = number, 0, sums{}
 	t.observe(e)
@@ -424,17 +423,61 @@ func (t *training) evaluate(ctx context.Context, split string) (*tally, []runlog
 	return count, predictions, nil
 }
 
-// keepBest writes the network as it is now, and what it says of each validation picture.
-func (t *training) keepBest(predictions []runlog.Prediction) error {
-	tensors, err := t.tensors()
-	if err != nil {
+// snapshot is an epoch that is the best so far and not yet written: what training has changed, by index in net.Params, and
+// what the network says of each validation picture.
+type snapshot struct {
+	changed     map[int]weights.Tensor
+	predictions []runlog.Prediction
+}
+
+func (t *training) snapshot(predictions []runlog.Prediction) (*snapshot, error) {
+	s := &snapshot{map[int]weights.Tensor{}, predictions}
+	for i, yes := range t.changes {
+		if !yes {
+			continue
+		}
+		var err error
+		if s.changed[i], err = t.tensor(i); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// save writes what the training has come to: the best epoch's network and predictions, the course, the checkpoint. It is
+// called at the end of an epoch and between two steps.
+func (t *training) save() error {
+	if !t.lease.Held() {
+		return errLost
+	}
+	if t.best != nil {
+		if err := t.keepBest(t.best); err != nil {
+			return err
+		}
+		t.best = nil
+	}
+	if err := t.dir.WriteEpochs(t.progress.History); err != nil {
 		return err
+	}
+	return t.saveCheckpoint()
+}
+
+// keepBest writes the network of the best epoch, and what it says of each validation picture.
+func (t *training) keepBest(s *snapshot) error {
+	tensors := make([]weights.Tensor, len(t.net.Params))
+	for i := range tensors {
+		var err error
+		if changed, ok := s.changed[i]; ok {
+			tensors[i] = changed
+		} else if tensors[i], err = t.tensor(i); err != nil {
+			return err
+		}
 	}
 	note := map[string]string{"ftrun.arch": t.set.Arch, "ftrun.run": t.run.ID}
 	if err := durable.WriteFile(t.dir.BestPath(), func(w io.Writer) error { return weights.WriteSafetensors(w, tensors, note) }); err != nil {
 		return err
 	}
-	return t.dir.WritePredictions(predictions)
+	return t.dir.WritePredictions(s.predictions)
 }
 
 // result sums the run up; with a test split it evaluates the best epoch's weights on it, once.

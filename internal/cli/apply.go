@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/zclconf/go-cty/cty"
@@ -26,6 +27,7 @@ type running struct {
 	parallelism, threads        int
 	cacheMiB                    int
 	device                      string
+	noShare                     bool
 }
 
 func (r *running) check() error {
@@ -86,6 +88,7 @@ Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 	cmd.Flags().IntVar(&r.parallelism, "parallelism", 1, "runs that go on at once; they divide the threads")
 	cmd.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "threads in all")
 	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB")
+	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
 	cmd.Flags().StringVar(&r.device, "device", "auto", "`DEVICE` to train on: auto or cpu")
 	return cmd
 }
@@ -221,6 +224,8 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		Device: openDevice, Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
 		Weights:    weightsCache(),
 		Pin:        func(file, sha256 string) error { return lock.pin(file, sha256, false) },
+		NoShare:    r.noShare,
+		SaveAfter:  saveAfter,
 		CacheBytes: int64(r.cacheMiB) << 20, Version: Version(),
 	})
 	heard()
@@ -269,6 +274,10 @@ func (a *app) conclude(s executor.Summary, again string, failFast bool) error {
 	fmt.Fprintf(a.err, "%s %s; what finished is kept. When the cause is mended, `%s` trains the rest.\n", a.paint(a.err, red, "Error:"), strings.Join(parts, ", "), again)
 	return exit(exitRunsFailed)
 }
+
+// saveAfter is how much training a crash may cost beside the epoch under way. A run that is saved after each of its short
+// epochs would spend most of its time on that.
+const saveAfter = 2 * time.Second
 
 // defaultCacheMiB is a quarter of the machine's memory, or 1 GiB where it can't be told.
 func defaultCacheMiB() int {

@@ -52,6 +52,10 @@ func (l *lines) Emit(e runlog.Event) {
 			l.files[e.File] = true
 			fmt.Fprintf(l.w, "fetching %s (%s)\n", e.File, reports.Bytes(e.Total))
 		}
+	case runlog.ComputingFeatures:
+		if e.Done == e.Total {
+			fmt.Fprintf(l.w, "%s: features of %s computed, for all that share them\n", e.Of, reports.Plural(e.Total, "picture", "pictures"))
+		}
 	default:
 		if s := sentence(e, l.names); s != "" {
 			fmt.Fprintln(l.w, s)
@@ -223,6 +227,14 @@ func (b *bars) Emit(e runlog.Event) {
 			b.files[e.File] = bar
 		}
 		bar.SetCurrent(e.Bytes)
+	case runlog.ComputingFeatures:
+		bar := b.files[e.Of]
+		if bar == nil {
+			bar = b.progress.AddBar(int64(e.Total), mpb.BarRemoveOnComplete(),
+				mpb.PrependDecorators(decor.Name(home+"features of "+e.Of+" ")), mpb.AppendDecorators(decor.CountersNoUnit("%d/%d pictures")))
+			b.files[e.Of] = bar
+		}
+		bar.SetCurrent(int64(e.Done))
 	case runlog.RunFinished, runlog.RunFailed, runlog.RunInterrupted:
 		id := runOf(e)
 		if r := b.of[id]; r != nil {
