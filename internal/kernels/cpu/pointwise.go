@@ -100,34 +100,25 @@ func (d *Device) Dropout(p float32, key kernels.DropoutKey, x, y kernels.Buffer)
 	ys := floats(y, len(xs))
 	// word·2⁻³² ≥ p, without rounding: p has 24 bits.
 	threshold := uint64(math.Ceil(float64(p) * 0x1p32))
-	factor := float32(1 / (1 - float64(p)))
-	t := dropout{x: xs, y: ys, threshold: threshold, factor: factor, key: key.Key,
-		ctr: [4]uint32{0, uint32(key.Step), uint32(key.Step >> 32), key.Stream}}
-	eachElement(d, len(xs), t)
+	if threshold > math.MaxUint32 {
+		clear(ys)
+		return nil
+	}
+	eachElement(d, len(xs), dropout{xs, ys, philox.RoundKeys(key.Key),
+		[3]uint32{uint32(key.Step), uint32(key.Step >> 32), key.Stream}, uint32(threshold), float32(1 / (1 - float64(p)))})
 	return nil
 }
 
 type dropout struct {
 	x, y      []float32
-	threshold uint64
+	keys      [10][2]uint32
+	ctr       [3]uint32 // after the number of the block
+	threshold uint32
 	factor    float32
-	key       [2]uint32
-	ctr       [4]uint32
 }
 
-func (t *dropout) part(_ *streams, lo, hi int) { // lo is a multiple of 4
-	ctr := t.ctr
-	for ; lo < hi; lo += 4 {
-		ctr[0] = uint32(lo / 4)
-		words := philox.Block(t.key, ctr)
-		for i := lo; i < min(lo+4, hi); i++ {
-			v := float32(0)
-			if uint64(words[i-lo]) >= t.threshold {
-				v = t.x[i] * t.factor
-			}
-			t.y[i] = v
-		}
-	}
+func (t *dropout) part(s *streams, lo, hi int) {
+	s.dropout(&t.x[lo], &t.y[lo], hi-lo, &t.keys, &t.ctr, uint32(lo/4), t.threshold, t.factor) // lo is a multiple of 4
 }
 
 // Scale: x ← f·x.

@@ -8,6 +8,7 @@ type streams struct {
 	addClamp func(a, b, y *float32, n int, lo, hi float32)
 	gate     func(y, dy, dx *float32, n int, top float32)
 	scale    func(x *float32, n int, f float32)
+	dropout  func(x, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block, threshold uint32, factor float32)
 
 	scaleRows         func(x, y, f *float32, rows, n int)
 	normalize         func(x, y, mean, f, beta *float32, rows, n int, lo, hi float32)
