@@ -28,10 +28,13 @@ type streams struct {
 	squareLanes int // at most maxSquareLanes; n of sumSquares is a multiple
 	sumSquares  func(x *float32, lanes *float64, n int)
 
-	maxWindow         func(x, y *float32, r, s, row, column, n int)
-	maxWindowBackward func(x, dx, y, dy *float32, r, s, row, column, n int)
-	sumWindow         func(x, y *float32, r, s, row, column, n int, f float32)
-	spreadWindow      func(dx, dy *float32, r, s, row, column, n int, f float32)
+	maxWindow    func(x, y *float32, r, s, row, column, n int)
+	sumWindow    func(x, y *float32, r, s, row, column, n int, f float32)
+	spreadWindow func(dx, dy *float32, r, s, row, column, n int, f float32)
+
+	// Over some windows, or pixels, of a row; no count may be 0.
+	firstMaximum func(x, y *float32, index *int32, windows, r, s, row, column, step, n, first, line int)
+	collect      func(index *int32, dy, dx *float32, pixels, windows, step, n, tap, stride int, add bool)
 }
 
 // columns is the two widths of a sum over rows.

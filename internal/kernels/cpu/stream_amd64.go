@@ -20,10 +20,11 @@ var (
 		moments:     columns[func(x, shift, sum, squares *float32, rows, stride, n int)]{moments1AVX512, moments4AVX512},
 		projections: columns[func(dy, x, mean, sum, products *float32, rows, stride, n int)]{projections1AVX512, projections4AVX512},
 		squareLanes: 32, sumSquares: sumSquaresAVX512,
-		maxWindow:         maxWindowAVX512,
-		maxWindowBackward: maxWindowBackwardAVX512,
-		sumWindow:         sumWindowAVX512,
-		spreadWindow:      spreadWindowAVX512,
+		maxWindow:    maxWindowAVX512,
+		sumWindow:    sumWindowAVX512,
+		spreadWindow: spreadWindowAVX512,
+		firstMaximum: firstMaximumAVX512,
+		collect:      collectAVX512,
 	}
 	avx2Streams = streams{
 		clamp:             clampAVX2,
@@ -43,10 +44,11 @@ var (
 		moments:     columns[func(x, shift, sum, squares *float32, rows, stride, n int)]{moments1AVX2, moments4AVX2},
 		projections: columns[func(dy, x, mean, sum, products *float32, rows, stride, n int)]{projections1AVX2, projections4AVX2},
 		squareLanes: 16, sumSquares: sumSquaresAVX2,
-		maxWindow:         maxWindowAVX2,
-		maxWindowBackward: maxWindowBackwardAVX2,
-		sumWindow:         sumWindowAVX2,
-		spreadWindow:      spreadWindowAVX2,
+		maxWindow:    maxWindowAVX2,
+		sumWindow:    sumWindowAVX2,
+		spreadWindow: spreadWindowAVX2,
+		firstMaximum: firstMaximumAVX2,
+		collect:      collectAVX2,
 	}
 )
 
