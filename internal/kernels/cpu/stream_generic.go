@@ -3,6 +3,8 @@ package cpu
 import (
 	"math"
 	"unsafe"
+
+	"github.com/ftrun/ftrun/internal/kernels/philox"
 )
 
 // genericStreams is the kernels in portable Go.
@@ -34,6 +36,19 @@ var genericStreams = streams{
 	scale: func(x *float32, n int, f float32) {
 		for i, v := range unsafe.Slice(x, n) {
 			*at(x, i) = v * f
+		}
+	},
+	dropout: func(x, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block, threshold uint32, factor float32) {
+		xs, ys := elements2(x, y, n)
+		for i := 0; i < n; i += 4 {
+			words := philox.Rounds(keys, [4]uint32{block + uint32(i/4), ctr[0], ctr[1], ctr[2]})
+			for j := i; j < min(i+4, n); j++ {
+				v := float32(0)
+				if words[j-i] >= threshold {
+					v = xs[j] * factor
+				}
+				ys[j] = v
+			}
 		}
 	},
 
@@ -141,21 +156,6 @@ var genericStreams = streams{
 			}
 		}
 	},
-	maxWindowBackward: func(x, dx, y, dy *float32, r, s, row, column, n int) {
-		ys, dys := elements2(y, dy, n)
-	channels:
-		for j, v := range ys {
-			for h := range r {
-				for w := range s {
-					i := h*row + w*column + j
-					if e := *at(x, i); e == v || e != e && v != v {
-						*at(dx, i) += dys[j]
-						continue channels
-					}
-				}
-			}
-		}
-	},
 	sumWindow: func(x, y *float32, r, s, row, column, n int, f float32) {
 		ys := unsafe.Slice(y, n)
 		clear(ys)
@@ -177,6 +177,40 @@ var genericStreams = streams{
 				dxs := unsafe.Slice(at(dx, h*row+w*column), n)
 				for j, g := range dys {
 					dxs[j] += f * g
+				}
+			}
+		}
+	},
+	firstMaximum: func(x, y *float32, index *int32, windows, r, s, row, column, step, n, first, line int) {
+		for i := range windows {
+			found, ys := unsafe.Slice(index, windows*n)[i*n:(i+1)*n], unsafe.Slice(at(y, i*n), n)
+			for j := range found {
+				found[j] = -1
+			}
+			for h := r - 1; h >= 0; h-- {
+				for w := s - 1; w >= 0; w-- {
+					for j, e := range unsafe.Slice(at(x, i*step+h*row+w*column), n) {
+						if e == ys[j] || e != e && ys[j] != ys[j] {
+							found[j] = int32(first + h*line + w)
+						}
+					}
+				}
+			}
+		}
+	},
+	collect: func(index *int32, dy, dx *float32, pixels, windows, step, n, tap, stride int, add bool) {
+		indexes := unsafe.Slice(index, (pixels+windows-1)*n)
+		for i := range pixels {
+			dxs := unsafe.Slice(at(dx, i*step), n)
+			if !add {
+				clear(dxs)
+			}
+			for q := range windows {
+				wanted, dys := int32(tap-q*stride), unsafe.Slice(at(dy, (i+q)*n), n)
+				for j, found := range indexes[(i+q)*n : (i+q+1)*n] {
+					if found == wanted {
+						dxs[j] += dys[j]
+					}
 				}
 			}
 		}
