@@ -31,6 +31,8 @@ type Options struct {
 	Parallelism int
 	FailFast    bool // the first failure interrupts the others
 	NoShare     bool // each run computes all of its network in each step
+	// CheckpointEvery is the time after which a run is saved within an epoch, too; 0: at the ends of epochs only.
+	CheckpointEvery time.Duration
 
 	Weights *weights.Cache
 	// Pin is called with the name and the whole SHA-256 of every catalogue file before it is used; an error refuses it.
@@ -173,10 +175,9 @@ func newExecution(o Options) (*execution, error) {
 			continue // asked for by two sweeps: trained once
 		}
 		if _, there := slices.BinarySearch(ids, run.ID); there {
-			// The store knows better than the plan what has been finished since. A status that can't be read is written
-			// anew by the run.
-			status, _, err := o.Store.Run(run.ID).Status()
-			if err == nil && status.State == runlog.Finished && run.Action != planner.Replace {
+			// The store knows better than the plan what has been finished since.
+			status, _, damage := readStatus(o.Store.Run(run.ID))
+			if damage == nil && status.State == runlog.Finished && run.Action != planner.Replace {
 				done[run.ID] = true
 				e.summary.Done++
 				continue
@@ -192,6 +193,15 @@ func newExecution(o Options) (*execution, error) {
 		}
 	}
 	return e, nil
+}
+
+// readStatus reads a run's status, and looks whether the files of a finished one are those that were written.
+func readStatus(dir *runlog.Run) (status runlog.Status, known bool, damage error) {
+	status, known, damage = dir.Status()
+	if damage == nil && status.State == runlog.Finished {
+		damage = dir.Damage(status)
+	}
+	return status, known, damage
 }
 
 func (e *execution) emit(ev runlog.Event) { e.Events.Emit(ev) }
@@ -272,9 +282,14 @@ func (e *execution) ready(run *planner.Run) (ready bool, missing string) {
 		case ours && result != finished:
 			return false, id
 		case !ours:
-			if st, ok, err := e.Store.Run(id).Status(); err != nil || !ok || st.State != runlog.Finished {
+			if st, _, err := e.Store.Run(id).Status(); err != nil || st.State != runlog.Finished {
 				return false, id
 			}
+		}
+	}
+	if run.From != "" && e.outcomes[run.From] == waiting {
+		if _, ours := e.outcomes[run.From]; ours {
+			ready = false // a checkpoint to go on from is in the making
 		}
 	}
 	return ready, ""
@@ -309,11 +324,11 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 	}
 	defer lease.Release()
 
-	// Another process may have carried it out while this one waited. A status that can't be read is written anew.
-	before, known, _ := dir.Status()
+	// Another process may have carried it out while this one waited.
+	before, known, damage := readStatus(dir)
 	changed := known && !before.Updated.Equal(e.seen[run.ID])
 	switch {
-	case before.State == runlog.Finished && (changed || run.Action != planner.Replace):
+	case before.State == runlog.Finished && damage == nil && (changed || run.Action != planner.Replace):
 		e.emit(runlog.Note{Text: e.Plan.Name(run) + ": finished by another process"})
 		return finished
 	case before.State == runlog.Failed && changed:
@@ -323,6 +338,8 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 			return e.fail(run, err)
 		}
 		before = runlog.Status{}
+	case damage != nil:
+		e.emit(runlog.Note{Text: fmt.Sprintf("%s: %v; what it held is made again", e.Plan.Name(run), damage)})
 	}
 	status := runlog.Status{
 		State: runlog.Running, Arch: e.Plan.Settings[run.Settings].Arch, Name: e.Plan.Name(run), Classes: e.Plan.Datasets[run.Dataset].Classes,
@@ -331,7 +348,13 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 	if status.Started.IsZero() {
 		status.Started = status.Updated
 	}
-	if err := errors.Join(dir.WriteConfig(e.Plan.Describe(run)), dir.WriteStatus(status)); err != nil {
+	if err := dir.WriteConfig(e.Plan.Describe(run)); err != nil {
+		return e.fail(run, err)
+	}
+	if before.State == runlog.Finished && dir.Damage(before) == nil {
+		return finished // only its config was damaged
+	}
+	if err := errors.Join(dir.WriteStatus(status), dir.Enrol(run.Trajectory)); err != nil {
 		return e.fail(run, err)
 	}
 
@@ -345,7 +368,7 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 	status.Updated, status.Epoch = time.Now(), at.Epoch
 	switch {
 	case err == nil:
-		status.State, status.Result = runlog.Finished, result
+		status.State, status.Result, status.Files = runlog.Finished, result, &at.Files
 		if err := dir.WriteStatus(status); err != nil {
 			return e.fail(run, err)
 		}

@@ -264,7 +264,7 @@ func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
 		if !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &damaged) {
 			return nil, &unkeptError{err}
 		}
-		workshop := &runlog.Run{ID: hash, Dir: path + ".making"}
+		workshop := t.Store.Workshop(hash)
 		lease, err := workshop.Acquire(t.owner)
 		var busy *runlog.BusyError
 		switch {
@@ -313,7 +313,7 @@ func (t *training) compute(ctx context.Context, v volume, path, part string, lea
 	if !lease.Held() {
 		return w.Close() // another process took it over, and will publish it
 	}
-	if err := w.Publish(path); err != nil {
+	if err := w.Publish(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // as it is where another one has published it
 		return &unkeptError{err}
 	}
 	return nil

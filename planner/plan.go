@@ -83,6 +83,7 @@ type Run struct {
 	Seed       int64    `json:"seed"`
 	Action     Action   `json:"action"`
 	Needs      []string `json:"needs,omitempty"` // ids of runs that must have finished before
+	From       string   `json:"from,omitempty"`  // id of a shorter run of the trajectory, where it goes on from that one's end
 	Params     Params   `json:"params"`
 }
 

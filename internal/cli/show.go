@@ -79,7 +79,7 @@ func (a *app) showRun(run *runlog.Run, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	epochs, err := run.Epochs()
+	epochs, err := run.Epochs(st)
 	if err != nil && st.State == runlog.Finished {
 		return err
 	}
@@ -135,7 +135,7 @@ func (a *app) showRun(run *runlog.Run, asJSON bool) error {
 	if m := st.Result.Metrics; m.TestAcc != nil {
 		fmt.Fprintf(w, "\ntest: acc %.3f, loss %.4f (the best epoch's weights)\n", *m.TestAcc, *m.TestLoss)
 	}
-	return a.showClasses(run, st.Classes)
+	return a.showClasses(run, st)
 }
 
 // startsFrom says in words what a run starts from.
@@ -157,11 +157,12 @@ func startsFrom(w *planner.Weights) string {
 }
 
 // showClasses prints, from the kept predictions, each class's accuracy at the best epoch and what it is taken for most.
-func (a *app) showClasses(run *runlog.Run, classes []string) error {
-	predictions, err := run.Predictions()
+func (a *app) showClasses(run *runlog.Run, st runlog.Status) error {
+	predictions, err := run.Predictions(st)
 	if err != nil {
 		return err
 	}
+	classes := st.Classes
 	n := len(classes)
 	confusion := make([][]int, n)
 	for i := range confusion {
