@@ -1,7 +1,5 @@
 package planner
 
-import "slices"
-
 // What a run's frozen part says of a picture is the same in every step, and the same in every run that starts from the
 // same weights, is frozen up to the same layer and sees the same pixels. Such features are computed once and kept; the
 // runs train on from there.
@@ -35,15 +33,10 @@ type Cut struct {
 // FixedViews is the number of views of each training picture that the epochs show in turn, the first epoch the first; 0
 // where each epoch draws its own.
 func (s *Settings) FixedViews() int {
-	switch {
-	case s.Augment == nil:
-		return 1
-	case s.Augment.Views > 0:
-		return min(s.Augment.Views, s.Epochs)
-	case !slices.ContainsFunc(s.Augment.Ops, func(op AugmentOp) bool { return op.Kind != "resize" && op.Kind != "center_crop" }):
+	if s.Augment == nil {
 		return 1
 	}
-	return 0
+	return min(s.Augment.Views, s.Epochs)
 }
 
 // frozenKey is what the features of a run depend on, but for its data set and its seed.
@@ -128,7 +121,7 @@ func (p *planning) frozen(s *Settings, classes int) *frozenPart {
 	case in.Train.Layer == "":
 		part.key.why = in.Why
 	case part.views == 0:
-		part.key.why = "random augmentation: augment { views = K } keeps K of each picture"
+		part.key.why = "random augmentation without views = K"
 	default:
 		part.key.train = in.Train
 		if s.Augment != nil {

@@ -108,6 +108,11 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 			if err := a.showMatrix(p); err != nil {
 				return nil, "", err
 			}
+			if !r.noShare {
+				if err := a.showSharing(p); err != nil {
+					return nil, "", err
+				}
+			}
 			fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 		}
 		return p, again, nil

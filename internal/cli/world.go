@@ -110,6 +110,9 @@ func cut(net *nn.Net, training bool, trainable, stats []bool) planner.Cut {
 	return planner.Cut{Layer: net.Name(c.At), Shape: [3]int{c.Shape.H, c.Shape.W, c.Shape.C}}
 }
 
+// fromTheStart is why a run that trains its first layer shares nothing: no more than what its settings say.
+const fromTheStart = "the first layer is trained"
+
 // whyNoCut says what keeps a network from having a frozen part that is worth keeping features of.
 func whyNoCut(net *nn.Net, trainable, stats []bool) string {
 	first, ok := net.FirstChange(trainable, stats)
@@ -119,11 +122,11 @@ func whyNoCut(net *nn.Net, trainable, stats []bool) string {
 	l := net.Layers[first]
 	switch {
 	case stats[first] && !slices.ContainsFunc(l.Params, func(p int) bool { return trainable[p] }):
-		return fmt.Sprintf("batch norm moves from %s on: batch_norm = \"frozen\" stops it", l.Name)
+		return fmt.Sprintf("batch_norm is not \"frozen\" at %s", l.Name)
 	case l.Params[0] == 0:
-		return "the first layer is trained"
+		return fromTheStart
 	}
-	return fmt.Sprintf("it trains from %s on: too little is frozen before that", l.Name)
+	return fmt.Sprintf("too little is frozen before %s", l.Name)
 }
 
 // datasets answers from the pictures themselves, with their hashes remembered in the store.
