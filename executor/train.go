@@ -81,7 +81,6 @@ func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run
 		t.warn("%s", text)
 	}
 
-	t.saved = time.Now()
 	for !t.over() {
 		err := t.epoch(ctx)
 		if errors.Is(err, errInterrupted) {
