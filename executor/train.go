@@ -461,10 +461,9 @@ func (t *training) result(ctx context.Context) (*runlog.Result, error) {
 	r.Timing.PeakMemory = t.params.Memory() + t.programs.memory() + t.optimizer.Memory()
 
 	if t.test != nil {
-		file, err := weights.Open(t.dir.BestPath())
-		if err == nil {
-			err = t.dir.CheckBest(runlog.Status{Files: &p.Files}, file.SHA256)
-		}
+		file, err := OpenWeights(t.dir.BestPath(), func(sha256 string) error {
+			return t.dir.CheckBest(runlog.Status{Files: &p.Files}, sha256)
+		})
 		if err != nil {
 			return nil, err
 		}

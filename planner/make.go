@@ -33,6 +33,7 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		p.dropRepeats()
 		p.choose()
 		p.decide()
+		p.continueShorter()
 	}
 	diags := p.diagnostics()
 	if diags.HasErrors() {
@@ -69,6 +70,7 @@ type planning struct {
 	origins     map[originKey]*origin
 	planned     map[string]bool // ids of chosen candidates
 	actions     map[string]Action
+	from        map[string]string // ids of runs that go on where another one of their trajectory ends, and of those
 
 	faults   int // errors so far, repeats included
 	reported reports

@@ -254,20 +254,7 @@ func (r *Run) Predictions(st Status) ([]Prediction, error) {
 }
 
 // Size is the number of bytes that the run's files take.
-func (r *Run) Size() (int64, error) {
-	var total int64
-	err := filepath.WalkDir(r.Dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil {
-			total += info.Size()
-		}
-		return err
-	})
-	return total, err
-}
+func (r *Run) Size() (int64, error) { return size(r.Dir) }
 
 // Clear removes what earlier attempts left. It wants the lease.
 func (r *Run) Clear() error {
