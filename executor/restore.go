@@ -13,6 +13,7 @@ import (
 	"github.com/ftrun/ftrun/internal/nn/optim"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/weights"
+	"github.com/ftrun/ftrun/planner"
 )
 
 // checkpoint is a state that a training may go on from: its own, or that of another run of its trajectory.
@@ -24,7 +25,7 @@ type checkpoint struct {
 // checkpoints lists what may be gone on from, the best first.
 func (t *training) checkpoints() []checkpoint {
 	dirs := []*runlog.Run{t.dir}
-	if t.run.From != "" {
+	if t.run.From != "" && t.run.Action != planner.Replace {
 		dirs = append(dirs, t.Store.Run(t.run.From))
 	}
 	var all []checkpoint
@@ -36,8 +37,8 @@ func (t *training) checkpoints() []checkpoint {
 	return all
 }
 
-// goOn brings the training, which is at its start, to the first checkpoint that is of use. told is what is to be said of
-// those that are not, and of what had to be mended.
+// goOn brings the training, which is at its start, to the first checkpoint that is of use, and says so where that is one of
+// another run. told is what is to be said of those that are not, and of what had to be mended.
 func (t *training) goOn(ctx context.Context) (told []string, err error) {
 	var problems []string
 	for _, c := range t.checkpoints() {
@@ -51,7 +52,8 @@ func (t *training) goOn(ctx context.Context) (told []string, err error) {
 				problems = append(problems, problem)
 			}
 		case c.dir != t.dir:
-			return append(mended, fmt.Sprintf("it goes on from the last checkpoint of run %s, a training of the same settings", c.dir.ID)), nil
+			t.emit(runlog.Note{Text: fmt.Sprintf("%s: it goes on from the last checkpoint of run %s, a training of the same settings", t.Plan.Name(t.run), c.dir.ID)})
+			return mended, nil
 		case len(problems) > 0:
 			return append(mended, strings.Join(problems, "; ")+": the run goes on from the checkpoint before it"), nil
 		default:

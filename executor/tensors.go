@@ -24,19 +24,28 @@ func (t *training) initialise(ctx context.Context) error {
 	if err := t.params.Init(uint64(t.run.Seed), fresh); err != nil || path == "" {
 		return err
 	}
-	file, err := t.files.open(path)
-	if check != nil {
-		sum := "" // of what can't be read
-		if err == nil {
-			sum = file.SHA256
-		}
-		err = errors.Join(err, check(sum))
-	}
+	file, err := checked(t.files.open, path, check)
 	if err != nil {
 		return err
 	}
 	t.startedFrom = file.SHA256
 	return loadBody(t.net, t.params, file, path)
+}
+
+// OpenWeights opens a file of weights; check, which may be nil, refuses one by its SHA-256, "" where it can't be read.
+func OpenWeights(path string, check func(sha256 string) error) (*weights.File, error) {
+	return checked(weights.Open, path, check)
+}
+
+func checked(open func(string) (*weights.File, error), path string, check func(sha256 string) error) (*weights.File, error) {
+	file, err := open(path)
+	if check == nil {
+		return file, err
+	}
+	if err != nil {
+		return nil, errors.Join(check(""), err)
+	}
+	return file, check(file.SHA256)
 }
 
 // startingWeights finds the file that the run starts from, "" where it starts from nothing, and what refuses a file with
@@ -48,7 +57,7 @@ func (t *training) startingWeights(ctx context.Context) (path string, check func
 		return "", nil, nil
 	case "file":
 		return w.Path, func(sha256 string) error {
-			if sha256 != w.SHA256 {
+			if sha256 != "" && sha256 != w.SHA256 {
 				return fmt.Errorf("%s is not the file that was planned with: its SHA-256 is %.12s…, it was %.12s…; plan again", w.Path, sha256, w.SHA256)
 			}
 			return nil

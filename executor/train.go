@@ -81,6 +81,7 @@ func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run
 		t.warn("%s", text)
 	}
 
+	t.saved = time.Now()
 	for !t.over() {
 		err := t.epoch(ctx)
 		if errors.Is(err, errInterrupted) {
@@ -89,8 +90,8 @@ func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run
 		if err != nil {
 			return nil, err
 		}
-		// Epochs over features may take milliseconds, less than writing what came of them.
-		if t.over() || time.Since(t.saved) >= t.SaveAfter {
+		// Epochs over features may take milliseconds, less than writing what came of them. The first one is there to be seen.
+		if t.progress.Epoch == 1 || t.over() || time.Since(t.saved) >= t.SaveAfter {
 			if err := t.saveCheckpoint(); err != nil {
 				return nil, err
 			}
@@ -493,10 +494,9 @@ func (t *training) result(ctx context.Context) (*runlog.Result, error) {
 	r.Timing.PeakMemory = t.params.Memory() + t.programs.memory() + t.optimizer.Memory()
 
 	if t.loaders[data.Test] != nil {
-		file, err := weights.Open(t.dir.BestPath())
-		if err == nil {
-			err = t.dir.CheckBest(runlog.Status{Files: &p.Files}, file.SHA256)
-		}
+		file, err := OpenWeights(t.dir.BestPath(), func(sha256 string) error {
+			return t.dir.CheckBest(runlog.Status{Files: &p.Files}, sha256)
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -33,17 +33,31 @@ func (s *shelf) state(id string) (state RunState, there bool, err error) {
 	return state, there, err
 }
 
-// action is what apply is to do with a run.
-func (s *shelf) action(id string, replace bool) (Action, error) {
+// action is what apply is to do with a run, and what of it is damaged.
+func (s *shelf) action(id string, replace bool) (action Action, damage string, err error) {
 	state, there, err := s.state(id)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("what the store holds of run %s can't be read (`ftrun runs rm %s` removes it): %w", id, id, err)
-	case there && (replace || state.Failed):
-		return Replace, nil
-	case state.Finished:
-		return Done, nil
-	case state.Checkpoint:
+		return "", "", fmt.Errorf("what the store holds of run %s can't be read: %w", id, err)
+	case there && replace:
+		return Replace, "", nil
+	case state.Finished && state.Damage == "":
+		return Done, "", nil
+	case state.Checkpoint: // of a failed or damaged run, too
+		return Resume, state.Damage, nil
+	case state.Failed || state.Damage != "":
+		return Replace, state.Damage, nil
+	}
+	return Create, "", nil
+}
+
+// continued is what apply is to do with a run of which nothing is there but a run of its trajectory.
+func (s *shelf) continued(from string) (Action, error) {
+	state, _, err := s.state(from)
+	if err != nil {
+		return "", err
+	}
+	if state.Checkpoint {
 		return Resume, nil
 	}
 	return Create, nil
@@ -65,9 +79,12 @@ func (p *planning) decide() {
 		if _, known := p.actions[c.id]; known || !c.chosen {
 			continue
 		}
-		action, err := p.shelf.action(c.id, replace[c.id])
+		action, damage, err := p.shelf.action(c.id, replace[c.id])
 		if err != nil {
 			p.complain(nil, "Run can't be read", "%v.", err)
+		}
+		if damage != "" {
+			p.warn(nil, "Damaged run", "What the store holds is damaged: %s. It is made again.", damage)
 		}
 		p.actions[c.id] = action
 	}
@@ -96,8 +113,13 @@ func Refresh(p *Plan, store Store, replace []string) error {
 	}
 	for i := range p.Runs {
 		r := &p.Runs[i]
-		if r.Action, err = shelf.action(r.ID, replaced[r.ID]); err != nil {
+		if r.Action, _, err = shelf.action(r.ID, replaced[r.ID]); err != nil {
 			return err
+		}
+		if r.Action == Create && r.From != "" {
+			if r.Action, err = shelf.continued(r.From); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

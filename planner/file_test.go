@@ -143,6 +143,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"a run that waits for nothing there", `"needs":["`, `"needs":["x`, "doesn't come before it"},
 		{"a data set without pictures", `"train":244`, `"train":0`, "lacks classes or pictures"},
 		{"a wrong type", `"epochs":15`, `"epochs":"15"`, "damaged"},
+		{"a label edited", `"sweep":"`, `"sweep":"x`, "its checksum does not fit its content"},
+		{"a start from no run", `"seed":0`, `"seed":0,"from":"../x"`, "is no id"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if !strings.Contains(good, test.old) {
@@ -205,7 +207,7 @@ func TestDocumentNamesEveryField(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)`").FindAllStringSubmatch(string(raw), -1) {
 		documented[m[1]] = true
 	}
-	used := map[string]bool{"summary": true}
+	used := map[string]bool{"summary": true, "checksum": true}
 	seen := map[reflect.Type]bool{}
 	var walk func(reflect.Type)
 	walk = func(ty reflect.Type) {

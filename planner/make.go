@@ -33,6 +33,7 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		p.dropRepeats()
 		p.choose()
 		p.decide()
+		p.continueShorter()
 		p.share()
 	}
 	diags := p.diagnostics()
@@ -71,6 +72,7 @@ type planning struct {
 	planned     map[string]bool // ids of chosen candidates
 	actions     map[string]Action
 	sharings    []Sharing
+	from        map[string]string // ids of runs that go on where another one of their trajectory ends, and of those
 
 	faults   int // errors so far, repeats included
 	reported reports

@@ -83,7 +83,7 @@ type Run struct {
 	Seed       int64    `json:"seed"`
 	Action     Action   `json:"action"`
 	Needs      []string `json:"needs,omitempty"` // ids of runs that must have finished before
-	From       string   `json:"from,omitempty"`  // id of a shorter run of the trajectory, where it goes on from that one's end
+	From       string   `json:"from,omitempty"`  // id of a run of the same trajectory, where it goes on from that one's checkpoint
 	Params     Params   `json:"params"`
 }
 

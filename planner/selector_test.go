@@ -162,7 +162,7 @@ func TestActions(t *testing.T) {
 		t.Errorf("with an empty store (-want +got):\n%s", diff)
 	}
 	w.store[p.Runs[1].ID] = RunState{Finished: true}
-	w.store[p.Runs[2].ID] = RunState{Failed: true, Checkpoint: true}
+	w.store[p.Runs[2].ID] = RunState{Failed: true}
 	w.store[p.Runs[3].ID] = RunState{Checkpoint: true}
 	w.store[p.Runs[4].ID] = RunState{}
 	want := []Action{Create, Done, Replace, Resume, Create}

@@ -28,6 +28,7 @@ type running struct {
 	cacheMiB                    int
 	device                      string
 	noShare                     bool
+	checkpointEvery             time.Duration
 }
 
 func (r *running) check() error {
@@ -38,6 +39,8 @@ func (r *running) check() error {
 		return errors.New("-threads must be at least 1")
 	case r.parallelism < 1:
 		return errors.New("-parallelism must be at least 1")
+	case r.checkpointEvery < 0:
+		return errors.New("-checkpoint-every must not be negative; 0 saves at the ends of epochs only")
 	case r.cacheMiB < 0:
 		return errors.New("-cache-mib must not be negative; 0 decodes pictures anew each time")
 	}
@@ -55,7 +58,8 @@ func (a *app) applyCommand() *cobra.Command {
 new plan of configuration files. On a terminal it asks first. It ends with the comparison table.
 
 Ctrl-C finishes the step, saves the runs under way and says how to go on; the same command resumes. A second Ctrl-C
-stops at once. A run that fails is told at once, and the others go on.
+stops at once, and so does a crash or a power cut: the same command then goes on from the last checkpoint. A run that
+fails is told at once, and the others go on.
 
 Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 		Example: "  ftrun apply\n  ftrun apply -auto-approve -threads 4 sweep.hcl\n  ftrun apply -json sweep.hcl > events.jsonl",
@@ -89,6 +93,7 @@ Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 	cmd.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "threads in all")
 	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB")
 	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
+	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs this often within an epoch, beside its end")
 	cmd.Flags().StringVar(&r.device, "device", "auto", "`DEVICE` to train on: auto or cpu")
 	return cmd
 }
@@ -230,8 +235,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		Weights:    weightsCache(),
 		Pin:        func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		NoShare:    r.noShare,
-		SaveAfter:  saveAfter,
-		CacheBytes: int64(r.cacheMiB) << 20, Version: Version(),
+		CacheBytes: int64(r.cacheMiB) << 20, CheckpointEvery: r.checkpointEvery, SaveAfter: saveAfter, Version: Version(),
 	})
 	heard()
 	finish()

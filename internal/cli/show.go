@@ -71,17 +71,17 @@ func (a *app) showSaved(path string, asJSON bool) error {
 }
 
 func (a *app) showRun(run *runlog.Run, asJSON bool) error {
-	d, err := configOf(run)
+	d, err := a.configOf(run)
 	if err != nil {
 		return err
 	}
 	st, _, err := run.Status()
 	if err != nil {
-		return err
+		return a.mend(err)
 	}
 	epochs, err := run.Epochs(st)
 	if err != nil && st.State == runlog.Finished {
-		return err
+		return a.mend(err)
 	}
 	if asJSON {
 		enc := json.NewEncoder(a.out)
@@ -160,7 +160,7 @@ func startsFrom(w *planner.Weights) string {
 func (a *app) showClasses(run *runlog.Run, st runlog.Status) error {
 	predictions, err := run.Predictions(st)
 	if err != nil {
-		return err
+		return a.mend(err)
 	}
 	classes := st.Classes
 	n := len(classes)

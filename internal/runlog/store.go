@@ -69,7 +69,7 @@ func (s *Store) PlanPath() string { return filepath.Join(s.Dir, "plan.json") }
 func (s *Store) HashCachePath() string { return filepath.Join(s.Dir, "hashes.json") }
 
 // FeaturesPath is the file of the features with that hash.
-func (s *Store) FeaturesPath(hash string) string { return filepath.Join(s.Dir, "features", hash) }
+func (s *Store) FeaturesPath(hash string) string { return filepath.Join(s.FeaturesDir(), hash) }
 
 // Workshop names the folder in which the features with that hash are made, by the one who has its lease.
 func (s *Store) Workshop(hash string) *Run {
@@ -262,20 +262,7 @@ func (r *Run) Predictions(st Status) ([]Prediction, error) {
 }
 
 // Size is the number of bytes that the run's files take.
-func (r *Run) Size() (int64, error) {
-	var total int64
-	err := filepath.WalkDir(r.Dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil {
-			total += info.Size()
-		}
-		return err
-	})
-	return total, err
-}
+func (r *Run) Size() (int64, error) { return size(r.Dir) }
 
 // Clear removes what earlier attempts left. It wants the lease.
 func (r *Run) Clear() error {
