@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ftrun/ftrun/internal/features"
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/weights"
@@ -136,7 +135,7 @@ type execution struct {
 	Options
 	datasets *datasets
 	files    weightFiles
-	library  library
+	library  *library
 	owner    string
 
 	seen map[string]time.Time // when the runs of the plan that are in the store were last written, at the start
@@ -157,7 +156,7 @@ func newExecution(o Options) (*execution, error) {
 	e := &execution{
 		Options:  o,
 		datasets: newDatasets(o.Plan, o.Store.HashCachePath(), o.CacheBytes),
-		library:  library{open: map[string]*features.File{}, told: map[string]bool{}},
+		library:  newLibrary(),
 		owner:    fmt.Sprintf("process %d on %s", os.Getpid(), host),
 		seen:     map[string]time.Time{},
 		busy:     map[string]time.Time{},

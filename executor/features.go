@@ -166,21 +166,36 @@ func (b *featureBatches) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*
 type library struct {
 	making sync.Mutex // one is made at a time: that takes all threads
 	mu     sync.Mutex
-	open   map[string]*features.File // by hash
+	places map[string]*place // by hash
 	told   map[string]bool
 }
 
-func (l *library) get(hash string) *features.File {
+// place is that of one file. It is held while the file is looked for and made.
+type place struct {
+	sync.Mutex
+	file *features.File // nil: not open
+}
+
+func newLibrary() *library {
+	return &library{places: map[string]*place{}, told: map[string]bool{}}
+}
+
+func (l *library) place(hash string) *place {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.open[hash]
+	if l.places[hash] == nil {
+		l.places[hash] = &place{}
+	}
+	return l.places[hash]
 }
 
 // close gives the files back, when no run reads them any more.
 func (l *library) close() error {
 	var errs []error
-	for _, f := range l.open {
-		errs = append(errs, f.Close())
+	for _, p := range l.places {
+		if p.file != nil {
+			errs = append(errs, p.file.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -240,25 +255,17 @@ func (t *training) makeRoom(volumes []volume) error {
 // take opens a file of features, and makes it where it is not there, or damaged.
 func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
 	hash := v.Hash()
-	if f := t.library.get(hash); f != nil {
-		return f, nil
-	}
-	t.library.making.Lock()
-	defer t.library.making.Unlock()
-	if f := t.library.get(hash); f != nil {
-		return f, nil
-	}
+	place := t.library.place(hash)
+	place.Lock()
+	defer place.Unlock()
 	path := t.Store.FeaturesPath(hash)
-	for {
+	for place.file == nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		f, err := features.Open(path, v.Content, t.Threads)
-		if err == nil {
-			t.library.mu.Lock()
-			defer t.library.mu.Unlock()
-			t.library.open[hash] = f
-			return f, nil
+		var err error
+		if place.file, err = features.Open(path, v.Content, t.Threads); err == nil {
+			break
 		}
 		var damaged *features.DamagedError
 		if !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &damaged) {
@@ -287,6 +294,7 @@ func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
 		}
 		_ = os.Remove(workshop.Dir) // unless another process is at it again
 	}
+	return place.file, nil
 }
 
 // compute makes a file of features at part, going on with what is there, and gives it its path. A file that is there
@@ -321,6 +329,8 @@ func (t *training) compute(ctx context.Context, v volume, path, part string, lea
 
 // fill computes the blocks that are missing, on all threads.
 func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err error) {
+	t.library.making.Lock()
+	defer t.library.making.Unlock()
 	device, err := t.Device(t.Threads)
 	if err != nil {
 		return err

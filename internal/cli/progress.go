@@ -24,7 +24,7 @@ type lines struct {
 	mu    sync.Mutex
 	w     io.Writer
 	names map[string]string
-	files map[string]bool
+	files map[string]bool // that are fetched, and features that are computed
 }
 
 func newLines(w io.Writer) *lines {
@@ -53,8 +53,9 @@ func (l *lines) Emit(e runlog.Event) {
 			fmt.Fprintf(l.w, "fetching %s (%s)\n", e.File, reports.Bytes(e.Total))
 		}
 	case runlog.ComputingFeatures:
-		if e.Done == e.Total {
-			fmt.Fprintf(l.w, "%s: features of %s computed, for all that share them\n", e.Of, reports.Plural(e.Total, "picture", "pictures"))
+		if !l.files[e.Of] {
+			l.files[e.Of] = true
+			fmt.Fprintf(l.w, "computing the features of %s (%s)\n", reports.Plural(e.Total, "picture", "pictures"), e.Of)
 		}
 	default:
 		if s := sentence(e, l.names); s != "" {

@@ -73,8 +73,10 @@ func (s *Store) FeaturesPath(hash string) string { return filepath.Join(s.Featur
 
 // Workshop names the folder in which the features with that hash are made, by the one who has its lease.
 func (s *Store) Workshop(hash string) *Run {
-	return &Run{ID: hash, Dir: s.FeaturesPath(hash) + ".making", store: s}
+	return &Run{ID: hash, Dir: s.FeaturesPath(hash) + makingSuffix, store: s}
 }
+
+const makingSuffix = ".making"
 
 // Run names one run's folder.
 func (s *Store) Run(id string) *Run {
