@@ -198,6 +198,14 @@ type Device interface {
 
 	// ConvForward computes y = act(conv(x, w) + bias); bias may be nil.
 	ConvForward(d Conv, x, w, bias, y Buffer, act Activation) error
+	// PackedLen is the number of elements that the weights of d take in the form in which the device reads them. It does not
+	// depend on d.N.
+	PackedLen(d Conv) int
+	// PackWeights brings w into that form, for a layer whose weights stay the same from call to call.
+	PackWeights(d Conv, w, packed Buffer) error
+	// ConvForwardPacked computes y = act(conv(x, w) + bias + residual) from packed w; bias and residual (N,P,Q,K) may be
+	// nil, and y may be residual. Without residual it gives the bits of ConvForward.
+	ConvForwardPacked(d Conv, x, packed, bias, residual, y Buffer, act Activation) error
 	// ConvBackwardData computes dx (N,H,W,C) from w and dy.
 	ConvBackwardData(d Conv, w, dy, dx Buffer) error
 	// ConvBackwardWeights computes dw (R,S,C/G,K) from x and dy.

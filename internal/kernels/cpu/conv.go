@@ -12,11 +12,12 @@ import (
 // a tile. Backward data is the same correlation, run over dy with the filter turned round; a stride s splits it into s·s
 // phases, each of stride 1 with every s-th tap. Backward weights sums outer products over pixels (conv_weights.go).
 
-// post is what happens to a result before it is stored: bias, then bounds.
+// post is what happens to a result before it is stored: what y holds is added, then bias, then come the bounds.
 type post struct {
-	on     bool
-	bias   []float32 // nil for none
-	lo, hi float32
+	accumulate bool
+	on         bool      // bias and bounds
+	bias       []float32 // nil for none
+	lo, hi     float32
 }
 
 // zeros stands for a bias that was left out.
@@ -74,13 +75,83 @@ func (d *Device) ConvForward(c kernels.Conv, x, w, bias, y kernels.Buffer, act k
 	f := forwardOf(c, d.micro)
 	f.post = pst
 	if how := d.winogradFor(&f, c.Numerics); how.m > 0 {
-		d.winograd(&f, how, xs, ws, ys, false)
+		plan := d.winogradOf(&f, how.m, ws, false)
+		d.winograd(&plan, how, xs, ys)
 		return nil
 	}
 	packed := grow(&d.shared.weights, f.packedLen())
 	d.parallel(func(worker int) { d.packWeights(&f, packed, ws, worker) })
 	d.correlate(&f, xs, packed, ys)
 	return nil
+}
+
+// PackedLen is the number of elements of packed weights: panels, or Winograd's filters.
+func (d *Device) PackedLen(c kernels.Conv) int {
+	checkConv(c)
+	if isDepthwise(c) {
+		return c.LenW()
+	}
+	f := forwardOf(c, d.micro)
+	if how := d.winogradFor(&f, c.Numerics); how.m > 0 {
+		plan := d.winogradOf(&f, how.m, nil, false)
+		return plan.filtersLen()
+	}
+	return f.packedLen()
+}
+
+// PackWeights brings w into the form that ConvForwardPacked reads.
+func (d *Device) PackWeights(c kernels.Conv, w, packed kernels.Buffer) error {
+	ws, to := floats(w, c.LenW()), floats(packed, d.PackedLen(c))
+	if isDepthwise(c) {
+		copy(to, ws)
+		return nil
+	}
+	f := forwardOf(c, d.micro)
+	if how := d.winogradFor(&f, c.Numerics); how.m > 0 {
+		plan := d.winogradOf(&f, how.m, ws, false)
+		d.transformFilters(&plan, to)
+		return nil
+	}
+	d.parallel(func(worker int) { d.packWeights(&f, to, ws, worker) })
+	return nil
+}
+
+// ConvForwardPacked computes y = act(conv(x, w) + bias + residual) from packed w.
+func (d *Device) ConvForwardPacked(c kernels.Conv, x, packed, bias, residual, y kernels.Buffer, act kernels.Activation) error {
+	xs, ws, ys := floats(x, c.LenX()), floats(packed, d.PackedLen(c)), floats(y, c.LenY())
+	pst, rs := newPost(optional(bias, c.K), act), optional(residual, len(ys))
+	if isDepthwise(c) {
+		d.depthwisePacked(c, xs, ws, rs, ys, pst)
+		return nil
+	}
+	if rs != nil {
+		pst.accumulate = true
+		if &rs[0] != &ys[0] {
+			d.eachElement(len(ys), func(lo, hi int) { copy(ys[lo:hi], rs[lo:hi]) })
+		}
+	}
+	f := forwardOf(c, d.micro)
+	f.post = pst
+	if how := d.winogradFor(&f, c.Numerics); how.m > 0 {
+		plan := d.winogradOf(&f, how.m, nil, false)
+		plan.filters = ws
+		d.winograd(&plan, how, xs, ys)
+		return nil
+	}
+	d.correlate(&f, xs, ws, ys)
+	return nil
+}
+
+// depthwisePacked computes a depthwise y = act(conv(x, w) + bias + residual).
+func (d *Device) depthwisePacked(c kernels.Conv, x, w, residual, y []float32, p post) {
+	if residual == nil {
+		d.depthwiseForward(c, x, w, y, p)
+		return
+	}
+	sum := grow(&d.shared.partial, len(y))
+	d.depthwiseForward(c, x, w, sum, newPost(p.bias, kernels.Identity))
+	st := d.streams()
+	d.eachElement(len(y), func(lo, hi int) { st.addClamp(&sum[lo], &residual[lo], &y[lo], hi-lo, p.lo, p.hi) })
 }
 
 // ConvBackwardData computes dx from w and dy.
@@ -101,7 +172,8 @@ func (d *Device) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) erro
 	if len(phases) == 1 {
 		f := &phases[0].correlation
 		if how := d.winogradFor(f, c.Numerics); how.m > 0 {
-			d.winograd(f, how, dys, ws, dxs, true)
+			plan := d.winogradOf(f, how.m, ws, true)
+			d.winograd(&plan, how, dys, dxs)
 			return nil
 		}
 	}
@@ -449,7 +521,7 @@ func (d *Device) passPanel(f *correlation, l layout, segments []segment, input, 
 				end = nil
 			}
 			tiles[t.rows](at(&input[0], t.a+lo*l.rowLen), b, &y[t.c+col], end, b, f.sw*l.pixel, l.rowLen, hi-lo, run, f.yPixel, m,
-				lo > t.r0, f.post.lo, f.post.hi)
+				lo > t.r0 || f.post.accumulate, f.post.lo, f.post.hi)
 		}
 	}
 }
@@ -475,7 +547,7 @@ func (d *Device) multiplyRows(f *correlation, x, packed, y []float32, worker, lo
 					// Each call fetches a part of the next block's rows, so that all of them come in time.
 					ahead := min(next*pix+((t-b)+(e-b)*(i-first))*f.c*4, len(x)-1)
 					d.micro.gemm[kind][m1-m0](&x[m0*pix+g*f.c], weights, &y[m0*f.yPixel+g*f.k+col], bias, &x[ahead],
-						pix, 0, 1, f.c, f.yPixel, mask(cols), false, f.post.lo, f.post.hi)
+						pix, 0, 1, f.c, f.yPixel, mask(cols), f.post.accumulate, f.post.lo, f.post.hi)
 				}
 			}
 		}

@@ -19,6 +19,7 @@ type winograd struct {
 	ld         int // elements between the channels of one tile and the next
 	turned     bool
 	weights    []float32 // (3,3,C,K), or, turned, (3,3,K,C) of which the taps are in reverse
+	filters    []float32 // transformed weights, [panel][point][C][width], where they are kept; else nil
 }
 
 // winogradOf plans f by tiles of m×m.
@@ -41,6 +42,10 @@ func spaced(c int) int { return (c+grain-1)/grain*grain + grain }
 func (f *winograd) points() int { return f.side * f.side }
 func (f *winograd) tiles() int  { return f.n * f.rows * f.cols }
 
+// filtersLen is the number of elements of the transformed filters, filtersAt where those of panel i begin.
+func (f *winograd) filtersLen() int     { return f.points() * f.c * f.panels.padded() }
+func (f *winograd) filtersAt(i int) int { return i * f.points() * f.c * f.panels.width[1] }
+
 // place is the picture and the first output of tile t.
 func (f *winograd) place(t int) (n, p, q int) {
 	n, t = t/(f.rows*f.cols), t%(f.rows*f.cols)
@@ -58,28 +63,34 @@ const (
 )
 
 // winograd runs f over x as how says.
-func (d *Device) winograd(f *correlation, how winogradChoice, x, w, y []float32, turned bool) {
-	plan := d.winogradOf(f, how.m, w, turned)
+func (d *Device) winograd(f *winograd, how winogradChoice, x, y []float32) {
 	if how.deep {
-		d.winogradDeep(&plan, x, y)
+		d.winogradDeep(f, x, y)
 	} else {
-		d.winogradTiled(&plan, x, y)
+		d.winogradTiled(f, x, y)
 	}
 }
 
-// winogradTiled transforms all filters, and lets the threads share the tiles: few tiles at a time, whose transformed
-// input stays in the cache.
-func (d *Device) winogradTiled(f *winograd, x, y []float32) {
-	panelLen := f.points() * f.c * f.panels.width[1]
-	u := grow(&d.shared.weights, f.points()*f.c*f.panels.padded())
+// transformFilters transforms all filters.
+func (d *Device) transformFilters(f *winograd, u []float32) {
 	blocks := (f.c + filterRows - 1) / filterRows
 	d.parallel(func(worker int) {
 		lo, hi := d.split(f.panels.count()*blocks, worker)
 		for unit := lo; unit < hi; unit++ {
 			i := unit / blocks
-			d.transformFilter(f, worker, i, unit%blocks*filterRows, u[i*panelLen:])
+			d.transformFilter(f, worker, i, unit%blocks*filterRows, u[f.filtersAt(i):])
 		}
 	})
+}
+
+// winogradTiled transforms all filters, and lets the threads share the tiles: few tiles at a time, whose transformed
+// input stays in the cache.
+func (d *Device) winogradTiled(f *winograd, x, y []float32) {
+	u := f.filters
+	if u == nil {
+		u = grow(&d.shared.weights, f.filtersLen())
+		d.transformFilters(f, u)
+	}
 	d.parallel(func(worker int) {
 		lo, hi := d.split(f.tiles(), worker)
 		blocks := (hi - lo + winogradTiles - 1) / winogradTiles
@@ -89,7 +100,7 @@ func (d *Device) winogradTiled(f *winograd, x, y []float32) {
 			v := grow(&d.workers[worker].band, f.points()*count*f.ld)
 			d.transformInput(f, worker, x, v, count*f.ld, lo+b0, lo+b1)
 			for i := range f.panels.count() {
-				d.multiplyPanel(f, worker, i, v, count*f.ld, u[i*panelLen:], y, lo+b0, lo+b1)
+				d.multiplyPanel(f, worker, i, v, count*f.ld, u[f.filtersAt(i):], y, lo+b0, lo+b1)
 			}
 		}
 	})
@@ -112,11 +123,7 @@ func (d *Device) winogradDeep(f *winograd, x, y []float32) {
 		d.parallel(func(worker int) {
 			lo, hi := d.split(f.panels.count(), worker)
 			for i := lo; i < hi; i++ {
-				kind, _ := f.panels.panel(i)
-				u := grow(&d.workers[worker].filters, f.points()*f.c*f.panels.width[kind])
-				for c := 0; c < f.c; c += filterRows {
-					d.transformFilter(f, worker, i, c, u)
-				}
+				u := d.filtersOf(f, worker, i)
 				blocks := (t1 - t0 + 2*winogradTiles - 1) / (2 * winogradTiles)
 				for b := range blocks {
 					b0, b1 := share(t1-t0, b, blocks)
@@ -125,6 +132,19 @@ func (d *Device) winogradDeep(f *winograd, x, y []float32) {
 			}
 		})
 	}
+}
+
+// filtersOf is the transformed filters of panel i, made when there are none.
+func (d *Device) filtersOf(f *winograd, worker, i int) []float32 {
+	if f.filters != nil {
+		return f.filters[f.filtersAt(i):]
+	}
+	kind, _ := f.panels.panel(i)
+	u := grow(&d.workers[worker].filters, f.points()*f.c*f.panels.width[kind])
+	for c := 0; c < f.c; c += filterRows {
+		d.transformFilter(f, worker, i, c, u)
+	}
+	return u
 }
 
 // transformFilter writes the rows of panel i of the transformed filters from channel c0 on, to u [point][C][width].
@@ -224,10 +244,19 @@ func (d *Device) multiplyPanel(f *winograd, worker, i int, v []float32, point in
 		src, dst := &products[(t-t0)*width], y[n*f.yImage+p*f.yRow+q*f.yPixel+col:]
 		rows, columns := min(f.m, f.p-p), min(f.m, f.q-q)
 		if rows == f.m && columns == f.m {
-			f.kernels.output(src, &dst[0], &between[0], bias, f.side*each, each, f.yRow, f.yPixel, cols, f.post.lo, f.post.hi)
+			f.kernels.output(src, &dst[0], &between[0], bias, f.side*each, each, f.yRow, f.yPixel, cols, f.post.accumulate,
+				f.post.lo, f.post.hi)
 			continue
 		}
-		f.kernels.output(src, &edge[0], &between[0], bias, f.side*each, each, f.m*cols, cols, cols, f.post.lo, f.post.hi)
+		if f.post.accumulate {
+			for r := range rows {
+				for s := range columns {
+					copy(edge[(r*f.m+s)*cols:][:cols], dst[r*f.yRow+s*f.yPixel:])
+				}
+			}
+		}
+		f.kernels.output(src, &edge[0], &between[0], bias, f.side*each, each, f.m*cols, cols, cols, f.post.accumulate,
+			f.post.lo, f.post.hi)
 		for r := range rows {
 			for s := range columns {
 				copy(dst[r*f.yRow+s*f.yPixel:][:cols], edge[(r*f.m+s)*cols:])
