@@ -7,14 +7,27 @@ import (
 )
 
 func (o Conv2d) lower(at site) *node {
-	x, s, out := at.shapes[0], o.stride(), at.out
-	d := kernels.Conv{
+	d, shape := o.shape(at), tensor.Shape{at.batch, at.out.H, at.out.W, at.out.C}
+	if at.packed == nil {
+		return at.apply(conv{d, at.act}, shape, append(at.in, at.params...)...)
+	}
+	k := packedConvForward{d: d, act: at.act, biased: at.packed.bias != nil, residual: at.residual != nil}
+	in := append(at.in, at.packedConv(d)...)
+	if k.residual {
+		in = append(in, at.residual)
+	}
+	return at.apply(k, shape, in...)
+}
+
+// shape is the shape of the convolution for the device.
+func (o Conv2d) shape(at site) kernels.Conv {
+	x, s := at.shapes[0], o.stride()
+	return kernels.Conv{
 		N: at.batch, H: x.H, W: x.W, C: x.C,
 		K: o.Out, R: o.Kernel[0], S: o.Kernel[1],
 		StrideH: s[0], StrideW: s[1], PadH: o.Padding[0], PadW: o.Padding[1],
 		Groups: o.groups(), Numerics: at.numerics,
 	}
-	return at.apply(conv{d, at.act}, tensor.Shape{at.batch, out.H, out.W, out.C}, append(at.in, at.params...)...)
 }
 
 // conv: x (N,H,W,C), w (R,S,C/G,K), bias (K), which may be missing → y (N,P,Q,K) = act(conv(x, w) + bias).
@@ -42,6 +55,45 @@ func (k conv) gradient(at place, in []*node, y, dy *node) []*node {
 		grads[0] = at.apply(convBackwardData{k.d}, in[0].Shape().Clone(), in[1], dy)
 	}
 	return grads
+}
+
+// packedConvForward: x (N,H,W,C), packed weights, bias (K) and residual (N,P,Q,K), each of which may be missing
+// → y (N,P,Q,K) = act(conv(x, w) + bias + residual). It has no gradient: see packedConv.
+type packedConvForward struct {
+	d                kernels.Conv
+	act              kernels.Activation
+	biased, residual bool
+}
+
+func (packedConvForward) String() string { return "packed conv" }
+
+func (k packedConvForward) overwrites() []int {
+	if !k.residual {
+		return nil
+	}
+	return []int{k.inputs() - 1}
+}
+
+func (k packedConvForward) inputs() int {
+	n := 2
+	if k.biased {
+		n++
+	}
+	if k.residual {
+		n++
+	}
+	return n
+}
+
+func (k packedConvForward) run(dev kernels.Device, in []kernels.Buffer, y kernels.Buffer) error {
+	var bias, residual kernels.Buffer
+	if k.biased {
+		bias = in[2]
+	}
+	if k.residual {
+		residual = in[len(in)-1]
+	}
+	return dev.ConvForwardPacked(k.d, in[0], in[1], bias, residual, y, k.act)
 }
 
 // convBackwardData: w (R,S,C/G,K), dy (N,P,Q,K) → dx (N,H,W,C).
