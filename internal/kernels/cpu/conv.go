@@ -55,7 +55,7 @@ func (p *post) at(k int) *float32 {
 // checkConv panics where the shape is not one of a convolution.
 func checkConv(c kernels.Conv) {
 	if c.N < 1 || c.Groups < 1 || c.C%c.Groups != 0 || c.K%c.Groups != 0 || c.StrideH < 1 || c.StrideW < 1 ||
-		c.PadH < 0 || c.PadW < 0 || c.H+2*c.PadH < c.R || c.W+2*c.PadW < c.S {
+		c.PadH < 0 || c.PadW < 0 || c.H+2*c.PadH < c.R || c.W+2*c.PadW < c.S || c.PositionY() < c.K {
 		panic(fmt.Sprintf("cpu: impossible shape: %v", c))
 	}
 }
@@ -218,7 +218,7 @@ func forwardOf(c kernels.Conv, m *micro) correlation {
 	return correlation{
 		n: c.N, h: c.H, w: c.W, c: c.C / c.Groups, k: c.K / c.Groups, groups: c.Groups, r: c.R, s: c.S,
 		sh: c.StrideH, sw: c.StrideW, padH: c.PadH, padW: c.PadW, p: c.P(), q: c.Q(),
-		yImage: c.P() * c.Q() * c.K, yRow: c.Q() * c.K, yPixel: c.K,
+		yImage: c.P() * c.Q() * c.PositionY(), yRow: c.Q() * c.PositionY(), yPixel: c.PositionY(),
 		panels: panels{m.width, c.K / c.Groups},
 	}
 }

@@ -3,6 +3,7 @@ package kerneltest
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/kernels"
@@ -235,8 +236,33 @@ func (s *suite) convForwardPacked(t *testing.T) {
 		plain.run = func(dev kernels.Device, b []kernels.Buffer) error {
 			return dev.ConvForward(test.at(3), b[2], b[0], b[1], b[4], kernels.ReLU)
 		}
-		for _, dev := range s.devices {
-			sameBits(t, "packed weights", execute(t, dev, plain)[4], execute(t, dev, c)[4])
+		wide := test.at(3)
+		wide.StepY = wide.K + 5
+		channels := c
+		channels.args = slices.Clone(c.args)
+		channels.args[4] = arg{name: "y", data: make([]float32, wide.LenY()), role: inout}
+		for _, dev := range append(s.devices, threaded{Device: s.ref}) {
+			want := execute(t, dev, plain)[4]
+			sameBits(t, "packed weights", want, execute(t, dev, c)[4])
+			channels.run = func(dev kernels.Device, b []kernels.Buffer) error {
+				return dev.ConvForward(wide, b[2], b[0], b[1], b[4], kernels.ReLU)
+			}
+			got := execute(t, dev, channels)[4]
+			channels.run = func(dev kernels.Device, b []kernels.Buffer) error {
+				w := packWeights(t, dev, wide, b[0])
+				defer dev.Free(w)
+				return dev.ConvForwardPacked(wide, b[2], w.Slice(guard, w.Len()-guard), b[1], nil, b[4], kernels.ReLU)
+			}
+			sameBits(t, "channels of a larger y from packed weights", got, execute(t, dev, channels)[4])
+			for i := 0; i < len(got); i += wide.StepY {
+				sameBits(t, "channels of a larger y", want[:wide.K], got[i:i+wide.K])
+				want = want[wide.K:]
+				for _, v := range got[i+wide.K : min(i+wide.StepY, len(got))] {
+					if v != 0 {
+						t.Fatal("channels of a larger y that are not the convolution's were written")
+					}
+				}
+			}
 		}
 	})
 }

@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(threads int) (kernels.Device, error)) {
 
 	t.Run("Activate", s.activate)
 	t.Run("ActivateBackward", s.activateBackward)
+	t.Run("ActivateBackwardChannels", s.activateBackwardChannels)
 	t.Run("Add", s.add)
 	t.Run("Dropout", s.dropout)
 	t.Run("Scale", s.scale)

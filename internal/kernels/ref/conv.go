@@ -76,7 +76,7 @@ func (Device) ConvForwardPacked(d kernels.Conv, x, w, bias, residual, y kernels.
 						}
 					}
 				})
-				at := ((n*d.P()+p)*d.Q() + q) * d.K
+				at := ((n*d.P()+p)*d.Q() + q) * d.PositionY()
 				row := ys[at:][:d.K]
 				for k, v := range sum {
 					if rs != nil {
