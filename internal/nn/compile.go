@@ -107,9 +107,10 @@ func (p *Program) build(net *reduced, salt int) error {
 	in := p.net.Input
 	p.input = g.leaf("input", tensor.Shape{p.set.Batch, in.H, in.W, in.C}, nil, p.set.inputToo)
 	results := map[Ref]*node{Input: p.input}
+	joints := map[Ref]*joint{}
 	p.params = make([]*node, len(p.net.Params))
 	for _, u := range net.units {
-		y, err := p.lower(u, results)
+		y, err := p.lower(u, results, joints)
 		if err != nil {
 			return err
 		}
@@ -148,12 +149,13 @@ type site struct {
 	params     []*node // the layer's, nil for a counter
 	residual   *node
 	packed     *packedConv // of a convolution with packed weights
+	joint      *joint      // the concatenation that this is or lies in
 	batchStats bool
 	seed       uint64 // of dropout
 }
 
 // lower adds a unit's operation to the graph.
-func (p *Program) lower(u unit, results map[Ref]*node) (*node, error) {
+func (p *Program) lower(u unit, results map[Ref]*node, joints map[Ref]*joint) (*node, error) {
 	l := p.net.Layers[u.index]
 	at := site{
 		place:    place{p.graph, l.Name},
@@ -172,6 +174,16 @@ func (p *Program) lower(u unit, results map[Ref]*node) (*node, error) {
 		at.shapes = append(at.shapes, p.shape(x))
 	}
 	at.batchStats = p.set.batchStats(u.index)
+	_, concat := l.Op.(Concat)
+	if whole := u.within; concat || whole != Input {
+		if concat {
+			whole = u.out
+		}
+		if joints[whole] == nil {
+			joints[whole] = newJoint(at.batch, p.shape(whole))
+		}
+		at.joint = joints[whole]
+	}
 	if u.packs {
 		packed, err := p.store.packed(u, l.Op.(Conv2d).shape(at))
 		if err != nil {
@@ -205,11 +217,13 @@ func (p *Program) param(i int) *node {
 }
 
 // shape is that of a result, for one picture.
-func (p *Program) shape(x Ref) Shape {
+func (p *Program) shape(x Ref) Shape { return p.net.shape(x) }
+
+func (n *Net) shape(x Ref) Shape {
 	if x == Input {
-		return p.net.Input
+		return n.Input
 	}
-	return p.net.Layers[x].Out
+	return n.Layers[x].Out
 }
 
 func (p *Program) addLoss(logits Ref, scale float32, weights *node) {

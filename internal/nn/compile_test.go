@@ -26,7 +26,7 @@ func operations(p *Program) []string {
 			case conv:
 				name += " " + k.act.String()
 			case packedConvForward:
-				name += " " + k.act.String()
+				name += " " + k.conv.act.String()
 				if k.residual {
 					name += " residual"
 				}

@@ -7,16 +7,25 @@ import (
 )
 
 func (o Conv2d) lower(at site) *node {
-	d, shape := o.shape(at), tensor.Shape{at.batch, at.out.H, at.out.W, at.out.C}
+	k, in := conv{d: o.shape(at), act: at.act, whole: at.joint, from: at.from}, at.in
+	if k.whole != nil {
+		k.d.StepY = k.whole.c
+	}
+	var y *node
+	shape := tensor.Shape{at.batch, at.out.H, at.out.W, at.out.C}
 	if at.packed == nil {
-		return at.apply(conv{d, at.act}, shape, append(at.in, at.params...)...)
+		y = at.apply(k, shape, append(in, at.params...)...)
+	} else {
+		in = append(in, at.packedConv(k.d)...)
+		if at.residual != nil {
+			in = append(in, at.residual)
+		}
+		y = at.apply(packedConvForward{conv: k, biased: at.packed.bias != nil, residual: at.residual != nil}, shape, in...)
 	}
-	k := packedConvForward{d: d, act: at.act, biased: at.packed.bias != nil, residual: at.residual != nil}
-	in := append(at.in, at.packedConv(d)...)
-	if k.residual {
-		in = append(in, at.residual)
+	if k.whole != nil {
+		k.whole.parts[y] = piece{k.from, k.act}
 	}
-	return at.apply(k, shape, in...)
+	return y
 }
 
 // shape is the shape of the convolution for the device.
@@ -32,18 +41,24 @@ func (o Conv2d) shape(at site) kernels.Conv {
 
 // conv: x (N,H,W,C), w (R,S,C/G,K), bias (K), which may be missing → y (N,P,Q,K) = act(conv(x, w) + bias).
 type conv struct {
-	d   kernels.Conv
-	act kernels.Activation
+	d     kernels.Conv
+	act   kernels.Activation
+	whole *joint // in which y lies from a channel on, or nil
+	from  int
 }
 
-func (conv) String() string { return "conv" }
+func (conv) String() string                   { return "conv" }
+func (k conv) lies() (whole *joint, from int) { return k.whole, k.from }
 
 func (k conv) run(dev kernels.Device, in []kernels.Buffer, y kernels.Buffer) error {
 	return dev.ConvForward(k.d, in[0], in[1], third(in), y, k.act)
 }
 
 func (k conv) gradient(at place, in []*node, y, dy *node) []*node {
-	dy = at.activateBackward(k.act, y, dy)
+	if k.whole == nil { // else the concatenation has done it
+		dy = at.activateBackward(k.act, y, dy)
+	}
+	k.d.StepY = 0
 	grads := make([]*node, len(in))
 	if at.wants[in[1]] {
 		grads[1] = at.apply(convBackwardWeights{k.d}, in[1].Shape().Clone(), in[0], dy)
@@ -60,12 +75,12 @@ func (k conv) gradient(at place, in []*node, y, dy *node) []*node {
 // packedConvForward: x (N,H,W,C), packed weights, bias (K) and residual (N,P,Q,K), each of which may be missing
 // → y (N,P,Q,K) = act(conv(x, w) + bias + residual). It has no gradient: see packedConv.
 type packedConvForward struct {
-	d                kernels.Conv
-	act              kernels.Activation
+	conv             conv
 	biased, residual bool
 }
 
-func (packedConvForward) String() string { return "packed conv" }
+func (packedConvForward) String() string                   { return "packed conv" }
+func (k packedConvForward) lies() (whole *joint, from int) { return k.conv.lies() }
 
 func (k packedConvForward) overwrites() []int {
 	if !k.residual {
@@ -93,7 +108,7 @@ func (k packedConvForward) run(dev kernels.Device, in []kernels.Buffer, y kernel
 	if k.residual {
 		residual = in[len(in)-1]
 	}
-	return dev.ConvForwardPacked(k.d, in[0], in[1], bias, residual, y, k.act)
+	return dev.ConvForwardPacked(k.conv.d, in[0], in[1], bias, residual, y, k.conv.act)
 }
 
 // convBackwardData: w (R,S,C/G,K), dy (N,P,Q,K) → dx (N,H,W,C).

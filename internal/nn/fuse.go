@@ -17,6 +17,9 @@ type unit struct {
 
 	packs bool // a convolution whose weights are kept as the device reads them
 	norm  int  // the layer of the batch norm that is folded into those; -1: none
+
+	within Ref // the concatenation in whose result this one lies, or Input: none
+	from   int // the first of its channels there
 }
 
 // reads calls visit for each result that u reads.
@@ -40,6 +43,7 @@ var passes = []pass{
 	foldBatchNorms,  // those → batch norm with running statistics
 	fuseActivations, // conv → relu, linear → relu, batch norm → relu, add → relu
 	fuseResiduals,   // batch norm → add (→ relu), convolution with packed weights → add (→ relu)
+	placeInConcats,  // convolution (→ relu) → concat
 }
 
 // reduced is a network on its way through the passes.
@@ -61,7 +65,7 @@ func reduce(net *Net, set Settings, outputs []Ref) *reduced {
 	r.wants = net.WantsGradient(trainable)
 	for i, l := range net.Layers {
 		r.wants[i] = r.wants[i] || set.inputToo
-		r.units = append(r.units, unit{index: i, in: slices.Clone(l.In), out: Ref(i), norm: -1})
+		r.units = append(r.units, unit{index: i, in: slices.Clone(l.In), out: Ref(i), norm: -1, within: Input})
 	}
 	for _, p := range passes {
 		p(r)
@@ -202,6 +206,29 @@ func fuseResiduals(r *reduced) {
 	}
 	r.remove(gone)
 }
+
+// placeInConcats lets convolutions whose result nothing but a concatenation reads write it there, so that it need not be
+// copied.
+func placeInConcats(r *reduced) {
+	uses, by := r.uses(), r.producers()
+	for _, u := range r.units {
+		if _, ok := r.op(u).(Concat); !ok {
+			continue
+		}
+		from := 0
+		for _, x := range u.in {
+			if j, ok := by[x]; ok && uses[x] == 1 {
+				if _, conv := r.op(r.units[j]).(Conv2d); conv && !r.units[j].hasResidual {
+					r.units[j].within, r.units[j].from = u.out, from
+				}
+			}
+			from += r.shape(x).C
+		}
+	}
+}
+
+// shape is that of a result, for one picture.
+func (r *reduced) shape(x Ref) Shape { return r.net.shape(x) }
 
 // producers is the unit that makes each result, by its place in r.units.
 func (r *reduced) producers() map[Ref]int {
