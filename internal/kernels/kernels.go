@@ -244,12 +244,14 @@ type Device interface {
 	// BatchNormApply computes y = act((x−mean)·invstd·gamma + beta + residual), all (M,C) or (C); residual may be nil.
 	// y may be x or residual.
 	BatchNormApply(m, c int, x, mean, invstd, gamma, beta, residual, y Buffer, act Activation) error
-	// BatchNormReduce computes dgamma (C) = Σ_m dy·(x−mean)·invstd and dbeta (C) = Σ_m dy.
-	BatchNormReduce(m, c int, dy, x, mean, invstd, dgamma, dbeta Buffer) error
+	// BatchNormReduce computes dgamma (C) = Σ_m g·(x−mean)·invstd and dbeta (C) = Σ_m g, where g (M,C) is dy times act's
+	// slope, 1 or 0, at the result that BatchNormApply had without a residual. So the gradient of an activation need not be
+	// computed by itself, which would read and write dy once more.
+	BatchNormReduce(m, c int, dy, x, mean, invstd, gamma, beta, dgamma, dbeta Buffer, act Activation) error
 	// BatchNormBackwardData computes dx (M,C). With batch statistics (dgamma and dbeta given)
-	// dx = gamma·invstd·(dy − dbeta/M − xhat·dgamma/M), with frozen ones (both nil, x and mean not read and may be nil)
-	// dx = gamma·invstd·dy. dx may be dy.
-	BatchNormBackwardData(m, c int, dy, x, mean, invstd, gamma, dgamma, dbeta, dx Buffer) error
+	// dx = gamma·invstd·(g − dbeta/M − xhat·dgamma/M), with g as in BatchNormReduce. With frozen ones (both nil)
+	// dx = gamma·invstd·dy: x, mean and beta are not read and may be nil, so act is Identity. dx may be dy.
+	BatchNormBackwardData(m, c int, dy, x, mean, invstd, gamma, beta, dgamma, dbeta, dx Buffer, act Activation) error
 
 	// Activate computes y = act(x). y may be x.
 	Activate(act Activation, x, y Buffer) error

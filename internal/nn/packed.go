@@ -113,7 +113,7 @@ func (s *ParamStore) pack(p *packedConv) error {
 	}
 	// Outputs are the columns of RSCK weights, and what backward data does to them with frozen statistics is what is wanted.
 	rows := p.d.LenW() / k
-	if err := s.dev.BatchNormBackwardData(rows, k, weights, nil, nil, invstd, gamma, nil, nil, folded); err != nil {
+	if err := s.dev.BatchNormBackwardData(rows, k, weights, nil, nil, invstd, gamma, nil, nil, nil, folded, kernels.Identity); err != nil {
 		return err
 	}
 	if err := s.dev.BatchNormApply(1, k, bias, mean, invstd, gamma, beta, nil, p.bias, kernels.Identity); err != nil {

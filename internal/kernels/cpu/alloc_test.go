@@ -41,12 +41,20 @@ func TestNothingIsAllocated(t *testing.T) {
 		{"BatchNormApply with residual", func(d *Device) error {
 			return d.BatchNormApply(m, c, x, mean, invstd, gamma, beta, z, y, kernels.ReLU6)
 		}},
-		{"BatchNormReduce", func(d *Device) error { return d.BatchNormReduce(m, c, y, x, mean, invstd, dgamma, dbeta) }},
+		{"BatchNormReduce", func(d *Device) error {
+			return d.BatchNormReduce(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, kernels.Identity)
+		}},
 		{"BatchNormBackwardData", func(d *Device) error {
-			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, dgamma, dbeta, dx)
+			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, dx, kernels.Identity)
+		}},
+		{"BatchNormReduce with ReLU", func(d *Device) error {
+			return d.BatchNormReduce(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, kernels.ReLU)
+		}},
+		{"BatchNormBackwardData with ReLU", func(d *Device) error {
+			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, dx, kernels.ReLU)
 		}},
 		{"BatchNormBackwardData of frozen statistics", func(d *Device) error {
-			return d.BatchNormBackwardData(m, c, y, nil, nil, invstd, gamma, nil, nil, dx)
+			return d.BatchNormBackwardData(m, c, y, nil, nil, invstd, gamma, nil, nil, nil, dx, kernels.Identity)
 		}},
 		{"Activate", func(d *Device) error { return d.Activate(kernels.ReLU, x, y) }},
 		{"ActivateBackward", func(d *Device) error { return d.ActivateBackward(kernels.ReLU, y, z, dx) }},

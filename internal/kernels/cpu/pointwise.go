@@ -118,6 +118,16 @@ func (t *add) part(s *streams, lo, hi int) {
 	}
 }
 
+// addPair is the sum of two.
+type addPair struct {
+	a, b, y     []float32
+	floor, ceil float32
+}
+
+func (t *addPair) part(s *streams, lo, hi int) {
+	s.addClamp(&t.a[lo], &t.b[lo], &t.y[lo], hi-lo, t.floor, t.ceil)
+}
+
 // Dropout: x → y = x/(1−p) where the key keeps the element, else 0.
 func (d *Device) Dropout(p float32, key kernels.DropoutKey, x, y kernels.Buffer) error {
 	if !(p >= 0 && p <= 1) {

@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(threads int) (kernels.Device, error)) {
 	t.Run("BatchNormApply", s.batchNormApply)
 	t.Run("BatchNormReduce", s.batchNormReduce)
 	t.Run("BatchNormBackwardData", s.batchNormBackwardData)
+	t.Run("BatchNormOfActivation", s.batchNormOfActivation)
 
 	t.Run("Activate", s.activate)
 	t.Run("ActivateBackward", s.activateBackward)

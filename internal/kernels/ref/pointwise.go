@@ -23,12 +23,7 @@ func (Device) ActivateBackward(act kernels.Activation, y, dy, dx kernels.Buffer)
 	dxs := slice(op, "dx", dx, dx.Len())
 	ys, dys := slice(op, "y", y, len(dxs)), slice(op, "dy", dy, len(dxs))
 	for i, v := range ys {
-		pass := act == kernels.Identity || v > 0 && (act == kernels.ReLU || v < 6)
-		if pass {
-			dxs[i] = dys[i]
-		} else {
-			dxs[i] = 0
-		}
+		dxs[i] = gate(act, v, dys[i])
 	}
 	return nil
 }
@@ -49,6 +44,14 @@ func (d Device) ActivateBackwardChannels(act kernels.Activation, m, n int, y, dy
 		}
 	}
 	return nil
+}
+
+// gate is dy·act′, where act′ is read off the result y.
+func gate(act kernels.Activation, y, dy float32) float32 {
+	if act == kernels.Identity || y > 0 && (act == kernels.ReLU || y < 6) {
+		return dy
+	}
+	return 0
 }
 
 // Add: xs → y = act(xs[0] + xs[1] + …).
