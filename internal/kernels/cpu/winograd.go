@@ -12,7 +12,7 @@ import "github.com/ftrun/ftrun/internal/kernels"
 
 // winograd is a convolution by tiles.
 type winograd struct {
-	*correlation
+	correlation
 	kernels    *winogradKernels
 	m, side    int // outputs and inputs on a side of a tile
 	rows, cols int // tiles in a column and a row of a picture
@@ -23,7 +23,7 @@ type winograd struct {
 }
 
 // winogradOf plans f by tiles of m×m.
-func (d *Device) winogradOf(f *correlation, m int, w []float32, turned bool) winograd {
+func (d *Device) winogradOf(f correlation, m int, w []float32, turned bool) winograd {
 	k := &d.micro.winograd2
 	if m == 4 {
 		k = &d.micro.winograd4
@@ -72,15 +72,19 @@ func (d *Device) winograd(f *winograd, how winogradChoice, x, y []float32) {
 }
 
 // transformFilters transforms all filters.
-func (d *Device) transformFilters(f *winograd, u []float32) {
+type transformFilters struct {
+	f winograd
+	u []float32
+}
+
+func (t *transformFilters) run(d *Device, worker int) {
+	f := &t.f
 	blocks := (f.c + filterRows - 1) / filterRows
-	d.parallel(func(worker int) {
-		lo, hi := d.split(f.panels.count()*blocks, worker)
-		for unit := lo; unit < hi; unit++ {
-			i := unit / blocks
-			d.transformFilter(f, worker, i, unit%blocks*filterRows, u[f.filtersAt(i):])
-		}
-	})
+	lo, hi := d.split(f.panels.count()*blocks, worker)
+	for unit := lo; unit < hi; unit++ {
+		i := unit / blocks
+		d.transformFilter(f, worker, i, unit%blocks*filterRows, t.u[f.filtersAt(i):])
+	}
 }
 
 // winogradTiled transforms all filters, and lets the threads share the tiles: few tiles at a time, whose transformed
@@ -89,21 +93,30 @@ func (d *Device) winogradTiled(f *winograd, x, y []float32) {
 	u := f.filters
 	if u == nil {
 		u = grow(&d.shared.weights, f.filtersLen())
-		d.transformFilters(f, u)
+		parallel(d, transformFilters{*f, u})
 	}
-	d.parallel(func(worker int) {
-		lo, hi := d.split(f.tiles(), worker)
-		blocks := (hi - lo + winogradTiles - 1) / winogradTiles
-		for b := range blocks {
-			b0, b1 := share(hi-lo, b, blocks)
-			count := b1 - b0
-			v := grow(&d.workers[worker].band, f.points()*count*f.ld)
-			d.transformInput(f, worker, x, v, count*f.ld, lo+b0, lo+b1)
-			for i := range f.panels.count() {
-				d.multiplyPanel(f, worker, i, v, count*f.ld, u[f.filtersAt(i):], y, lo+b0, lo+b1)
-			}
+	parallel(d, convolveTiles{*f, x, u, y})
+}
+
+// convolveTiles takes tiles through all transforms.
+type convolveTiles struct {
+	f       winograd
+	x, u, y []float32
+}
+
+func (t *convolveTiles) run(d *Device, worker int) {
+	f := &t.f
+	lo, hi := d.split(f.tiles(), worker)
+	blocks := (hi - lo + winogradTiles - 1) / winogradTiles
+	for b := range blocks {
+		b0, b1 := share(hi-lo, b, blocks)
+		count := b1 - b0
+		v := grow(&d.workers[worker].band, f.points()*count*f.ld)
+		d.transformInput(f, worker, t.x, v, count*f.ld, lo+b0, lo+b1)
+		for i := range f.panels.count() {
+			d.multiplyPanel(f, worker, i, v, count*f.ld, t.u[f.filtersAt(i):], t.y, lo+b0, lo+b1)
 		}
-	})
+	}
 }
 
 // winogradDeep transforms the input of many tiles, and lets the threads share the panels of outputs: each transforms its
@@ -114,23 +127,42 @@ func (d *Device) winogradDeep(f *winograd, x, y []float32) {
 	parts := (tiles + most - 1) / most
 	for part := range parts {
 		t0, t1 := share(tiles, part, parts)
-		point := (t1 - t0) * f.ld
-		v := grow(&d.shared.winograd, f.points()*point)
-		d.parallel(func(worker int) {
-			lo, hi := d.split(t1-t0, worker)
-			d.transformInput(f, worker, x, v[lo*f.ld:], point, t0+lo, t0+hi)
-		})
-		d.parallel(func(worker int) {
-			lo, hi := d.split(f.panels.count(), worker)
-			for i := lo; i < hi; i++ {
-				u := d.filtersOf(f, worker, i)
-				blocks := (t1 - t0 + 2*winogradTiles - 1) / (2 * winogradTiles)
-				for b := range blocks {
-					b0, b1 := share(t1-t0, b, blocks)
-					d.multiplyPanel(f, worker, i, v[b0*f.ld:], point, u, y, t0+b0, t0+b1)
-				}
-			}
-		})
+		v := grow(&d.shared.winograd, f.points()*(t1-t0)*f.ld)
+		parallel(d, transformTiles{*f, x, v, t0, t1})
+		parallel(d, multiplyPanels{*f, v, y, t0, t1})
+	}
+}
+
+// transformTiles writes tiles [t0, t1) of x to v.
+type transformTiles struct {
+	f      winograd
+	x, v   []float32
+	t0, t1 int
+}
+
+func (t *transformTiles) run(d *Device, worker int) {
+	f := &t.f
+	lo, hi := d.split(t.t1-t.t0, worker)
+	d.transformInput(f, worker, t.x, t.v[lo*f.ld:], (t.t1-t.t0)*f.ld, t.t0+lo, t.t0+hi)
+}
+
+// multiplyPanels computes the outputs of tiles [t0, t1), whose transformed input is v.
+type multiplyPanels struct {
+	f      winograd
+	v, y   []float32
+	t0, t1 int
+}
+
+func (t *multiplyPanels) run(d *Device, worker int) {
+	f, count := &t.f, t.t1-t.t0
+	lo, hi := d.split(f.panels.count(), worker)
+	for i := lo; i < hi; i++ {
+		u := d.filtersOf(f, worker, i)
+		blocks := (count + 2*winogradTiles - 1) / (2 * winogradTiles)
+		for b := range blocks {
+			b0, b1 := share(count, b, blocks)
+			d.multiplyPanel(f, worker, i, t.v[b0*f.ld:], count*f.ld, u, t.y, t.t0+b0, t.t0+b1)
+		}
 	}
 }
 
@@ -277,7 +309,7 @@ func (d *Device) winogradFor(f *correlation, numerics kernels.Numerics) winograd
 	if numerics == kernels.Exact || f.r != 3 || f.s != 3 || f.sh != 1 || f.sw != 1 || f.groups != 1 {
 		return winogradChoice{}
 	}
-	return d.choose(f, numerics)
+	return d.choose(*f, numerics)
 }
 
 // Where Winograd's convolutions pay; docs/decisions/0009-winograd.md has the measurements.
@@ -291,7 +323,7 @@ const (
 )
 
 // chooseWinograd is the rule. It looks at a layer's shape and not at the batch, on which no bit of a result may depend.
-func chooseWinograd(f *correlation, numerics kernels.Numerics) winogradChoice {
+func chooseWinograd(f correlation, numerics kernels.Numerics) winogradChoice {
 	outputs := f.p * f.q
 	switch {
 	case min(f.c, f.k) < winogradChannels || outputs < winogradOutputs:
