@@ -30,6 +30,7 @@ func TestCut(t *testing.T) {
 		{"all trained, statistics frozen", "resnet18", "frozen", []string{"**"}, "", ""},
 		{"statistics that move after one convolution: not worth it", "resnet18", "train", []string{"head"}, "", ""},
 		{"statistics that move, without batch norm", "alexnet", "train", []string{"head"}, "flatten 1×1×9216", "classifier.5 1×1×4096"},
+		{"a batch norm behind a frozen convolution, into which it is folded in evaluation", "mobilenet_v2", "auto", []string{"features.18.1.*"}, "features.18.0 7×7×1280", "features.17.conv.3 7×7×320"},
 		{"one block late", "mobilenet_v2", "auto", []string{"features.18.**", "head"}, "features.17.conv.3 7×7×320", "features.17.conv.3 7×7×320"},
 	}
 	for _, test := range tests {
@@ -83,9 +84,10 @@ func TestSameBitsInTwoParts(t *testing.T) {
 		{"resnet50", 32, []string{"layer4.2.bn2.*"}, false},
 		{"densenet121", 32, []string{"features.denseblock4.denselayer16.**"}, false},
 		{"mobilenet_v2", 48, []string{"head"}, false},
+		{"mobilenet_v2", 96, []string{"features.18.1.*"}, false},
 		{"inception_v3", 299, []string{"head"}, true},
 	} {
-		t.Run(test.arch, func(t *testing.T) {
+		t.Run(test.arch+" "+test.trainable[0], func(t *testing.T) {
 			if testing.Short() && test.arch != "mobilenet_v2" || test.large && !goldenAll {
 				t.Skip("takes long: set FTRUN_GOLDEN=all")
 			}

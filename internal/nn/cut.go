@@ -1,6 +1,10 @@
 package nn
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/ftrun/ftrun/internal/kernels"
+)
 
 // A run that trains a part of a network computes the rest of it again and again with the same result. Cut finds where
 // that rest ends, Before and After take the network apart there.
@@ -27,8 +31,9 @@ const worthByte = 64
 func (n *Net) Cut(training bool, trainable, batchStats []bool) (cut Cut, ok bool) {
 	fixed := n.fixed(training, trainable, batchStats)
 	outputs := n.outputs(training)
-	// Only the results of units: what is fused into one must not be torn apart.
-	units := reduce(n, training, outputs).units
+	// Only the results of units: what is fused into one must not be torn apart. Exact numerics fuse less.
+	set := Settings{Training: training, Numerics: kernels.Default, Trainable: trainable, BatchStats: batchStats}
+	units := reduce(n, set, outputs).units
 
 	const end = int(^uint(0) >> 1)
 	last := map[Ref]int{} // the last unit that reads a result, by its place

@@ -5,6 +5,7 @@ package cpu
 type scratch struct {
 	weights  []float32    // packed panels of weights (shared)
 	partial  []float32    // partial sums of gradients (shared)
+	factors  []float32    // of the columns of a batch norm (shared)
 	squares  []squareSums // partial sums of squares (shared)
 	band     []float32    // zero-padded input rows (per worker)
 	panel    []float32    // the zero-padded last panel of a block (per worker)

@@ -40,9 +40,11 @@ func BenchmarkStreams(b *testing.B) {
 		{"BatchNormApplyResidual", 3 * m * c, func() error {
 			return d.BatchNormApply(m, c, x, mean, invstd, gamma, beta, z, y, kernels.ReLU)
 		}},
-		{"BatchNormReduce", 2 * m * c, func() error { return d.BatchNormReduce(m, c, y, x, mean, invstd, dgamma, dbeta) }},
+		{"BatchNormReduce", 2 * m * c, func() error {
+			return d.BatchNormReduce(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, kernels.Identity)
+		}},
 		{"BatchNormBackwardData", 3 * m * c, func() error {
-			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, dgamma, dbeta, dx)
+			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, dx, kernels.Identity)
 		}},
 		{"SumRows", m * c, func() error { return d.SumRows(m, c, x, dbeta) }},
 		{"ActivateBackward", 3 * m * c, func() error { return d.ActivateBackward(kernels.ReLU, y, z, dx) }},
@@ -98,7 +100,7 @@ func BenchmarkPools(b *testing.B) {
 			}
 		})
 		b.Run(fmt.Sprintf("Copy%d", n), func(b *testing.B) {
-			b.SetBytes(int64(8*pool.LenX()))
+			b.SetBytes(int64(8 * pool.LenX()))
 			for b.Loop() {
 				copy(dx, x)
 			}
