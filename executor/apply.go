@@ -39,6 +39,9 @@ type Options struct {
 
 	// SaveAfter is how much training, in whole epochs, may go unsaved; 0 saves after each epoch.
 	SaveAfter time.Duration
+	// FeatureMemory bounds the memory, in bytes, for the results of a frozen part while features are computed, beside what
+	// runs hold; where it is too little for one picture, it is one picture's.
+	FeatureMemory int64
 	// CacheBytes bounds the memory for decoded pictures of all runs together.
 	CacheBytes int64
 	Version    string // of ftrun, kept with results

@@ -362,7 +362,7 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 	if err != nil {
 		return err
 	}
-	cfg.BatchSize, cfg.Shuffle = features.BlockPictures, false
+	cfg.BatchSize, cfg.Shuffle = fillBatch(before, t.FeatureMemory), false
 	loader, err := data.NewLoader(cfg)
 	if err != nil {
 		return err
@@ -374,12 +374,13 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 			report(v.Pictures)
 			return nil
 		}
-		block := lo
-		for batch, err := range loader.Epoch(ctx, v.view+1, lo) {
+		block, done := lo, lo*features.BlockPictures
+		values := make([]float32, 0, features.BlockPictures*v.Len())
+		for batch, err := range loader.Epoch(ctx, v.view+1, done/cfg.BatchSize) {
 			if err != nil {
 				return err
 			}
-			report(block * features.BlockPictures)
+			report(done)
 			program, err := programs.evaluation(batch.N)
 			if err != nil {
 				return err
@@ -388,9 +389,14 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 			if err != nil {
 				return err
 			}
-			if err := w.Put(block, out.Logits); err != nil {
+			values = append(values, out.Logits...)
+			if done += batch.N; done%features.BlockPictures != 0 && done < v.Pictures {
+				continue
+			}
+			if err := w.Put(block, values); err != nil {
 				return &unkeptError{err}
 			}
+			values = values[:0]
 			if block++; block == hi {
 				break
 			}
@@ -399,6 +405,16 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 			return ctx.Err()
 		}
 	}
+}
+
+// fillBatch is the number of pictures that go through a frozen part together: a block, or such a part of one that memory
+// allows.
+func fillBatch(before *nn.Net, memory int64) int {
+	batch := features.BlockPictures
+	for batch > 1 && int64(batch)*4*before.Activations(nil, nil) > memory {
+		batch /= 2
+	}
+	return batch
 }
 
 // reporter tells, now and then, how many pictures have their features.

@@ -90,11 +90,14 @@ func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run
 		if err != nil {
 			return nil, err
 		}
-		// Epochs over features may take milliseconds, less than writing what came of them. The first one is there to be seen.
-		if t.progress.Epoch == 1 || t.over() || time.Since(t.saved) >= t.SaveAfter {
-			if err := t.saveCheckpoint(); err != nil {
-				return nil, err
-			}
+		// Epochs over features may take milliseconds, less than writing what came of them.
+		if t.over() || time.Since(t.saved) >= t.SaveAfter {
+			err = t.saveCheckpoint()
+		} else if t.progress.Epoch == 1 {
+			_, err = t.dir.WriteEpochs(t.progress.History) // to be seen
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	result, err := t.result(ctx)

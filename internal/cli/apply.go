@@ -232,9 +232,9 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
 		Device: openDevice, Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
-		Weights:    weightsCache(),
-		Pin:        func(file, sha256 string) error { return lock.pin(file, sha256, false) },
-		NoShare:    r.noShare,
+		Weights: weightsCache(),
+		Pin:     func(file, sha256 string) error { return lock.pin(file, sha256, false) },
+		NoShare: r.noShare, FeatureMemory: featureMemory,
 		CacheBytes: int64(r.cacheMiB) << 20, CheckpointEvery: r.checkpointEvery, SaveAfter: saveAfter, Version: Version(),
 	})
 	heard()
@@ -287,6 +287,10 @@ func (a *app) conclude(s executor.Summary, again string, failFast bool) error {
 // saveAfter is how much training a crash may cost beside the epoch under way. A run that is saved after each of its short
 // epochs would spend most of its time on that.
 const saveAfter = 2 * time.Second
+
+// featureMemory is what the computation of features may take beside the runs: 32 pictures of 224 pixels in all networks
+// but the deeper vggs.
+const featureMemory = 512 << 20
 
 // defaultCacheMiB is a quarter of the machine's memory, or 1 GiB where it can't be told.
 func defaultCacheMiB() int {
