@@ -3,7 +3,6 @@ package runlog
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,8 +64,12 @@ func (r *Run) Damage(st Status) error {
 	if st.Files == nil {
 		return r.damaged(statusFile, errors.New("it does not say which files there are"))
 	}
-	if err := r.ReadConfig(new(json.RawMessage)); err != nil {
-		return err
+	config, err := os.ReadFile(r.path(configFile))
+	if err == nil {
+		err = durable.CheckJSON(config)
+	}
+	if err != nil {
+		return r.damaged(configFile, err)
 	}
 	for _, f := range []struct {
 		name string
