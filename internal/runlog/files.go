@@ -204,6 +204,10 @@ func (r *Run) CheckpointPaths() []string {
 	return []string{r.CheckpointPath(), r.path(previousFile)}
 }
 
+// DropPrevious removes the checkpoint before the last: a run that has finished no longer goes on from either, and a longer
+// one, which may, can start from the start. What can't be removed now is garbage.
+func (r *Run) DropPrevious() { _ = os.Remove(r.path(previousFile)) }
+
 // HasCheckpoint tells whether there is a state to go on from; it may be damaged.
 func (r *Run) HasCheckpoint() bool {
 	return slices.ContainsFunc(r.CheckpointPaths(), func(path string) bool {
