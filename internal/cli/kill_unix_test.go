@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli
 
 import (
@@ -11,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -234,5 +237,56 @@ func TestTwoAppliesDivideTheRuns(t *testing.T) {
 	}
 	if d := cmp.Diff(outcome(t, filepath.Join(calm, defaultStore)), outcome(t, filepath.Join(dir, defaultStore))); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestAStoppedApplyLosesItsRun stops a process, lets another one take its run over, which takes more than a minute, and
+// lets the first go on. It runs where FTRUN_STALL is set.
+func TestAStoppedApplyLosesItsRun(t *testing.T) {
+	if os.Getenv("FTRUN_STALL") == "" {
+		t.Skip("takes over a minute; FTRUN_STALL=1 runs it")
+	}
+	calm := sweepIn(t, killed)
+	var out bytes.Buffer
+	if err := applies(t.Context(), calm, &out).Run(); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	dir := sweepIn(t, killed)
+	var outs [2]bytes.Buffer
+	first, second := applies(t.Context(), dir, &outs[0]), applies(t.Context(), dir, &outs[1])
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if found, _ := filepath.Glob(filepath.Join(dir, defaultStore, "runs", "*", "last.ckpt")); len(found) > 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err := first.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := second.Run(); err != nil {
+		t.Errorf("%v\n%s", err, outs[1].String())
+	}
+	if took := time.Since(start); took < runlog.LeaseTimeout {
+		t.Errorf("the run was taken over after %v", took)
+	}
+	want, got := outcome(t, filepath.Join(calm, defaultStore)), outcome(t, filepath.Join(dir, defaultStore))
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("when the second had ended: %s", d)
+	}
+	if err := first.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, outs[0].String())
+	}
+	if d := cmp.Diff(want, outcome(t, filepath.Join(dir, defaultStore))); d != "" {
+		t.Errorf("when the first had ended: %s", d)
+	}
+	if n := strings.Count(outs[0].String()+outs[1].String(), `"event":"run_finished"`); n != len(want) {
+		t.Errorf("%d runs were finished\n%s\n%s", n, outs[0].String(), outs[1].String())
 	}
 }
