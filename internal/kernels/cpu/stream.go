@@ -36,7 +36,7 @@ type streams struct {
 
 	// Over some windows, or pixels, of a row; no count may be 0.
 	firstMaximum func(x, y *float32, index *int32, windows, r, s, row, column, step, n, first, line int)
-	collect      func(index *int32, dy, dx *float32, pixels, windows, step, n, tap, stride int, add bool)
+	collect      func(index *int32, dy, dx *float32, pixels, n, tap, size, stride, line int, add bool)
 }
 
 // columns is the two widths of a sum over rows.

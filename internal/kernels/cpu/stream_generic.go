@@ -210,20 +210,23 @@ var genericStreams = streams{
 			}
 		}
 	},
-	collect: func(index *int32, dy, dx *float32, pixels, windows, step, n, tap, stride int, add bool) {
-		indexes := unsafe.Slice(index, (pixels+windows-1)*n)
+	collect: func(index *int32, dy, dx *float32, pixels, n, tap, size, stride, line int, add bool) {
+		last := 0
 		for i := range pixels {
-			dxs := unsafe.Slice(at(dx, i*step), n)
+			dxs := unsafe.Slice(at(dx, i*n), n)
 			if !add {
 				clear(dxs)
 			}
-			for q := range windows {
-				wanted, dys := int32(tap-q*stride), unsafe.Slice(at(dy, (i+q)*n), n)
-				for j, found := range indexes[(i+q)*n : (i+q+1)*n] {
+			for w, q := tap, last; w < size; w, q = w+stride, q-n {
+				wanted, dys := int32(line+w), unsafe.Slice(at(dy, q), n)
+				for j, found := range unsafe.Slice((*int32)(unsafe.Add(unsafe.Pointer(index), 4*q)), n) {
 					if found == wanted {
 						dxs[j] += dys[j]
 					}
 				}
+			}
+			if tap++; tap >= stride {
+				tap, last = 0, last+n
 			}
 		}
 	},
