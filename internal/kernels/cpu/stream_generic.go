@@ -57,26 +57,11 @@ var genericStreams = streams{
 			}
 		}
 	},
-	normalize: func(x, y, mean, f, beta *float32, rows, n int, lo, hi float32) {
-		means, fs := elements2(mean, f, n)
-		betas := unsafe.Slice(beta, n)
-		for r := range rows {
-			xs, ys := elements2(at(x, r*n), at(y, r*n), n)
-			for j, v := range xs {
-				ys[j] = clamp(normalized(v-means[j], fs[j], betas[j]), lo, hi)
-			}
-		}
+	normalize: stored[func(x, y, mean, f, beta *float32, rows, n int, lo, hi float32)]{
+		cached: genericNormalize, past: genericNormalize,
 	},
-	normalizeAdd: func(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32) {
-		means, fs := elements2(mean, f, n)
-		betas := unsafe.Slice(beta, n)
-		for r := range rows {
-			xs, ys := elements2(at(x, r*n), at(y, r*n), n)
-			added := unsafe.Slice(at(res, r*n), n)
-			for j, v := range xs {
-				ys[j] = clamp(normalized(v-means[j], fs[j], betas[j])+added[j], lo, hi)
-			}
-		}
+	normalizeAdd: stored[func(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32)]{
+		cached: genericNormalizeAdd, past: genericNormalizeAdd,
 	},
 	normalizeBackward: func(dy, x, dx, mean, f, a, b *float32, rows, n int) {
 		means, fs := elements2(mean, f, n)
@@ -247,6 +232,29 @@ func gate(y, dy, top float32) float32 {
 		return dy
 	}
 	return 0
+}
+
+func genericNormalize(x, y, mean, f, beta *float32, rows, n int, lo, hi float32) {
+	means, fs := elements2(mean, f, n)
+	betas := unsafe.Slice(beta, n)
+	for r := range rows {
+		xs, ys := elements2(at(x, r*n), at(y, r*n), n)
+		for j, v := range xs {
+			ys[j] = clamp(normalized(v-means[j], fs[j], betas[j]), lo, hi)
+		}
+	}
+}
+
+func genericNormalizeAdd(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32) {
+	means, fs := elements2(mean, f, n)
+	betas := unsafe.Slice(beta, n)
+	for r := range rows {
+		xs, ys := elements2(at(x, r*n), at(y, r*n), n)
+		added := unsafe.Slice(at(res, r*n), n)
+		for j, v := range xs {
+			ys[j] = clamp(normalized(v-means[j], fs[j], betas[j])+added[j], lo, hi)
+		}
+	}
 }
 
 func genericSumColumns(x, sum *float32, rows, stride, n int) {
