@@ -179,16 +179,18 @@ var genericStreams = streams{
 		}
 	},
 	firstMaximum: func(x, y *float32, index *int32, windows, r, s, row, column, step, n, first, line int) {
+		indexes := unsafe.Slice(index, windows*n)
 		for i := range windows {
-			found, ys := unsafe.Slice(index, windows*n)[i*n:(i+1)*n], unsafe.Slice(at(y, i*n), n)
-			for j := range found {
+			found := indexes[i*n : (i+1)*n]
+			for j, v := range unsafe.Slice(at(y, i*n), n) {
+				pixel := at(x, i*step+j)
 				found[j] = -1
-			}
-			for h := r - 1; h >= 0; h-- {
-				for w := s - 1; w >= 0; w-- {
-					for j, e := range unsafe.Slice(at(x, i*step+h*row+w*column), n) {
-						if e == ys[j] || e != e && ys[j] != ys[j] {
+			search:
+				for h := range r {
+					for w := range s {
+						if e := *at(pixel, h*row+w*column); e == v || e != e && v != v {
 							found[j] = int32(first + h*line + w)
+							break search
 						}
 					}
 				}
@@ -203,11 +205,13 @@ var genericStreams = streams{
 				clear(dxs)
 			}
 			for w, q := tap, last; w < size; w, q = w+stride, q-n {
-				wanted, dys := int32(line+w), unsafe.Slice(at(dy, q), n)
-				for j, found := range unsafe.Slice((*int32)(unsafe.Add(unsafe.Pointer(index), 4*q)), n) {
-					if found == wanted {
-						dxs[j] += dys[j]
-					}
+				wanted := int32(line + w)
+				indexes := unsafe.Slice((*int32)(unsafe.Add(unsafe.Pointer(index), 4*q)), n)
+				for j, g := range unsafe.Slice(at(dy, q), n) {
+					// g where they are equal, else 0, without a branch that could not be foreseen.
+					differ := indexes[j] ^ wanted
+					equal := ^((differ | -differ) >> 31)
+					dxs[j] += math.Float32frombits(math.Float32bits(g) & uint32(equal))
 				}
 			}
 			if tap++; tap >= stride {
