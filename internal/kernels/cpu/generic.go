@@ -172,7 +172,7 @@ func (s *genericSums) outer2(a, b *float32, lda, ldb, pixels int) {
 
 // genericDot sums four interleaved parts of each product, as vectors of four would.
 func genericDot(cols int) dotFunc {
-	return func(x, w, y *float32, _, ldw, _, n int, accumulate bool) {
+	return func(x, w, y, _ *float32, _, ldw, _, n, _ int, accumulate bool) {
 		xs := row(x, 0, n)
 		for j := range cols {
 			ws := row(w, j*ldw, n)

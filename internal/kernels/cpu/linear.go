@@ -23,7 +23,11 @@ func (d *Device) LinearForward(l kernels.Linear, x, w, bias, y kernels.Buffer, a
 		for k := 0; k < l.I; k += dotLen {
 			n := min(dotLen, l.I-k)
 			for o := o0; o < o1; o += dotCols {
-				d.dotRows(l, xs[k:], ws[o*l.I+k:], ys[o:], n, min(dotCols, o1-o), k > 0)
+				next := (o+dotCols)*l.I + k
+				if o+dotCols >= o1 {
+					next = o0*l.I + k + dotLen
+				}
+				d.dotRows(l, xs[k:], ws[o*l.I+k:], ws[min(next, len(ws)-1):], ys[o:], n, min(dotCols, o1-o), k > 0)
 			}
 		}
 		for i := range l.N {
@@ -40,16 +44,22 @@ func (d *Device) LinearForward(l kernels.Linear, x, w, bias, y kernels.Buffer, a
 	return nil
 }
 
-// dotRows computes the inner products of n elements of every row of x with cols rows of w.
-func (d *Device) dotRows(l kernels.Linear, x, w, y []float32, n, cols int, accumulate bool) {
-	for i := 0; i < l.N; i += d.micro.dotRows {
+// dotRows computes the inner products of n elements of every row of x with cols rows of w. Meanwhile each tile fetches its
+// part of the rows that begin with next: few of them at a time, or the memory of the whole block would hold up x.
+func (d *Device) dotRows(l kernels.Linear, x, w, next, y []float32, n, cols int, accumulate bool) {
+	tiles := (l.N + d.micro.dotRows - 1) / d.micro.dotRows
+	pace := (4*d.micro.width[0] + tiles - 1) / tiles
+	for t := range tiles {
+		i := t * d.micro.dotRows
 		rows := min(d.micro.dotRows, l.N-i)
+		from, _ := share(n, t, tiles)
+		ahead := &next[min(from, len(next)-1)]
 		if cols == dotCols {
-			d.micro.dot[rows](&x[i*l.I], &w[0], &y[i*l.O], l.I, l.I, l.O, n, accumulate)
+			d.micro.dot[rows](&x[i*l.I], &w[0], &y[i*l.O], ahead, l.I, l.I, l.O, n, pace, accumulate)
 			continue
 		}
 		for j := range cols {
-			d.micro.dot1[rows](&x[i*l.I], &w[j*l.I], &y[i*l.O+j], l.I, l.I, l.O, n, accumulate)
+			d.micro.dot1[rows](&x[i*l.I], &w[j*l.I], &y[i*l.O+j], ahead, l.I, l.I, l.O, n, pace, accumulate)
 		}
 	}
 }

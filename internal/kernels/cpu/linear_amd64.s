@@ -2,18 +2,20 @@
 
 #include "textflag.h"
 
-// func dot1x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot1x1AVX512(SB), NOSPLIT, $0-57
+// func dot1x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dot1x1AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), DX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldw+40(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), BX
 	SUBQ   $0x10, DX
 	JL     tail
 
@@ -37,205 +39,205 @@ tail:
 	VFMADD231PS Z2, Z1, Z0
 
 sum:
-	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
-	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPS        Y1, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X0
-	VMOVAPS       X0, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store0
-	VADDSS        (AX), X0, X0
+	MOVQ       y+16(FP), AX
+	MOVQ       ldy+48(FP), CX
+	SHLQ       $0x02, CX
+	VSHUFF32X4 $0x44, Z0, Z0, Z1
+	VSHUFF32X4 $0xee, Z0, Z0, Z0
+	VADDPS     Z0, Z1, Z1
+	VSHUFF32X4 $0x88, Z1, Z1, Z0
+	VSHUFF32X4 $0xdd, Z1, Z1, Z1
+	VADDPS     Z1, Z0, Z0
+	VUNPCKLPS  Z0, Z0, Z1
+	VUNPCKHPS  Z0, Z0, Z0
+	VADDPS     Z0, Z1, Z1
+	VUNPCKLPD  Z1, Z1, Z0
+	VUNPCKHPD  Z1, Z1, Z1
+	VADDPS     Z1, Z0, Z0
+	CMPB       accumulate+72(FP), $0x00
+	JEQ        store0
+	VADDSS     (AX), X0, X0
 
 store0:
 	VMOVSS X0, (AX)
 	VZEROUPPER
 	RET
 
-// func dot1x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot1x4AVX512(SB), NOSPLIT, $0-57
+// func dot1x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dot1x4AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), SI
-	SUBQ   $0x10, SI
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldw+40(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), DI
+	SUBQ   $0x10, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Z4
 	VMOVUPS     (CX), Z5
 	VFMADD231PS Z5, Z4, Z0
-	VMOVUPS     (CX)(DX*1), Z5
-	VFMADD231PS Z5, Z4, Z1
-	VMOVUPS     (CX)(DX*2), Z5
-	VFMADD231PS Z5, Z4, Z2
 	VMOVUPS     (CX)(BX*1), Z5
+	VFMADD231PS Z5, Z4, Z1
+	VMOVUPS     (CX)(BX*2), Z5
+	VFMADD231PS Z5, Z4, Z2
+	VMOVUPS     (CX)(SI*1), Z5
 	VFMADD231PS Z5, Z4, Z3
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, SI
+	SUBQ        $0x10, DX
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, SI
+	ADDQ        $0x10, DX
 	JZ          sum
 	MOVL        $0x0000ffff, DI
-	BZHIL       SI, DI, DI
+	BZHIL       DX, DI, DI
 	KMOVW       DI, K1
 	VMOVUPS.Z   (AX), K1, Z4
 	VMOVUPS.Z   (CX), K1, Z5
 	VFMADD231PS Z5, Z4, Z0
-	VMOVUPS.Z   (CX)(DX*1), K1, Z5
-	VFMADD231PS Z5, Z4, Z1
-	VMOVUPS.Z   (CX)(DX*2), K1, Z5
-	VFMADD231PS Z5, Z4, Z2
 	VMOVUPS.Z   (CX)(BX*1), K1, Z5
+	VFMADD231PS Z5, Z4, Z1
+	VMOVUPS.Z   (CX)(BX*2), K1, Z5
+	VFMADD231PS Z5, Z4, Z2
+	VMOVUPS.Z   (CX)(SI*1), K1, Z5
 	VFMADD231PS Z5, Z4, Z3
 
 sum:
-	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
-	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y4
-	VADDPS        Y4, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X0
-	VMOVAPS       X0, X0
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VADDPS        Y4, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X4
-	VADDPS        X4, X1, X1
-	VMOVAPS       X1, X1
-	VEXTRACTF64X4 $0x01, Z2, Y4
-	VADDPS        Y4, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X4
-	VADDPS        X4, X2, X2
-	VMOVAPS       X2, X2
-	VEXTRACTF64X4 $0x01, Z3, Y4
-	VADDPS        Y4, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X4
-	VADDPS        X4, X3, X3
-	VMOVAPS       X3, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store0
-	VADDPS        (AX), X1, X1
+	MOVQ       y+16(FP), AX
+	MOVQ       ldy+48(FP), CX
+	SHLQ       $0x02, CX
+	VSHUFF32X4 $0x44, Z0, Z0, Z4
+	VSHUFF32X4 $0xee, Z0, Z0, Z0
+	VADDPS     Z0, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z4, Z0
+	VSHUFF32X4 $0xdd, Z4, Z4, Z4
+	VADDPS     Z4, Z0, Z0
+	VSHUFF32X4 $0x44, Z1, Z1, Z4
+	VSHUFF32X4 $0xee, Z1, Z1, Z1
+	VADDPS     Z1, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z4, Z1
+	VSHUFF32X4 $0xdd, Z4, Z4, Z4
+	VADDPS     Z4, Z1, Z1
+	VSHUFF32X4 $0x44, Z2, Z2, Z4
+	VSHUFF32X4 $0xee, Z2, Z2, Z2
+	VADDPS     Z2, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z4, Z2
+	VSHUFF32X4 $0xdd, Z4, Z4, Z4
+	VADDPS     Z4, Z2, Z2
+	VSHUFF32X4 $0x44, Z3, Z3, Z4
+	VSHUFF32X4 $0xee, Z3, Z3, Z3
+	VADDPS     Z3, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z4, Z3
+	VSHUFF32X4 $0xdd, Z4, Z4, Z4
+	VADDPS     Z4, Z3, Z3
+	VUNPCKLPS  Z1, Z0, Z4
+	VUNPCKHPS  Z1, Z0, Z0
+	VADDPS     Z0, Z4, Z4
+	VUNPCKLPS  Z3, Z2, Z0
+	VUNPCKHPS  Z3, Z2, Z1
+	VADDPS     Z1, Z0, Z0
+	VUNPCKLPD  Z0, Z4, Z1
+	VUNPCKHPD  Z0, Z4, Z0
+	VADDPS     Z0, Z1, Z1
+	CMPB       accumulate+72(FP), $0x00
+	JEQ        store0
+	VADDPS     (AX), X1, X1
 
 store0:
 	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET
 
-// func dot2x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot2x1AVX512(SB), NOSPLIT, $0-57
+// func dot2x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dot2x1AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), BX
-	SUBQ   $0x10, BX
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), SI
+	SUBQ   $0x10, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Z2
-	VMOVUPS     (AX)(DX*1), Z3
+	VMOVUPS     (AX)(BX*1), Z3
 	VMOVUPS     (CX), Z4
 	VFMADD231PS Z4, Z2, Z0
 	VFMADD231PS Z4, Z3, Z1
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, BX
+	SUBQ        $0x10, DX
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, BX
+	ADDQ        $0x10, DX
 	JZ          sum
 	MOVL        $0x0000ffff, SI
-	BZHIL       BX, SI, SI
+	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
 	VMOVUPS.Z   (AX), K1, Z2
-	VMOVUPS.Z   (AX)(DX*1), K1, Z3
+	VMOVUPS.Z   (AX)(BX*1), K1, Z3
 	VMOVUPS.Z   (CX), K1, Z4
 	VFMADD231PS Z4, Z2, Z0
 	VFMADD231PS Z4, Z3, Z1
 
 sum:
 	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
+	MOVQ          ldy+48(FP), CX
 	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y2, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X0
-	VMOVAPS       X0, X0
-	VUNPCKLPS     X0, X0, X2
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X2, X2
-	VUNPCKLPD     X2, X2, X0
-	VUNPCKHPD     X2, X2, X2
-	VADDPS        X2, X0, X0
-	CMPB          accumulate+56(FP), $0x00
+	VSHUFF32X4    $0x44, Z1, Z0, Z2
+	VSHUFF32X4    $0xee, Z1, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VSHUFF32X4    $0x88, Z2, Z2, Z0
+	VSHUFF32X4    $0xdd, Z2, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPS     Z0, Z0, Z1
+	VUNPCKHPS     Z0, Z0, Z0
+	VADDPS        Z0, Z1, Z1
+	VUNPCKLPD     Z1, Z1, Z0
+	VUNPCKHPD     Z1, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF32X4 $0x01, Z0, X1
+	CMPB          accumulate+72(FP), $0x00
 	JEQ           store0
 	VADDSS        (AX), X0, X0
 
 store0:
-	VMOVSS        X0, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y0, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X0
-	VADDPS        X0, X1, X1
-	VMOVAPS       X1, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store1
-	VADDSS        (AX), X0, X0
+	VMOVSS X0, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store1
+	VADDSS (AX), X1, X1
 
 store1:
-	VMOVSS X0, (AX)
+	VMOVSS X1, (AX)
 	VZEROUPPER
 	RET
 
-// func dot2x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot2x4AVX512(SB), NOSPLIT, $0-57
+// func dot2x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dot2x4AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -246,174 +248,154 @@ TEXT ·dot2x4AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z7, Z7, Z7
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), DI
-	SUBQ   $0x10, DI
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	LEAQ   (SI)(SI*2), DI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), R8
+	SUBQ   $0x10, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Z8
-	VMOVUPS     (AX)(DX*1), Z9
+	VMOVUPS     (AX)(BX*1), Z9
 	VMOVUPS     (CX), Z10
 	VFMADD231PS Z10, Z8, Z0
 	VFMADD231PS Z10, Z9, Z4
-	VMOVUPS     (CX)(BX*1), Z10
+	VMOVUPS     (CX)(SI*1), Z10
 	VFMADD231PS Z10, Z8, Z1
 	VFMADD231PS Z10, Z9, Z5
-	VMOVUPS     (CX)(BX*2), Z10
+	VMOVUPS     (CX)(SI*2), Z10
 	VFMADD231PS Z10, Z8, Z2
 	VFMADD231PS Z10, Z9, Z6
-	VMOVUPS     (CX)(SI*1), Z10
+	VMOVUPS     (CX)(DI*1), Z10
 	VFMADD231PS Z10, Z8, Z3
 	VFMADD231PS Z10, Z9, Z7
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, DI
+	SUBQ        $0x10, DX
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, DI
+	ADDQ        $0x10, DX
 	JZ          sum
 	MOVL        $0x0000ffff, R8
-	BZHIL       DI, R8, R8
+	BZHIL       DX, R8, R8
 	KMOVW       R8, K1
 	VMOVUPS.Z   (AX), K1, Z8
-	VMOVUPS.Z   (AX)(DX*1), K1, Z9
+	VMOVUPS.Z   (AX)(BX*1), K1, Z9
 	VMOVUPS.Z   (CX), K1, Z10
 	VFMADD231PS Z10, Z8, Z0
 	VFMADD231PS Z10, Z9, Z4
-	VMOVUPS.Z   (CX)(BX*1), K1, Z10
+	VMOVUPS.Z   (CX)(SI*1), K1, Z10
 	VFMADD231PS Z10, Z8, Z1
 	VFMADD231PS Z10, Z9, Z5
-	VMOVUPS.Z   (CX)(BX*2), K1, Z10
+	VMOVUPS.Z   (CX)(SI*2), K1, Z10
 	VFMADD231PS Z10, Z8, Z2
 	VFMADD231PS Z10, Z9, Z6
-	VMOVUPS.Z   (CX)(SI*1), K1, Z10
+	VMOVUPS.Z   (CX)(DI*1), K1, Z10
 	VFMADD231PS Z10, Z8, Z3
 	VFMADD231PS Z10, Z9, Z7
 
 sum:
 	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
+	MOVQ          ldy+48(FP), CX
 	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y8
-	VADDPS        Y8, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X8
-	VADDPS        X8, X0, X0
-	VMOVAPS       X0, X0
-	VEXTRACTF64X4 $0x01, Z1, Y8
-	VADDPS        Y8, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X8
-	VADDPS        X8, X1, X1
-	VMOVAPS       X1, X1
-	VEXTRACTF64X4 $0x01, Z2, Y8
-	VADDPS        Y8, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X8
-	VADDPS        X8, X2, X2
-	VMOVAPS       X2, X2
-	VEXTRACTF64X4 $0x01, Z3, Y8
-	VADDPS        Y8, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X8
-	VADDPS        X8, X3, X3
-	VMOVAPS       X3, X3
-	VUNPCKLPS     X1, X0, X8
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X8, X8
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X8, X1
-	VUNPCKHPD     X0, X8, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
+	VSHUFF32X4    $0x44, Z4, Z0, Z8
+	VSHUFF32X4    $0xee, Z4, Z0, Z0
+	VADDPS        Z0, Z8, Z8
+	VSHUFF32X4    $0x88, Z8, Z8, Z0
+	VSHUFF32X4    $0xdd, Z8, Z8, Z4
+	VADDPS        Z4, Z0, Z0
+	VSHUFF32X4    $0x44, Z5, Z1, Z4
+	VSHUFF32X4    $0xee, Z5, Z1, Z1
+	VADDPS        Z1, Z4, Z4
+	VSHUFF32X4    $0x88, Z4, Z4, Z1
+	VSHUFF32X4    $0xdd, Z4, Z4, Z4
+	VADDPS        Z4, Z1, Z1
+	VSHUFF32X4    $0x44, Z6, Z2, Z4
+	VSHUFF32X4    $0xee, Z6, Z2, Z2
+	VADDPS        Z2, Z4, Z4
+	VSHUFF32X4    $0x88, Z4, Z4, Z2
+	VSHUFF32X4    $0xdd, Z4, Z4, Z4
+	VADDPS        Z4, Z2, Z2
+	VSHUFF32X4    $0x44, Z7, Z3, Z4
+	VSHUFF32X4    $0xee, Z7, Z3, Z3
+	VADDPS        Z3, Z4, Z4
+	VSHUFF32X4    $0x88, Z4, Z4, Z3
+	VSHUFF32X4    $0xdd, Z4, Z4, Z4
+	VADDPS        Z4, Z3, Z3
+	VUNPCKLPS     Z1, Z0, Z4
+	VUNPCKHPS     Z1, Z0, Z0
+	VADDPS        Z0, Z4, Z4
+	VUNPCKLPS     Z3, Z2, Z0
+	VUNPCKHPS     Z3, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPD     Z0, Z4, Z1
+	VUNPCKHPD     Z0, Z4, Z0
+	VADDPS        Z0, Z1, Z1
+	VEXTRACTF32X4 $0x01, Z1, X0
+	CMPB          accumulate+72(FP), $0x00
 	JEQ           store0
 	VADDPS        (AX), X1, X1
 
 store0:
-	VMOVUPS       X1, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPS        Y0, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X0
-	VADDPS        X0, X4, X4
-	VMOVAPS       X4, X0
-	VEXTRACTF64X4 $0x01, Z5, Y1
-	VADDPS        Y1, Y5, Y5
-	VEXTRACTF32X4 $0x01, Y5, X1
-	VADDPS        X1, X5, X5
-	VMOVAPS       X5, X1
-	VEXTRACTF64X4 $0x01, Z6, Y2
-	VADDPS        Y2, Y6, Y6
-	VEXTRACTF32X4 $0x01, Y6, X2
-	VADDPS        X2, X6, X6
-	VMOVAPS       X6, X2
-	VEXTRACTF64X4 $0x01, Z7, Y3
-	VADDPS        Y3, Y7, Y7
-	VEXTRACTF32X4 $0x01, Y7, X3
-	VADDPS        X3, X7, X7
-	VMOVAPS       X7, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store1
-	VADDPS        (AX), X1, X1
+	VMOVUPS X1, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store1
+	VADDPS  (AX), X0, X0
 
 store1:
-	VMOVUPS X1, (AX)
+	VMOVUPS X0, (AX)
 	VZEROUPPER
 	RET
 
-// func dot3x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot3x1AVX512(SB), NOSPLIT, $0-57
+// func dot3x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dot3x1AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), BX
-	SUBQ   $0x10, BX
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), SI
+	SUBQ   $0x10, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Z3
-	VMOVUPS     (AX)(DX*1), Z4
-	VMOVUPS     (AX)(DX*2), Z5
+	VMOVUPS     (AX)(BX*1), Z4
+	VMOVUPS     (AX)(BX*2), Z5
 	VMOVUPS     (CX), Z6
 	VFMADD231PS Z6, Z3, Z0
 	VFMADD231PS Z6, Z4, Z1
 	VFMADD231PS Z6, Z5, Z2
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, BX
+	SUBQ        $0x10, DX
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, BX
+	ADDQ        $0x10, DX
 	JZ          sum
 	MOVL        $0x0000ffff, SI
-	BZHIL       BX, SI, SI
+	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
 	VMOVUPS.Z   (AX), K1, Z3
-	VMOVUPS.Z   (AX)(DX*1), K1, Z4
-	VMOVUPS.Z   (AX)(DX*2), K1, Z5
+	VMOVUPS.Z   (AX)(BX*1), K1, Z4
+	VMOVUPS.Z   (AX)(BX*2), K1, Z5
 	VMOVUPS.Z   (CX), K1, Z6
 	VFMADD231PS Z6, Z3, Z0
 	VFMADD231PS Z6, Z4, Z1
@@ -421,67 +403,51 @@ tail:
 
 sum:
 	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
+	MOVQ          ldy+48(FP), CX
 	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y3
-	VADDPS        Y3, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X3
-	VADDPS        X3, X0, X0
-	VMOVAPS       X0, X0
-	VUNPCKLPS     X0, X0, X3
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X3, X3
-	VUNPCKLPD     X3, X3, X0
-	VUNPCKHPD     X3, X3, X3
-	VADDPS        X3, X0, X0
-	CMPB          accumulate+56(FP), $0x00
+	VSHUFF32X4    $0x44, Z1, Z0, Z3
+	VSHUFF32X4    $0xee, Z1, Z0, Z0
+	VADDPS        Z0, Z3, Z3
+	VSHUFF32X4    $0x44, Z2, Z2, Z0
+	VSHUFF32X4    $0xee, Z2, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x88, Z0, Z3, Z1
+	VSHUFF32X4    $0xdd, Z0, Z3, Z0
+	VADDPS        Z0, Z1, Z1
+	VUNPCKLPS     Z1, Z1, Z0
+	VUNPCKHPS     Z1, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPD     Z0, Z0, Z1
+	VUNPCKHPD     Z0, Z0, Z0
+	VADDPS        Z0, Z1, Z1
+	VEXTRACTF32X4 $0x01, Z1, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	CMPB          accumulate+72(FP), $0x00
 	JEQ           store0
-	VADDSS        (AX), X0, X0
+	VADDSS        (AX), X1, X1
 
 store0:
-	VMOVSS        X0, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y0, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X0
-	VADDPS        X0, X1, X1
-	VMOVAPS       X1, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store1
-	VADDSS        (AX), X0, X0
+	VMOVSS X1, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store1
+	VADDSS (AX), X0, X0
 
 store1:
-	VMOVSS        X0, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPS        Y0, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X2
-	VMOVAPS       X2, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store2
-	VADDSS        (AX), X0, X0
+	VMOVSS X0, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store2
+	VADDSS (AX), X2, X2
 
 store2:
-	VMOVSS X0, (AX)
+	VMOVSS X2, (AX)
 	VZEROUPPER
 	RET
 
-// func dot3x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot3x4AVX512(SB), NOSPLIT, $0-57
+// func dot3x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·dot3x4AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -496,205 +462,174 @@ TEXT ·dot3x4AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z11, Z11, Z11
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), DI
-	SUBQ   $0x10, DI
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	LEAQ   (SI)(SI*2), DI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), R8
+	MOVQ   pace+64(FP), R9
+	SUBQ   $0x10, R8
 	JL     tail
 
 whole:
+	PREFETCHT0  (DX)
+	PREFETCHT0  (DX)(SI*1)
+	PREFETCHT0  (DX)(SI*2)
+	PREFETCHT0  (DX)(DI*1)
+	ADDQ        R9, DX
 	VMOVUPS     (AX), Z12
-	VMOVUPS     (AX)(DX*1), Z13
-	VMOVUPS     (AX)(DX*2), Z14
+	VMOVUPS     (AX)(BX*1), Z13
+	VMOVUPS     (AX)(BX*2), Z14
 	VMOVUPS     (CX), Z15
 	VFMADD231PS Z15, Z12, Z0
 	VFMADD231PS Z15, Z13, Z4
 	VFMADD231PS Z15, Z14, Z8
-	VMOVUPS     (CX)(BX*1), Z15
+	VMOVUPS     (CX)(SI*1), Z15
 	VFMADD231PS Z15, Z12, Z1
 	VFMADD231PS Z15, Z13, Z5
 	VFMADD231PS Z15, Z14, Z9
-	VMOVUPS     (CX)(BX*2), Z15
+	VMOVUPS     (CX)(SI*2), Z15
 	VFMADD231PS Z15, Z12, Z2
 	VFMADD231PS Z15, Z13, Z6
 	VFMADD231PS Z15, Z14, Z10
-	VMOVUPS     (CX)(SI*1), Z15
+	VMOVUPS     (CX)(DI*1), Z15
 	VFMADD231PS Z15, Z12, Z3
 	VFMADD231PS Z15, Z13, Z7
 	VFMADD231PS Z15, Z14, Z11
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, DI
+	SUBQ        $0x10, R8
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, DI
+	ADDQ        $0x10, R8
 	JZ          sum
-	MOVL        $0x0000ffff, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       R8, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (AX), K1, Z12
-	VMOVUPS.Z   (AX)(DX*1), K1, Z13
-	VMOVUPS.Z   (AX)(DX*2), K1, Z14
+	VMOVUPS.Z   (AX)(BX*1), K1, Z13
+	VMOVUPS.Z   (AX)(BX*2), K1, Z14
 	VMOVUPS.Z   (CX), K1, Z15
 	VFMADD231PS Z15, Z12, Z0
 	VFMADD231PS Z15, Z13, Z4
 	VFMADD231PS Z15, Z14, Z8
-	VMOVUPS.Z   (CX)(BX*1), K1, Z15
+	VMOVUPS.Z   (CX)(SI*1), K1, Z15
 	VFMADD231PS Z15, Z12, Z1
 	VFMADD231PS Z15, Z13, Z5
 	VFMADD231PS Z15, Z14, Z9
-	VMOVUPS.Z   (CX)(BX*2), K1, Z15
+	VMOVUPS.Z   (CX)(SI*2), K1, Z15
 	VFMADD231PS Z15, Z12, Z2
 	VFMADD231PS Z15, Z13, Z6
 	VFMADD231PS Z15, Z14, Z10
-	VMOVUPS.Z   (CX)(SI*1), K1, Z15
+	VMOVUPS.Z   (CX)(DI*1), K1, Z15
 	VFMADD231PS Z15, Z12, Z3
 	VFMADD231PS Z15, Z13, Z7
 	VFMADD231PS Z15, Z14, Z11
 
 sum:
 	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
+	MOVQ          ldy+48(FP), CX
 	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y12
-	VADDPS        Y12, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X12
-	VADDPS        X12, X0, X0
-	VMOVAPS       X0, X0
-	VEXTRACTF64X4 $0x01, Z1, Y12
-	VADDPS        Y12, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X12
-	VADDPS        X12, X1, X1
-	VMOVAPS       X1, X1
-	VEXTRACTF64X4 $0x01, Z2, Y12
-	VADDPS        Y12, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X12
-	VADDPS        X12, X2, X2
-	VMOVAPS       X2, X2
-	VEXTRACTF64X4 $0x01, Z3, Y12
-	VADDPS        Y12, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X12
-	VADDPS        X12, X3, X3
-	VMOVAPS       X3, X3
-	VUNPCKLPS     X1, X0, X12
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X12, X12
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X12, X1
-	VUNPCKHPD     X0, X12, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
+	VSHUFF32X4    $0x44, Z4, Z0, Z12
+	VSHUFF32X4    $0xee, Z4, Z0, Z0
+	VADDPS        Z0, Z12, Z12
+	VSHUFF32X4    $0x44, Z8, Z8, Z0
+	VSHUFF32X4    $0xee, Z8, Z8, Z4
+	VADDPS        Z4, Z0, Z0
+	VSHUFF32X4    $0x88, Z0, Z12, Z4
+	VSHUFF32X4    $0xdd, Z0, Z12, Z0
+	VADDPS        Z0, Z4, Z4
+	VSHUFF32X4    $0x44, Z5, Z1, Z0
+	VSHUFF32X4    $0xee, Z5, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z9, Z9, Z1
+	VSHUFF32X4    $0xee, Z9, Z9, Z5
+	VADDPS        Z5, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z5
+	VSHUFF32X4    $0xdd, Z1, Z0, Z0
+	VADDPS        Z0, Z5, Z5
+	VSHUFF32X4    $0x44, Z6, Z2, Z0
+	VSHUFF32X4    $0xee, Z6, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z10, Z10, Z1
+	VSHUFF32X4    $0xee, Z10, Z10, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z2
+	VSHUFF32X4    $0xdd, Z1, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VSHUFF32X4    $0x44, Z7, Z3, Z0
+	VSHUFF32X4    $0xee, Z7, Z3, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z11, Z11, Z1
+	VSHUFF32X4    $0xee, Z11, Z11, Z3
+	VADDPS        Z3, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z3
+	VSHUFF32X4    $0xdd, Z1, Z0, Z0
+	VADDPS        Z0, Z3, Z3
+	VUNPCKLPS     Z5, Z4, Z0
+	VUNPCKHPS     Z5, Z4, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPS     Z3, Z2, Z1
+	VUNPCKHPS     Z3, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VUNPCKLPD     Z1, Z0, Z2
+	VUNPCKHPD     Z1, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VEXTRACTF32X4 $0x01, Z2, X0
+	VEXTRACTF32X4 $0x02, Z2, X1
+	CMPB          accumulate+72(FP), $0x00
 	JEQ           store0
-	VADDPS        (AX), X1, X1
+	VADDPS        (AX), X2, X2
 
 store0:
-	VMOVUPS       X1, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPS        Y0, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X0
-	VADDPS        X0, X4, X4
-	VMOVAPS       X4, X0
-	VEXTRACTF64X4 $0x01, Z5, Y1
-	VADDPS        Y1, Y5, Y5
-	VEXTRACTF32X4 $0x01, Y5, X1
-	VADDPS        X1, X5, X5
-	VMOVAPS       X5, X1
-	VEXTRACTF64X4 $0x01, Z6, Y2
-	VADDPS        Y2, Y6, Y6
-	VEXTRACTF32X4 $0x01, Y6, X2
-	VADDPS        X2, X6, X6
-	VMOVAPS       X6, X2
-	VEXTRACTF64X4 $0x01, Z7, Y3
-	VADDPS        Y3, Y7, Y7
-	VEXTRACTF32X4 $0x01, Y7, X3
-	VADDPS        X3, X7, X7
-	VMOVAPS       X7, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store1
-	VADDPS        (AX), X1, X1
+	VMOVUPS X2, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store1
+	VADDPS  (AX), X0, X0
 
 store1:
-	VMOVUPS       X1, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X0
-	VADDPS        X0, X8, X8
-	VMOVAPS       X8, X0
-	VEXTRACTF64X4 $0x01, Z9, Y1
-	VADDPS        Y1, Y9, Y9
-	VEXTRACTF32X4 $0x01, Y9, X1
-	VADDPS        X1, X9, X9
-	VMOVAPS       X9, X1
-	VEXTRACTF64X4 $0x01, Z10, Y2
-	VADDPS        Y2, Y10, Y10
-	VEXTRACTF32X4 $0x01, Y10, X2
-	VADDPS        X2, X10, X10
-	VMOVAPS       X10, X2
-	VEXTRACTF64X4 $0x01, Z11, Y3
-	VADDPS        Y3, Y11, Y11
-	VEXTRACTF32X4 $0x01, Y11, X3
-	VADDPS        X3, X11, X11
-	VMOVAPS       X11, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store2
-	VADDPS        (AX), X1, X1
+	VMOVUPS X0, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store2
+	VADDPS  (AX), X1, X1
 
 store2:
 	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET
 
-// func dot4x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot4x1AVX512(SB), NOSPLIT, $0-57
+// func dot4x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dot4x1AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   ldw+32(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), SI
-	SUBQ   $0x10, SI
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ldw+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), DI
+	SUBQ   $0x10, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Z4
-	VMOVUPS     (AX)(DX*1), Z5
-	VMOVUPS     (AX)(DX*2), Z6
-	VMOVUPS     (AX)(BX*1), Z7
+	VMOVUPS     (AX)(BX*1), Z5
+	VMOVUPS     (AX)(BX*2), Z6
+	VMOVUPS     (AX)(SI*1), Z7
 	VMOVUPS     (CX), Z8
 	VFMADD231PS Z8, Z4, Z0
 	VFMADD231PS Z8, Z5, Z1
@@ -702,19 +637,19 @@ whole:
 	VFMADD231PS Z8, Z7, Z3
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, SI
+	SUBQ        $0x10, DX
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, SI
+	ADDQ        $0x10, DX
 	JZ          sum
 	MOVL        $0x0000ffff, DI
-	BZHIL       SI, DI, DI
+	BZHIL       DX, DI, DI
 	KMOVW       DI, K1
 	VMOVUPS.Z   (AX), K1, Z4
-	VMOVUPS.Z   (AX)(DX*1), K1, Z5
-	VMOVUPS.Z   (AX)(DX*2), K1, Z6
-	VMOVUPS.Z   (AX)(BX*1), K1, Z7
+	VMOVUPS.Z   (AX)(BX*1), K1, Z5
+	VMOVUPS.Z   (AX)(BX*2), K1, Z6
+	VMOVUPS.Z   (AX)(SI*1), K1, Z7
 	VMOVUPS.Z   (CX), K1, Z8
 	VFMADD231PS Z8, Z4, Z0
 	VFMADD231PS Z8, Z5, Z1
@@ -723,85 +658,59 @@ tail:
 
 sum:
 	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
+	MOVQ          ldy+48(FP), CX
 	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y4
-	VADDPS        Y4, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X0
-	VMOVAPS       X0, X0
-	VUNPCKLPS     X0, X0, X4
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPD     X4, X4, X0
-	VUNPCKHPD     X4, X4, X4
-	VADDPS        X4, X0, X0
-	CMPB          accumulate+56(FP), $0x00
+	VSHUFF32X4    $0x44, Z1, Z0, Z4
+	VSHUFF32X4    $0xee, Z1, Z0, Z0
+	VADDPS        Z0, Z4, Z4
+	VSHUFF32X4    $0x44, Z3, Z2, Z0
+	VSHUFF32X4    $0xee, Z3, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x88, Z0, Z4, Z1
+	VSHUFF32X4    $0xdd, Z0, Z4, Z0
+	VADDPS        Z0, Z1, Z1
+	VUNPCKLPS     Z1, Z1, Z0
+	VUNPCKHPS     Z1, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPD     Z0, Z0, Z1
+	VUNPCKHPD     Z0, Z0, Z0
+	VADDPS        Z0, Z1, Z1
+	VEXTRACTF32X4 $0x01, Z1, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VEXTRACTF32X4 $0x03, Z1, X3
+	CMPB          accumulate+72(FP), $0x00
 	JEQ           store0
-	VADDSS        (AX), X0, X0
+	VADDSS        (AX), X1, X1
 
 store0:
-	VMOVSS        X0, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y0, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X0
-	VADDPS        X0, X1, X1
-	VMOVAPS       X1, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store1
-	VADDSS        (AX), X0, X0
+	VMOVSS X1, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store1
+	VADDSS (AX), X0, X0
 
 store1:
-	VMOVSS        X0, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPS        Y0, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X2
-	VMOVAPS       X2, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store2
-	VADDSS        (AX), X0, X0
+	VMOVSS X0, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store2
+	VADDSS (AX), X2, X2
 
 store2:
-	VMOVSS        X0, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VADDPS        Y0, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X0
-	VADDPS        X0, X3, X3
-	VMOVAPS       X3, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store3
-	VADDSS        (AX), X0, X0
+	VMOVSS X2, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store3
+	VADDSS (AX), X3, X3
 
 store3:
-	VMOVSS X0, (AX)
+	VMOVSS X3, (AX)
 	VZEROUPPER
 	RET
 
-// func dot4x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot4x4AVX512(SB), NOSPLIT, $0-57
+// func dot4x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·dot4x4AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -820,73 +729,80 @@ TEXT ·dot4x4AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z15, Z15, Z15
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   ldw+32(FP), SI
-	SHLQ   $0x02, SI
-	LEAQ   (SI)(SI*2), DI
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ldw+40(FP), DI
+	SHLQ   $0x02, DI
+	LEAQ   (DI)(DI*2), R8
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), R9
+	MOVQ   pace+64(FP), R10
+	SUBQ   $0x10, R9
 	JL     tail
 
 whole:
+	PREFETCHT0  (DX)
+	PREFETCHT0  (DX)(DI*1)
+	PREFETCHT0  (DX)(DI*2)
+	PREFETCHT0  (DX)(R8*1)
+	ADDQ        R10, DX
 	VMOVUPS     (AX), Z16
-	VMOVUPS     (AX)(DX*1), Z17
-	VMOVUPS     (AX)(DX*2), Z18
-	VMOVUPS     (AX)(BX*1), Z19
+	VMOVUPS     (AX)(BX*1), Z17
+	VMOVUPS     (AX)(BX*2), Z18
+	VMOVUPS     (AX)(SI*1), Z19
 	VMOVUPS     (CX), Z20
 	VFMADD231PS Z20, Z16, Z0
 	VFMADD231PS Z20, Z17, Z4
 	VFMADD231PS Z20, Z18, Z8
 	VFMADD231PS Z20, Z19, Z12
-	VMOVUPS     (CX)(SI*1), Z20
+	VMOVUPS     (CX)(DI*1), Z20
 	VFMADD231PS Z20, Z16, Z1
 	VFMADD231PS Z20, Z17, Z5
 	VFMADD231PS Z20, Z18, Z9
 	VFMADD231PS Z20, Z19, Z13
-	VMOVUPS     (CX)(SI*2), Z20
+	VMOVUPS     (CX)(DI*2), Z20
 	VFMADD231PS Z20, Z16, Z2
 	VFMADD231PS Z20, Z17, Z6
 	VFMADD231PS Z20, Z18, Z10
 	VFMADD231PS Z20, Z19, Z14
-	VMOVUPS     (CX)(DI*1), Z20
+	VMOVUPS     (CX)(R8*1), Z20
 	VFMADD231PS Z20, Z16, Z3
 	VFMADD231PS Z20, Z17, Z7
 	VFMADD231PS Z20, Z18, Z11
 	VFMADD231PS Z20, Z19, Z15
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, R8
+	SUBQ        $0x10, R9
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sum
-	MOVL        $0x0000ffff, R9
-	BZHIL       R8, R9, R9
-	KMOVW       R9, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       R9, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (AX), K1, Z16
-	VMOVUPS.Z   (AX)(DX*1), K1, Z17
-	VMOVUPS.Z   (AX)(DX*2), K1, Z18
-	VMOVUPS.Z   (AX)(BX*1), K1, Z19
+	VMOVUPS.Z   (AX)(BX*1), K1, Z17
+	VMOVUPS.Z   (AX)(BX*2), K1, Z18
+	VMOVUPS.Z   (AX)(SI*1), K1, Z19
 	VMOVUPS.Z   (CX), K1, Z20
 	VFMADD231PS Z20, Z16, Z0
 	VFMADD231PS Z20, Z17, Z4
 	VFMADD231PS Z20, Z18, Z8
 	VFMADD231PS Z20, Z19, Z12
-	VMOVUPS.Z   (CX)(SI*1), K1, Z20
+	VMOVUPS.Z   (CX)(DI*1), K1, Z20
 	VFMADD231PS Z20, Z16, Z1
 	VFMADD231PS Z20, Z17, Z5
 	VFMADD231PS Z20, Z18, Z9
 	VFMADD231PS Z20, Z19, Z13
-	VMOVUPS.Z   (CX)(SI*2), K1, Z20
+	VMOVUPS.Z   (CX)(DI*2), K1, Z20
 	VFMADD231PS Z20, Z16, Z2
 	VFMADD231PS Z20, Z17, Z6
 	VFMADD231PS Z20, Z18, Z10
 	VFMADD231PS Z20, Z19, Z14
-	VMOVUPS.Z   (CX)(DI*1), K1, Z20
+	VMOVUPS.Z   (CX)(R8*1), K1, Z20
 	VFMADD231PS Z20, Z16, Z3
 	VFMADD231PS Z20, Z17, Z7
 	VFMADD231PS Z20, Z18, Z11
@@ -894,166 +810,100 @@ tail:
 
 sum:
 	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
+	MOVQ          ldy+48(FP), CX
 	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y16
-	VADDPS        Y16, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X16
-	VADDPS        X16, X0, X0
-	VMOVAPS       X0, X0
-	VEXTRACTF64X4 $0x01, Z1, Y16
-	VADDPS        Y16, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X16
-	VADDPS        X16, X1, X1
-	VMOVAPS       X1, X1
-	VEXTRACTF64X4 $0x01, Z2, Y16
-	VADDPS        Y16, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X16
-	VADDPS        X16, X2, X2
-	VMOVAPS       X2, X2
-	VEXTRACTF64X4 $0x01, Z3, Y16
-	VADDPS        Y16, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X16
-	VADDPS        X16, X3, X3
-	VMOVAPS       X3, X3
-	VUNPCKLPS     X1, X0, X16
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X16, X16
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X16, X1
-	VUNPCKHPD     X0, X16, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
+	VSHUFF32X4    $0x44, Z4, Z0, Z16
+	VSHUFF32X4    $0xee, Z4, Z0, Z0
+	VADDPS        Z0, Z16, Z16
+	VSHUFF32X4    $0x44, Z12, Z8, Z0
+	VSHUFF32X4    $0xee, Z12, Z8, Z4
+	VADDPS        Z4, Z0, Z0
+	VSHUFF32X4    $0x88, Z0, Z16, Z4
+	VSHUFF32X4    $0xdd, Z0, Z16, Z0
+	VADDPS        Z0, Z4, Z4
+	VSHUFF32X4    $0x44, Z5, Z1, Z0
+	VSHUFF32X4    $0xee, Z5, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z13, Z9, Z1
+	VSHUFF32X4    $0xee, Z13, Z9, Z5
+	VADDPS        Z5, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z5
+	VSHUFF32X4    $0xdd, Z1, Z0, Z0
+	VADDPS        Z0, Z5, Z5
+	VSHUFF32X4    $0x44, Z6, Z2, Z0
+	VSHUFF32X4    $0xee, Z6, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z14, Z10, Z1
+	VSHUFF32X4    $0xee, Z14, Z10, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z2
+	VSHUFF32X4    $0xdd, Z1, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VSHUFF32X4    $0x44, Z7, Z3, Z0
+	VSHUFF32X4    $0xee, Z7, Z3, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z15, Z11, Z1
+	VSHUFF32X4    $0xee, Z15, Z11, Z3
+	VADDPS        Z3, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z3
+	VSHUFF32X4    $0xdd, Z1, Z0, Z0
+	VADDPS        Z0, Z3, Z3
+	VUNPCKLPS     Z5, Z4, Z0
+	VUNPCKHPS     Z5, Z4, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPS     Z3, Z2, Z1
+	VUNPCKHPS     Z3, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VUNPCKLPD     Z1, Z0, Z2
+	VUNPCKHPD     Z1, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VEXTRACTF32X4 $0x01, Z2, X0
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VEXTRACTF32X4 $0x03, Z2, X3
+	CMPB          accumulate+72(FP), $0x00
 	JEQ           store0
-	VADDPS        (AX), X1, X1
+	VADDPS        (AX), X2, X2
 
 store0:
-	VMOVUPS       X1, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPS        Y0, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X0
-	VADDPS        X0, X4, X4
-	VMOVAPS       X4, X0
-	VEXTRACTF64X4 $0x01, Z5, Y1
-	VADDPS        Y1, Y5, Y5
-	VEXTRACTF32X4 $0x01, Y5, X1
-	VADDPS        X1, X5, X5
-	VMOVAPS       X5, X1
-	VEXTRACTF64X4 $0x01, Z6, Y2
-	VADDPS        Y2, Y6, Y6
-	VEXTRACTF32X4 $0x01, Y6, X2
-	VADDPS        X2, X6, X6
-	VMOVAPS       X6, X2
-	VEXTRACTF64X4 $0x01, Z7, Y3
-	VADDPS        Y3, Y7, Y7
-	VEXTRACTF32X4 $0x01, Y7, X3
-	VADDPS        X3, X7, X7
-	VMOVAPS       X7, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store1
-	VADDPS        (AX), X1, X1
+	VMOVUPS X2, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store1
+	VADDPS  (AX), X0, X0
 
 store1:
-	VMOVUPS       X1, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X0
-	VADDPS        X0, X8, X8
-	VMOVAPS       X8, X0
-	VEXTRACTF64X4 $0x01, Z9, Y1
-	VADDPS        Y1, Y9, Y9
-	VEXTRACTF32X4 $0x01, Y9, X1
-	VADDPS        X1, X9, X9
-	VMOVAPS       X9, X1
-	VEXTRACTF64X4 $0x01, Z10, Y2
-	VADDPS        Y2, Y10, Y10
-	VEXTRACTF32X4 $0x01, Y10, X2
-	VADDPS        X2, X10, X10
-	VMOVAPS       X10, X2
-	VEXTRACTF64X4 $0x01, Z11, Y3
-	VADDPS        Y3, Y11, Y11
-	VEXTRACTF32X4 $0x01, Y11, X3
-	VADDPS        X3, X11, X11
-	VMOVAPS       X11, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store2
-	VADDPS        (AX), X1, X1
+	VMOVUPS X0, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store2
+	VADDPS  (AX), X1, X1
 
 store2:
-	VMOVUPS       X1, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z12, Y0
-	VADDPS        Y0, Y12, Y12
-	VEXTRACTF32X4 $0x01, Y12, X0
-	VADDPS        X0, X12, X12
-	VMOVAPS       X12, X0
-	VEXTRACTF64X4 $0x01, Z13, Y1
-	VADDPS        Y1, Y13, Y13
-	VEXTRACTF32X4 $0x01, Y13, X1
-	VADDPS        X1, X13, X13
-	VMOVAPS       X13, X1
-	VEXTRACTF64X4 $0x01, Z14, Y2
-	VADDPS        Y2, Y14, Y14
-	VEXTRACTF32X4 $0x01, Y14, X2
-	VADDPS        X2, X14, X14
-	VMOVAPS       X14, X2
-	VEXTRACTF64X4 $0x01, Z15, Y3
-	VADDPS        Y3, Y15, Y15
-	VEXTRACTF32X4 $0x01, Y15, X3
-	VADDPS        X3, X15, X15
-	VMOVAPS       X15, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store3
-	VADDPS        (AX), X1, X1
+	VMOVUPS X1, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store3
+	VADDPS  (AX), X3, X3
 
 store3:
-	VMOVUPS X1, (AX)
+	VMOVUPS X3, (AX)
 	VZEROUPPER
 	RET
 
-// func dot1x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+// func dot1x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dot1x1AVX2(SB), NOSPLIT, $8-57
+TEXT ·dot1x1AVX2(SB), NOSPLIT, $8-73
 	VXORPS Y0, Y0, Y0
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), DX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldw+40(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), BX
 	SUBQ   $0x08, DX
 	JL     tail
 
@@ -1079,24 +929,24 @@ tail:
 	VFMADD231PS  Y2, Y1, Y0
 
 sum:
-	MOVQ         y+16(FP), AX
-	MOVQ         ldy+40(FP), CX
-	SHLQ         $0x02, CX
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVAPS      X0, X0
-	VUNPCKLPS    X0, X0, X1
-	VUNPCKHPS    X0, X0, X0
-	VADDPS       X0, X1, X1
-	VUNPCKLPD    X1, X1, X0
-	VUNPCKHPD    X1, X1, X1
-	VADDPS       X1, X0, X0
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store0
-	VADDSS       (AX), X0, X0
+	MOVQ       y+16(FP), AX
+	MOVQ       ldy+48(FP), CX
+	SHLQ       $0x02, CX
+	VPERM2F128 $0x20, Y0, Y0, Y1
+	VPERM2F128 $0x31, Y0, Y0, Y0
+	VADDPS     Y0, Y1, Y1
+	VUNPCKLPS  Y1, Y1, Y0
+	VUNPCKHPS  Y1, Y1, Y1
+	VADDPS     Y1, Y0, Y0
+	VUNPCKLPD  Y0, Y0, Y1
+	VUNPCKHPD  Y0, Y0, Y0
+	VADDPS     Y0, Y1, Y1
+	CMPB       accumulate+72(FP), $0x00
+	JEQ        store0
+	VADDSS     (AX), X1, X1
 
 store0:
-	VMOVSS X0, (AX)
+	VMOVSS X1, (AX)
 	VZEROUPPER
 	RET
 
@@ -1118,44 +968,46 @@ DATA lanes32<>+56(SB)/4, $0x0000000e
 DATA lanes32<>+60(SB)/4, $0x0000000f
 GLOBL lanes32<>(SB), RODATA|NOPTR, $64
 
-// func dot1x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+// func dot1x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dot1x4AVX2(SB), NOSPLIT, $8-57
+TEXT ·dot1x4AVX2(SB), NOSPLIT, $8-73
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), SI
-	SUBQ   $0x08, SI
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldw+40(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), DI
+	SUBQ   $0x08, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Y4
 	VMOVUPS     (CX), Y5
 	VFMADD231PS Y5, Y4, Y0
-	VMOVUPS     (CX)(DX*1), Y5
-	VFMADD231PS Y5, Y4, Y1
-	VMOVUPS     (CX)(DX*2), Y5
-	VFMADD231PS Y5, Y4, Y2
 	VMOVUPS     (CX)(BX*1), Y5
+	VFMADD231PS Y5, Y4, Y1
+	VMOVUPS     (CX)(BX*2), Y5
+	VFMADD231PS Y5, Y4, Y2
+	VMOVUPS     (CX)(SI*1), Y5
 	VFMADD231PS Y5, Y4, Y3
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
-	SUBQ        $0x08, SI
+	SUBQ        $0x08, DX
 	JGE         whole
 
 tail:
-	ADDQ         $0x08, SI
+	ADDQ         $0x08, DX
 	JZ           sum
-	MOVL         SI, (SP)
+	MOVL         DX, (SP)
 	VPBROADCASTD (SP), Y4
 	VPCMPGTD     lanes32<>+0(SB), Y4, Y4
 	VMASKMOVPS   (AX), Y4, Y4
@@ -1165,88 +1017,90 @@ tail:
 	VFMADD231PS  Y5, Y4, Y0
 	VPBROADCASTD (SP), Y5
 	VPCMPGTD     lanes32<>+0(SB), Y5, Y5
-	VMASKMOVPS   (CX)(DX*1), Y5, Y5
+	VMASKMOVPS   (CX)(BX*1), Y5, Y5
 	VFMADD231PS  Y5, Y4, Y1
 	VPBROADCASTD (SP), Y5
 	VPCMPGTD     lanes32<>+0(SB), Y5, Y5
-	VMASKMOVPS   (CX)(DX*2), Y5, Y5
+	VMASKMOVPS   (CX)(BX*2), Y5, Y5
 	VFMADD231PS  Y5, Y4, Y2
 	VPBROADCASTD (SP), Y5
 	VPCMPGTD     lanes32<>+0(SB), Y5, Y5
-	VMASKMOVPS   (CX)(BX*1), Y5, Y5
+	VMASKMOVPS   (CX)(SI*1), Y5, Y5
 	VFMADD231PS  Y5, Y4, Y3
 
 sum:
-	MOVQ         y+16(FP), AX
-	MOVQ         ldy+40(FP), CX
-	SHLQ         $0x02, CX
-	VEXTRACTF128 $0x01, Y0, X4
-	VADDPS       X4, X0, X0
-	VMOVAPS      X0, X0
-	VEXTRACTF128 $0x01, Y1, X4
-	VADDPS       X4, X1, X1
-	VMOVAPS      X1, X1
-	VEXTRACTF128 $0x01, Y2, X4
-	VADDPS       X4, X2, X2
-	VMOVAPS      X2, X2
-	VEXTRACTF128 $0x01, Y3, X4
-	VADDPS       X4, X3, X3
-	VMOVAPS      X3, X3
-	VUNPCKLPS    X1, X0, X4
-	VUNPCKHPS    X1, X0, X0
-	VADDPS       X0, X4, X4
-	VUNPCKLPS    X3, X2, X0
-	VUNPCKHPS    X3, X2, X1
-	VADDPS       X1, X0, X0
-	VUNPCKLPD    X0, X4, X1
-	VUNPCKHPD    X0, X4, X0
-	VADDPS       X0, X1, X1
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store0
-	VADDPS       (AX), X1, X1
+	MOVQ       y+16(FP), AX
+	MOVQ       ldy+48(FP), CX
+	SHLQ       $0x02, CX
+	VPERM2F128 $0x20, Y0, Y0, Y4
+	VPERM2F128 $0x31, Y0, Y0, Y0
+	VADDPS     Y0, Y4, Y4
+	VPERM2F128 $0x20, Y1, Y1, Y0
+	VPERM2F128 $0x31, Y1, Y1, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERM2F128 $0x20, Y2, Y2, Y1
+	VPERM2F128 $0x31, Y2, Y2, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERM2F128 $0x20, Y3, Y3, Y2
+	VPERM2F128 $0x31, Y3, Y3, Y3
+	VADDPS     Y3, Y2, Y2
+	VUNPCKLPS  Y0, Y4, Y3
+	VUNPCKHPS  Y0, Y4, Y0
+	VADDPS     Y0, Y3, Y3
+	VUNPCKLPS  Y2, Y1, Y0
+	VUNPCKHPS  Y2, Y1, Y1
+	VADDPS     Y1, Y0, Y0
+	VUNPCKLPD  Y0, Y3, Y1
+	VUNPCKHPD  Y0, Y3, Y0
+	VADDPS     Y0, Y1, Y1
+	CMPB       accumulate+72(FP), $0x00
+	JEQ        store0
+	VADDPS     (AX), X1, X1
 
 store0:
 	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET
 
-// func dot2x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+// func dot2x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dot2x1AVX2(SB), NOSPLIT, $8-57
+TEXT ·dot2x1AVX2(SB), NOSPLIT, $8-73
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), BX
-	SUBQ   $0x08, BX
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), SI
+	SUBQ   $0x08, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Y2
-	VMOVUPS     (AX)(DX*1), Y3
+	VMOVUPS     (AX)(BX*1), Y3
 	VMOVUPS     (CX), Y4
 	VFMADD231PS Y4, Y2, Y0
 	VFMADD231PS Y4, Y3, Y1
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
-	SUBQ        $0x08, BX
+	SUBQ        $0x08, DX
 	JGE         whole
 
 tail:
-	ADDQ         $0x08, BX
+	ADDQ         $0x08, DX
 	JZ           sum
-	MOVL         BX, (SP)
+	MOVL         DX, (SP)
 	VPBROADCASTD (SP), Y2
 	VPCMPGTD     lanes32<>+0(SB), Y2, Y2
 	VMASKMOVPS   (AX), Y2, Y2
 	VPBROADCASTD (SP), Y3
 	VPCMPGTD     lanes32<>+0(SB), Y3, Y3
-	VMASKMOVPS   (AX)(DX*1), Y3, Y3
+	VMASKMOVPS   (AX)(BX*1), Y3, Y3
 	VPBROADCASTD (SP), Y4
 	VPCMPGTD     lanes32<>+0(SB), Y4, Y4
 	VMASKMOVPS   (CX), Y4, Y4
@@ -1255,45 +1109,37 @@ tail:
 
 sum:
 	MOVQ         y+16(FP), AX
-	MOVQ         ldy+40(FP), CX
+	MOVQ         ldy+48(FP), CX
 	SHLQ         $0x02, CX
-	VEXTRACTF128 $0x01, Y0, X2
-	VADDPS       X2, X0, X0
-	VMOVAPS      X0, X0
-	VUNPCKLPS    X0, X0, X2
-	VUNPCKHPS    X0, X0, X0
-	VADDPS       X0, X2, X2
-	VUNPCKLPD    X2, X2, X0
-	VUNPCKHPD    X2, X2, X2
-	VADDPS       X2, X0, X0
-	CMPB         accumulate+56(FP), $0x00
+	VPERM2F128   $0x20, Y1, Y0, Y2
+	VPERM2F128   $0x31, Y1, Y0, Y0
+	VADDPS       Y0, Y2, Y2
+	VUNPCKLPS    Y2, Y2, Y0
+	VUNPCKHPS    Y2, Y2, Y1
+	VADDPS       Y1, Y0, Y0
+	VUNPCKLPD    Y0, Y0, Y1
+	VUNPCKHPD    Y0, Y0, Y0
+	VADDPS       Y0, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	CMPB         accumulate+72(FP), $0x00
 	JEQ          store0
-	VADDSS       (AX), X0, X0
+	VADDSS       (AX), X1, X1
 
 store0:
-	VMOVSS       X0, (AX)
-	ADDQ         CX, AX
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X1
-	VMOVAPS      X1, X0
-	VUNPCKLPS    X0, X0, X1
-	VUNPCKHPS    X0, X0, X0
-	VADDPS       X0, X1, X1
-	VUNPCKLPD    X1, X1, X0
-	VUNPCKHPD    X1, X1, X1
-	VADDPS       X1, X0, X0
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store1
-	VADDSS       (AX), X0, X0
+	VMOVSS X1, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store1
+	VADDSS (AX), X0, X0
 
 store1:
 	VMOVSS X0, (AX)
 	VZEROUPPER
 	RET
 
-// func dot2x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+// func dot2x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dot2x4AVX2(SB), NOSPLIT, $8-57
+TEXT ·dot2x4AVX2(SB), NOSPLIT, $8-73
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1304,46 +1150,48 @@ TEXT ·dot2x4AVX2(SB), NOSPLIT, $8-57
 	VXORPS Y7, Y7, Y7
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	LEAQ   (SI)(SI*2), DI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), R8
+	SUBQ   $0x08, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Y8
-	VMOVUPS     (AX)(DX*1), Y9
+	VMOVUPS     (AX)(BX*1), Y9
 	VMOVUPS     (CX), Y10
 	VFMADD231PS Y10, Y8, Y0
 	VFMADD231PS Y10, Y9, Y4
-	VMOVUPS     (CX)(BX*1), Y10
+	VMOVUPS     (CX)(SI*1), Y10
 	VFMADD231PS Y10, Y8, Y1
 	VFMADD231PS Y10, Y9, Y5
-	VMOVUPS     (CX)(BX*2), Y10
+	VMOVUPS     (CX)(SI*2), Y10
 	VFMADD231PS Y10, Y8, Y2
 	VFMADD231PS Y10, Y9, Y6
-	VMOVUPS     (CX)(SI*1), Y10
+	VMOVUPS     (CX)(DI*1), Y10
 	VFMADD231PS Y10, Y8, Y3
 	VFMADD231PS Y10, Y9, Y7
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
-	SUBQ        $0x08, DI
+	SUBQ        $0x08, DX
 	JGE         whole
 
 tail:
-	ADDQ         $0x08, DI
+	ADDQ         $0x08, DX
 	JZ           sum
-	MOVL         DI, (SP)
+	MOVL         DX, (SP)
 	VPBROADCASTD (SP), Y8
 	VPCMPGTD     lanes32<>+0(SB), Y8, Y8
 	VMASKMOVPS   (AX), Y8, Y8
 	VPBROADCASTD (SP), Y9
 	VPCMPGTD     lanes32<>+0(SB), Y9, Y9
-	VMASKMOVPS   (AX)(DX*1), Y9, Y9
+	VMASKMOVPS   (AX)(BX*1), Y9, Y9
 	VPBROADCASTD (SP), Y10
 	VPCMPGTD     lanes32<>+0(SB), Y10, Y10
 	VMASKMOVPS   (CX), Y10, Y10
@@ -1351,125 +1199,107 @@ tail:
 	VFMADD231PS  Y10, Y9, Y4
 	VPBROADCASTD (SP), Y10
 	VPCMPGTD     lanes32<>+0(SB), Y10, Y10
-	VMASKMOVPS   (CX)(BX*1), Y10, Y10
+	VMASKMOVPS   (CX)(SI*1), Y10, Y10
 	VFMADD231PS  Y10, Y8, Y1
 	VFMADD231PS  Y10, Y9, Y5
 	VPBROADCASTD (SP), Y10
 	VPCMPGTD     lanes32<>+0(SB), Y10, Y10
-	VMASKMOVPS   (CX)(BX*2), Y10, Y10
+	VMASKMOVPS   (CX)(SI*2), Y10, Y10
 	VFMADD231PS  Y10, Y8, Y2
 	VFMADD231PS  Y10, Y9, Y6
 	VPBROADCASTD (SP), Y10
 	VPCMPGTD     lanes32<>+0(SB), Y10, Y10
-	VMASKMOVPS   (CX)(SI*1), Y10, Y10
+	VMASKMOVPS   (CX)(DI*1), Y10, Y10
 	VFMADD231PS  Y10, Y8, Y3
 	VFMADD231PS  Y10, Y9, Y7
 
 sum:
 	MOVQ         y+16(FP), AX
-	MOVQ         ldy+40(FP), CX
+	MOVQ         ldy+48(FP), CX
 	SHLQ         $0x02, CX
-	VEXTRACTF128 $0x01, Y0, X8
-	VADDPS       X8, X0, X0
-	VMOVAPS      X0, X0
-	VEXTRACTF128 $0x01, Y1, X8
-	VADDPS       X8, X1, X1
-	VMOVAPS      X1, X1
-	VEXTRACTF128 $0x01, Y2, X8
-	VADDPS       X8, X2, X2
-	VMOVAPS      X2, X2
-	VEXTRACTF128 $0x01, Y3, X8
-	VADDPS       X8, X3, X3
-	VMOVAPS      X3, X3
-	VUNPCKLPS    X1, X0, X8
-	VUNPCKHPS    X1, X0, X0
-	VADDPS       X0, X8, X8
-	VUNPCKLPS    X3, X2, X0
-	VUNPCKHPS    X3, X2, X1
-	VADDPS       X1, X0, X0
-	VUNPCKLPD    X0, X8, X1
-	VUNPCKHPD    X0, X8, X0
-	VADDPS       X0, X1, X1
-	CMPB         accumulate+56(FP), $0x00
+	VPERM2F128   $0x20, Y4, Y0, Y8
+	VPERM2F128   $0x31, Y4, Y0, Y0
+	VADDPS       Y0, Y8, Y8
+	VPERM2F128   $0x20, Y5, Y1, Y0
+	VPERM2F128   $0x31, Y5, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VPERM2F128   $0x20, Y6, Y2, Y1
+	VPERM2F128   $0x31, Y6, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VPERM2F128   $0x20, Y7, Y3, Y2
+	VPERM2F128   $0x31, Y7, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VUNPCKLPS    Y0, Y8, Y3
+	VUNPCKHPS    Y0, Y8, Y0
+	VADDPS       Y0, Y3, Y3
+	VUNPCKLPS    Y2, Y1, Y0
+	VUNPCKHPS    Y2, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VUNPCKLPD    Y0, Y3, Y1
+	VUNPCKHPD    Y0, Y3, Y0
+	VADDPS       Y0, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	CMPB         accumulate+72(FP), $0x00
 	JEQ          store0
 	VADDPS       (AX), X1, X1
 
 store0:
-	VMOVUPS      X1, (AX)
-	ADDQ         CX, AX
-	VEXTRACTF128 $0x01, Y4, X0
-	VADDPS       X0, X4, X4
-	VMOVAPS      X4, X0
-	VEXTRACTF128 $0x01, Y5, X1
-	VADDPS       X1, X5, X5
-	VMOVAPS      X5, X1
-	VEXTRACTF128 $0x01, Y6, X2
-	VADDPS       X2, X6, X6
-	VMOVAPS      X6, X2
-	VEXTRACTF128 $0x01, Y7, X3
-	VADDPS       X3, X7, X7
-	VMOVAPS      X7, X3
-	VUNPCKLPS    X1, X0, X4
-	VUNPCKHPS    X1, X0, X0
-	VADDPS       X0, X4, X4
-	VUNPCKLPS    X3, X2, X0
-	VUNPCKHPS    X3, X2, X1
-	VADDPS       X1, X0, X0
-	VUNPCKLPD    X0, X4, X1
-	VUNPCKHPD    X0, X4, X0
-	VADDPS       X0, X1, X1
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store1
-	VADDPS       (AX), X1, X1
+	VMOVUPS X1, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store1
+	VADDPS  (AX), X0, X0
 
 store1:
-	VMOVUPS X1, (AX)
+	VMOVUPS X0, (AX)
 	VZEROUPPER
 	RET
 
-// func dot3x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+// func dot3x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dot3x1AVX2(SB), NOSPLIT, $8-57
+TEXT ·dot3x1AVX2(SB), NOSPLIT, $8-73
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), BX
-	SUBQ   $0x08, BX
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), SI
+	SUBQ   $0x08, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Y3
-	VMOVUPS     (AX)(DX*1), Y4
-	VMOVUPS     (AX)(DX*2), Y5
+	VMOVUPS     (AX)(BX*1), Y4
+	VMOVUPS     (AX)(BX*2), Y5
 	VMOVUPS     (CX), Y6
 	VFMADD231PS Y6, Y3, Y0
 	VFMADD231PS Y6, Y4, Y1
 	VFMADD231PS Y6, Y5, Y2
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
-	SUBQ        $0x08, BX
+	SUBQ        $0x08, DX
 	JGE         whole
 
 tail:
-	ADDQ         $0x08, BX
+	ADDQ         $0x08, DX
 	JZ           sum
-	MOVL         BX, (SP)
+	MOVL         DX, (SP)
 	VPBROADCASTD (SP), Y3
 	VPCMPGTD     lanes32<>+0(SB), Y3, Y3
 	VMASKMOVPS   (AX), Y3, Y3
 	VPBROADCASTD (SP), Y4
 	VPCMPGTD     lanes32<>+0(SB), Y4, Y4
-	VMASKMOVPS   (AX)(DX*1), Y4, Y4
+	VMASKMOVPS   (AX)(BX*1), Y4, Y4
 	VPBROADCASTD (SP), Y5
 	VPCMPGTD     lanes32<>+0(SB), Y5, Y5
-	VMASKMOVPS   (AX)(DX*2), Y5, Y5
+	VMASKMOVPS   (AX)(BX*2), Y5, Y5
 	VPBROADCASTD (SP), Y6
 	VPCMPGTD     lanes32<>+0(SB), Y6, Y6
 	VMASKMOVPS   (CX), Y6, Y6
@@ -1479,61 +1309,53 @@ tail:
 
 sum:
 	MOVQ         y+16(FP), AX
-	MOVQ         ldy+40(FP), CX
+	MOVQ         ldy+48(FP), CX
 	SHLQ         $0x02, CX
-	VEXTRACTF128 $0x01, Y0, X3
-	VADDPS       X3, X0, X0
-	VMOVAPS      X0, X0
-	VUNPCKLPS    X0, X0, X3
-	VUNPCKHPS    X0, X0, X0
-	VADDPS       X0, X3, X3
-	VUNPCKLPD    X3, X3, X0
-	VUNPCKHPD    X3, X3, X3
-	VADDPS       X3, X0, X0
-	CMPB         accumulate+56(FP), $0x00
+	VPERM2F128   $0x20, Y1, Y0, Y3
+	VPERM2F128   $0x31, Y1, Y0, Y0
+	VADDPS       Y0, Y3, Y3
+	VUNPCKLPS    Y3, Y3, Y0
+	VUNPCKHPS    Y3, Y3, Y1
+	VADDPS       Y1, Y0, Y0
+	VUNPCKLPD    Y0, Y0, Y1
+	VUNPCKHPD    Y0, Y0, Y0
+	VADDPS       Y0, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VPERM2F128   $0x20, Y2, Y2, Y3
+	VPERM2F128   $0x31, Y2, Y2, Y2
+	VADDPS       Y2, Y3, Y3
+	VUNPCKLPS    Y3, Y3, Y2
+	VUNPCKHPS    Y3, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VUNPCKLPD    Y2, Y2, Y3
+	VUNPCKHPD    Y2, Y2, Y2
+	VADDPS       Y2, Y3, Y3
+	CMPB         accumulate+72(FP), $0x00
 	JEQ          store0
-	VADDSS       (AX), X0, X0
+	VADDSS       (AX), X1, X1
 
 store0:
-	VMOVSS       X0, (AX)
-	ADDQ         CX, AX
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X1
-	VMOVAPS      X1, X0
-	VUNPCKLPS    X0, X0, X1
-	VUNPCKHPS    X0, X0, X0
-	VADDPS       X0, X1, X1
-	VUNPCKLPD    X1, X1, X0
-	VUNPCKHPD    X1, X1, X1
-	VADDPS       X1, X0, X0
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store1
-	VADDSS       (AX), X0, X0
+	VMOVSS X1, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store1
+	VADDSS (AX), X0, X0
 
 store1:
-	VMOVSS       X0, (AX)
-	ADDQ         CX, AX
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X2
-	VMOVAPS      X2, X0
-	VUNPCKLPS    X0, X0, X1
-	VUNPCKHPS    X0, X0, X0
-	VADDPS       X0, X1, X1
-	VUNPCKLPD    X1, X1, X0
-	VUNPCKHPD    X1, X1, X1
-	VADDPS       X1, X0, X0
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store2
-	VADDSS       (AX), X0, X0
+	VMOVSS X0, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store2
+	VADDSS (AX), X3, X3
 
 store2:
-	VMOVSS X0, (AX)
+	VMOVSS X3, (AX)
 	VZEROUPPER
 	RET
 
-// func dot3x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX2, FMA3
-TEXT ·dot3x4AVX2(SB), NOSPLIT, $8-57
+// func dot3x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dot3x4AVX2(SB), NOSPLIT, $8-73
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1548,54 +1370,61 @@ TEXT ·dot3x4AVX2(SB), NOSPLIT, $8-57
 	VXORPS Y11, Y11, Y11
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	LEAQ   (SI)(SI*2), DI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), R8
+	MOVQ   pace+64(FP), R9
+	SUBQ   $0x08, R8
 	JL     tail
 
 whole:
+	PREFETCHT0  (DX)
+	PREFETCHT0  (DX)(SI*1)
+	PREFETCHT0  (DX)(SI*2)
+	PREFETCHT0  (DX)(DI*1)
+	ADDQ        R9, DX
 	VMOVUPS     (AX), Y12
-	VMOVUPS     (AX)(DX*1), Y13
-	VMOVUPS     (AX)(DX*2), Y14
+	VMOVUPS     (AX)(BX*1), Y13
+	VMOVUPS     (AX)(BX*2), Y14
 	VMOVUPS     (CX), Y15
 	VFMADD231PS Y15, Y12, Y0
 	VFMADD231PS Y15, Y13, Y4
 	VFMADD231PS Y15, Y14, Y8
-	VMOVUPS     (CX)(BX*1), Y15
+	VMOVUPS     (CX)(SI*1), Y15
 	VFMADD231PS Y15, Y12, Y1
 	VFMADD231PS Y15, Y13, Y5
 	VFMADD231PS Y15, Y14, Y9
-	VMOVUPS     (CX)(BX*2), Y15
+	VMOVUPS     (CX)(SI*2), Y15
 	VFMADD231PS Y15, Y12, Y2
 	VFMADD231PS Y15, Y13, Y6
 	VFMADD231PS Y15, Y14, Y10
-	VMOVUPS     (CX)(SI*1), Y15
+	VMOVUPS     (CX)(DI*1), Y15
 	VFMADD231PS Y15, Y12, Y3
 	VFMADD231PS Y15, Y13, Y7
 	VFMADD231PS Y15, Y14, Y11
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
-	SUBQ        $0x08, DI
+	SUBQ        $0x08, R8
 	JGE         whole
 
 tail:
-	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
 	JZ           sum
-	MOVL         DI, (SP)
+	MOVL         R8, (SP)
 	VPBROADCASTD (SP), Y12
 	VPCMPGTD     lanes32<>+0(SB), Y12, Y12
 	VMASKMOVPS   (AX), Y12, Y12
 	VPBROADCASTD (SP), Y13
 	VPCMPGTD     lanes32<>+0(SB), Y13, Y13
-	VMASKMOVPS   (AX)(DX*1), Y13, Y13
+	VMASKMOVPS   (AX)(BX*1), Y13, Y13
 	VPBROADCASTD (SP), Y14
 	VPCMPGTD     lanes32<>+0(SB), Y14, Y14
-	VMASKMOVPS   (AX)(DX*2), Y14, Y14
+	VMASKMOVPS   (AX)(BX*2), Y14, Y14
 	VPBROADCASTD (SP), Y15
 	VPCMPGTD     lanes32<>+0(SB), Y15, Y15
 	VMASKMOVPS   (CX), Y15, Y15
@@ -1604,109 +1433,89 @@ tail:
 	VFMADD231PS  Y15, Y14, Y8
 	VPBROADCASTD (SP), Y15
 	VPCMPGTD     lanes32<>+0(SB), Y15, Y15
-	VMASKMOVPS   (CX)(BX*1), Y15, Y15
+	VMASKMOVPS   (CX)(SI*1), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y1
 	VFMADD231PS  Y15, Y13, Y5
 	VFMADD231PS  Y15, Y14, Y9
 	VPBROADCASTD (SP), Y15
 	VPCMPGTD     lanes32<>+0(SB), Y15, Y15
-	VMASKMOVPS   (CX)(BX*2), Y15, Y15
+	VMASKMOVPS   (CX)(SI*2), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y6
 	VFMADD231PS  Y15, Y14, Y10
 	VPBROADCASTD (SP), Y15
 	VPCMPGTD     lanes32<>+0(SB), Y15, Y15
-	VMASKMOVPS   (CX)(SI*1), Y15, Y15
+	VMASKMOVPS   (CX)(DI*1), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y3
 	VFMADD231PS  Y15, Y13, Y7
 	VFMADD231PS  Y15, Y14, Y11
 
 sum:
 	MOVQ         y+16(FP), AX
-	MOVQ         ldy+40(FP), CX
+	MOVQ         ldy+48(FP), CX
 	SHLQ         $0x02, CX
-	VEXTRACTF128 $0x01, Y0, X12
-	VADDPS       X12, X0, X0
-	VMOVAPS      X0, X0
-	VEXTRACTF128 $0x01, Y1, X12
-	VADDPS       X12, X1, X1
-	VMOVAPS      X1, X1
-	VEXTRACTF128 $0x01, Y2, X12
-	VADDPS       X12, X2, X2
-	VMOVAPS      X2, X2
-	VEXTRACTF128 $0x01, Y3, X12
-	VADDPS       X12, X3, X3
-	VMOVAPS      X3, X3
-	VUNPCKLPS    X1, X0, X12
-	VUNPCKHPS    X1, X0, X0
-	VADDPS       X0, X12, X12
-	VUNPCKLPS    X3, X2, X0
-	VUNPCKHPS    X3, X2, X1
-	VADDPS       X1, X0, X0
-	VUNPCKLPD    X0, X12, X1
-	VUNPCKHPD    X0, X12, X0
-	VADDPS       X0, X1, X1
-	CMPB         accumulate+56(FP), $0x00
+	VPERM2F128   $0x20, Y4, Y0, Y12
+	VPERM2F128   $0x31, Y4, Y0, Y0
+	VADDPS       Y0, Y12, Y12
+	VPERM2F128   $0x20, Y5, Y1, Y0
+	VPERM2F128   $0x31, Y5, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VPERM2F128   $0x20, Y6, Y2, Y1
+	VPERM2F128   $0x31, Y6, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VPERM2F128   $0x20, Y7, Y3, Y2
+	VPERM2F128   $0x31, Y7, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VUNPCKLPS    Y0, Y12, Y3
+	VUNPCKHPS    Y0, Y12, Y0
+	VADDPS       Y0, Y3, Y3
+	VUNPCKLPS    Y2, Y1, Y0
+	VUNPCKHPS    Y2, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VUNPCKLPD    Y0, Y3, Y1
+	VUNPCKHPD    Y0, Y3, Y0
+	VADDPS       Y0, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VPERM2F128   $0x20, Y8, Y8, Y2
+	VPERM2F128   $0x31, Y8, Y8, Y3
+	VADDPS       Y3, Y2, Y2
+	VPERM2F128   $0x20, Y9, Y9, Y3
+	VPERM2F128   $0x31, Y9, Y9, Y4
+	VADDPS       Y4, Y3, Y3
+	VPERM2F128   $0x20, Y10, Y10, Y4
+	VPERM2F128   $0x31, Y10, Y10, Y5
+	VADDPS       Y5, Y4, Y4
+	VPERM2F128   $0x20, Y11, Y11, Y5
+	VPERM2F128   $0x31, Y11, Y11, Y6
+	VADDPS       Y6, Y5, Y5
+	VUNPCKLPS    Y3, Y2, Y6
+	VUNPCKHPS    Y3, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VUNPCKLPS    Y5, Y4, Y2
+	VUNPCKHPS    Y5, Y4, Y3
+	VADDPS       Y3, Y2, Y2
+	VUNPCKLPD    Y2, Y6, Y3
+	VUNPCKHPD    Y2, Y6, Y2
+	VADDPS       Y2, Y3, Y3
+	CMPB         accumulate+72(FP), $0x00
 	JEQ          store0
 	VADDPS       (AX), X1, X1
 
 store0:
-	VMOVUPS      X1, (AX)
-	ADDQ         CX, AX
-	VEXTRACTF128 $0x01, Y4, X0
-	VADDPS       X0, X4, X4
-	VMOVAPS      X4, X0
-	VEXTRACTF128 $0x01, Y5, X1
-	VADDPS       X1, X5, X5
-	VMOVAPS      X5, X1
-	VEXTRACTF128 $0x01, Y6, X2
-	VADDPS       X2, X6, X6
-	VMOVAPS      X6, X2
-	VEXTRACTF128 $0x01, Y7, X3
-	VADDPS       X3, X7, X7
-	VMOVAPS      X7, X3
-	VUNPCKLPS    X1, X0, X4
-	VUNPCKHPS    X1, X0, X0
-	VADDPS       X0, X4, X4
-	VUNPCKLPS    X3, X2, X0
-	VUNPCKHPS    X3, X2, X1
-	VADDPS       X1, X0, X0
-	VUNPCKLPD    X0, X4, X1
-	VUNPCKHPD    X0, X4, X0
-	VADDPS       X0, X1, X1
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store1
-	VADDPS       (AX), X1, X1
+	VMOVUPS X1, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store1
+	VADDPS  (AX), X0, X0
 
 store1:
-	VMOVUPS      X1, (AX)
-	ADDQ         CX, AX
-	VEXTRACTF128 $0x01, Y8, X0
-	VADDPS       X0, X8, X8
-	VMOVAPS      X8, X0
-	VEXTRACTF128 $0x01, Y9, X1
-	VADDPS       X1, X9, X9
-	VMOVAPS      X9, X1
-	VEXTRACTF128 $0x01, Y10, X2
-	VADDPS       X2, X10, X10
-	VMOVAPS      X10, X2
-	VEXTRACTF128 $0x01, Y11, X3
-	VADDPS       X3, X11, X11
-	VMOVAPS      X11, X3
-	VUNPCKLPS    X1, X0, X4
-	VUNPCKHPS    X1, X0, X0
-	VADDPS       X0, X4, X4
-	VUNPCKLPS    X3, X2, X0
-	VUNPCKHPS    X3, X2, X1
-	VADDPS       X1, X0, X0
-	VUNPCKLPD    X0, X4, X1
-	VUNPCKHPD    X0, X4, X0
-	VADDPS       X0, X1, X1
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store2
-	VADDPS       (AX), X1, X1
+	VMOVUPS X0, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store2
+	VADDPS  (AX), X3, X3
 
 store2:
-	VMOVUPS X1, (AX)
+	VMOVUPS X3, (AX)
 	VZEROUPPER
 	RET

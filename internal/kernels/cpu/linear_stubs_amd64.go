@@ -2,7 +2,7 @@
 
 package cpu
 
-// dot1x1AVX512 computes the inner products of 1 rows with 1 rows.
+// dot1x1AVX512 computes the inner products of 1 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 1 {
 //		for j := range 1 {
@@ -25,9 +25,9 @@ package cpu
 //	}
 //
 //go:noescape
-func dot1x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot1x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot1x4AVX512 computes the inner products of 1 rows with 4 rows.
+// dot1x4AVX512 computes the inner products of 1 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 1 {
 //		for j := range 4 {
@@ -50,9 +50,9 @@ func dot1x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot1x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot1x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot2x1AVX512 computes the inner products of 2 rows with 1 rows.
+// dot2x1AVX512 computes the inner products of 2 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 2 {
 //		for j := range 1 {
@@ -75,9 +75,9 @@ func dot1x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot2x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot2x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot2x4AVX512 computes the inner products of 2 rows with 4 rows.
+// dot2x4AVX512 computes the inner products of 2 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 2 {
 //		for j := range 4 {
@@ -100,9 +100,9 @@ func dot2x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot2x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot2x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot3x1AVX512 computes the inner products of 3 rows with 1 rows.
+// dot3x1AVX512 computes the inner products of 3 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 3 {
 //		for j := range 1 {
@@ -125,9 +125,9 @@ func dot2x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot3x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot3x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot3x4AVX512 computes the inner products of 3 rows with 4 rows.
+// dot3x4AVX512 computes the inner products of 3 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 3 {
 //		for j := range 4 {
@@ -150,9 +150,9 @@ func dot3x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot3x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot3x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot4x1AVX512 computes the inner products of 4 rows with 1 rows.
+// dot4x1AVX512 computes the inner products of 4 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 4 {
 //		for j := range 1 {
@@ -175,9 +175,9 @@ func dot3x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot4x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot4x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot4x4AVX512 computes the inner products of 4 rows with 4 rows.
+// dot4x4AVX512 computes the inner products of 4 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 4 {
 //		for j := range 4 {
@@ -200,9 +200,9 @@ func dot4x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot4x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot4x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot1x1AVX2 computes the inner products of 1 rows with 1 rows.
+// dot1x1AVX2 computes the inner products of 1 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 1 {
 //		for j := range 1 {
@@ -225,9 +225,9 @@ func dot4x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot1x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot1x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot1x4AVX2 computes the inner products of 1 rows with 4 rows.
+// dot1x4AVX2 computes the inner products of 1 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 1 {
 //		for j := range 4 {
@@ -250,9 +250,9 @@ func dot1x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //	}
 //
 //go:noescape
-func dot1x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot1x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot2x1AVX2 computes the inner products of 2 rows with 1 rows.
+// dot2x1AVX2 computes the inner products of 2 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 2 {
 //		for j := range 1 {
@@ -275,9 +275,9 @@ func dot1x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //	}
 //
 //go:noescape
-func dot2x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot2x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot2x4AVX2 computes the inner products of 2 rows with 4 rows.
+// dot2x4AVX2 computes the inner products of 2 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 2 {
 //		for j := range 4 {
@@ -300,9 +300,9 @@ func dot2x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //	}
 //
 //go:noescape
-func dot2x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot2x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot3x1AVX2 computes the inner products of 3 rows with 1 rows.
+// dot3x1AVX2 computes the inner products of 3 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 3 {
 //		for j := range 1 {
@@ -325,9 +325,9 @@ func dot2x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //	}
 //
 //go:noescape
-func dot3x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot3x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot3x4AVX2 computes the inner products of 3 rows with 4 rows.
+// dot3x4AVX2 computes the inner products of 3 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 3 {
 //		for j := range 4 {
@@ -350,4 +350,4 @@ func dot3x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //	}
 //
 //go:noescape
-func dot3x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot3x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)

@@ -15,8 +15,9 @@ type (
 	// elements of A and width of B. Any count may be 0.
 	outerFunc func(a, b, c *float32, lda, ldb, pixels, rowA, rowB, rows, imageA, imageB, images, ldc int, mask uint32, accumulate bool)
 
-	// dotFunc computes the inner products of a few rows of x with 1 or 4 rows of w, n elements long.
-	dotFunc func(x, w, y *float32, ldx, ldw, ldy, n int, accumulate bool)
+	// dotFunc computes the inner products of a few rows of x with 1 or 4 rows of w, n elements long. next is as many rows,
+	// ldw apart, of which each vector's step prefetches pace bytes.
+	dotFunc func(x, w, y, next *float32, ldx, ldw, ldy, n, pace int, accumulate bool)
 
 	// depthwiseFunc convolves some neighbouring pixels of a row with one filter a channel.
 	depthwiseFunc func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels int, lo, hi float32)

@@ -202,7 +202,7 @@ func checkDot(t *testing.T, r *rand.Rand, kernel dotFunc, rows, cols, n int) {
 				want[offset+i*ldy+j] = s
 			}
 		}
-		kernel(&x[offset], &w[offset], &y[offset], ldx, ldw, ldy, n, accumulate)
+		kernel(&x[offset], &w[offset], &y[offset], &w[0], ldx, ldw, ldy, n, 5, accumulate)
 		same(t, fmt.Sprintf("%d rows, %d columns, %d elements", rows, cols, n), want, y)
 	}
 }

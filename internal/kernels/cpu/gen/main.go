@@ -161,6 +161,16 @@ func newRowAddresses(rows int, stride reg.GPVirtual) *rowAddresses {
 	return a
 }
 
+// beside addresses as many rows, as far apart, from p on.
+func (a *rowAddresses) beside(p reg.GPVirtual) *rowAddresses {
+	b := &rowAddresses{stride: a.stride, stride3: a.stride3}
+	for range a.base {
+		b.base = append(b.base, GP64())
+	}
+	b.start(p)
+	return b
+}
+
 // start sets the bases for a first row at p.
 func (a *rowAddresses) start(p reg.Register) {
 	MOVQ(p, a.base[0])
