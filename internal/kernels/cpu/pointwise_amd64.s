@@ -425,6 +425,248 @@ done:
 	VZEROUPPER
 	RET
 
+// func dropoutAVX512(x *float32, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block uint32, threshold uint32, factor float32)
+// Requires: AVX, AVX512F, BMI2, CMOV
+TEXT ·dropoutAVX512(SB), NOSPLIT, $0-52
+	MOVQ         x+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         keys+24(FP), BX
+	MOVQ         ctr+32(FP), SI
+	VBROADCASTSS block+40(FP), Z0
+	VPADDQ       blocksAVX512<>+0(SB), Z0, Z0
+	VPBROADCASTD (SI), Z1
+	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 8(SI), Z3
+	MOVL         $0xd2511f53, SI
+	VMOVD        SI, X4
+	VPBROADCASTD X4, Z4
+	MOVL         $0xcd9e8d57, SI
+	VMOVD        SI, X5
+	VPBROADCASTD X5, Z5
+	VBROADCASTSS threshold+44(FP), Z6
+	VBROADCASTSS factor+48(FP), Z7
+
+group:
+	CMPQ            DX, $0x20
+	JL              tail
+	VPMULUDQ        Z0, Z4, Z8
+	VPMULUDQ        Z2, Z5, Z9
+	VPSRLQ          $0x20, Z9, Z10
+	VPTERNLOGD.BCST $0x96, (BX), Z1, Z10
+	VPSRLQ          $0x20, Z8, Z11
+	VPTERNLOGD.BCST $0x96, 4(BX), Z3, Z11
+	VPMULUDQ        Z10, Z4, Z10
+	VPMULUDQ        Z11, Z5, Z11
+	VPSRLQ          $0x20, Z11, Z12
+	VPTERNLOGD.BCST $0x96, 8(BX), Z9, Z12
+	VPSRLQ          $0x20, Z10, Z9
+	VPTERNLOGD.BCST $0x96, 12(BX), Z8, Z9
+	VPMULUDQ        Z12, Z4, Z8
+	VPMULUDQ        Z9, Z5, Z9
+	VPSRLQ          $0x20, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 16(BX), Z11, Z12
+	VPSRLQ          $0x20, Z8, Z11
+	VPTERNLOGD.BCST $0x96, 20(BX), Z10, Z11
+	VPMULUDQ        Z12, Z4, Z10
+	VPMULUDQ        Z11, Z5, Z11
+	VPSRLQ          $0x20, Z11, Z12
+	VPTERNLOGD.BCST $0x96, 24(BX), Z9, Z12
+	VPSRLQ          $0x20, Z10, Z9
+	VPTERNLOGD.BCST $0x96, 28(BX), Z8, Z9
+	VPMULUDQ        Z12, Z4, Z8
+	VPMULUDQ        Z9, Z5, Z9
+	VPSRLQ          $0x20, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 32(BX), Z11, Z12
+	VPSRLQ          $0x20, Z8, Z11
+	VPTERNLOGD.BCST $0x96, 36(BX), Z10, Z11
+	VPMULUDQ        Z12, Z4, Z10
+	VPMULUDQ        Z11, Z5, Z11
+	VPSRLQ          $0x20, Z11, Z12
+	VPTERNLOGD.BCST $0x96, 40(BX), Z9, Z12
+	VPSRLQ          $0x20, Z10, Z9
+	VPTERNLOGD.BCST $0x96, 44(BX), Z8, Z9
+	VPMULUDQ        Z12, Z4, Z8
+	VPMULUDQ        Z9, Z5, Z9
+	VPSRLQ          $0x20, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 48(BX), Z11, Z12
+	VPSRLQ          $0x20, Z8, Z11
+	VPTERNLOGD.BCST $0x96, 52(BX), Z10, Z11
+	VPMULUDQ        Z12, Z4, Z10
+	VPMULUDQ        Z11, Z5, Z11
+	VPSRLQ          $0x20, Z11, Z12
+	VPTERNLOGD.BCST $0x96, 56(BX), Z9, Z12
+	VPSRLQ          $0x20, Z10, Z9
+	VPTERNLOGD.BCST $0x96, 60(BX), Z8, Z9
+	VPMULUDQ        Z12, Z4, Z8
+	VPMULUDQ        Z9, Z5, Z9
+	VPSRLQ          $0x20, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 64(BX), Z11, Z12
+	VPSRLQ          $0x20, Z8, Z11
+	VPTERNLOGD.BCST $0x96, 68(BX), Z10, Z11
+	VPMULUDQ        Z12, Z4, Z10
+	VPMULUDQ        Z11, Z5, Z11
+	VPSRLQ          $0x20, Z11, Z12
+	VPTERNLOGD.BCST $0x96, 72(BX), Z9, Z12
+	VPSRLQ          $0x20, Z10, Z9
+	VPTERNLOGD.BCST $0x96, 76(BX), Z8, Z9
+	VPADDQ          stepAVX512<>+0(SB), Z0, Z0
+	VPSLLQ          $0x20, Z11, Z11
+	MOVL            $0x0000aaaa, SI
+	KMOVW           SI, K1
+	VPBLENDMD       Z11, Z12, K1, Z12
+	VPSLLQ          $0x20, Z10, Z10
+	MOVL            $0x0000aaaa, SI
+	KMOVW           SI, K1
+	VPBLENDMD       Z10, Z9, K1, Z9
+	VPUNPCKLQDQ     Z9, Z12, Z8
+	VPUNPCKHQDQ     Z9, Z12, Z9
+	VMOVUPS         (AX), Z10
+	VPCMPUD         $0x05, Z6, Z8, K1
+	VMULPS.Z        Z7, Z10, K1, Z10
+	VMOVUPS         Z10, (CX)
+	VMOVUPS         64(AX), Z8
+	VPCMPUD         $0x05, Z6, Z9, K1
+	VMULPS.Z        Z7, Z8, K1, Z8
+	VMOVUPS         Z8, 64(CX)
+	ADDQ            $0x80, AX
+	ADDQ            $0x80, CX
+	SUBQ            $0x20, DX
+	JMP             group
+
+tail:
+	TESTQ           DX, DX
+	JE              done
+	XORQ            DI, DI
+	MOVQ            DX, SI
+	SUBQ            $0x10, SI
+	CMOVQLT         DI, SI
+	MOVL            $0x0000ffff, DI
+	BZHIL           DX, DI, DI
+	KMOVW           DI, K1
+	MOVL            $0x0000ffff, DX
+	BZHIL           SI, DX, DX
+	KMOVW           DX, K2
+	VPMULUDQ        Z0, Z4, Z8
+	VPMULUDQ        Z2, Z5, Z2
+	VPSRLQ          $0x20, Z2, Z9
+	VPTERNLOGD.BCST $0x96, (BX), Z1, Z9
+	VPSRLQ          $0x20, Z8, Z1
+	VPTERNLOGD.BCST $0x96, 4(BX), Z3, Z1
+	VPMULUDQ        Z9, Z4, Z3
+	VPMULUDQ        Z1, Z5, Z1
+	VPSRLQ          $0x20, Z1, Z9
+	VPTERNLOGD.BCST $0x96, 8(BX), Z2, Z9
+	VPSRLQ          $0x20, Z3, Z2
+	VPTERNLOGD.BCST $0x96, 12(BX), Z8, Z2
+	VPMULUDQ        Z9, Z4, Z8
+	VPMULUDQ        Z2, Z5, Z2
+	VPSRLQ          $0x20, Z2, Z9
+	VPTERNLOGD.BCST $0x96, 16(BX), Z1, Z9
+	VPSRLQ          $0x20, Z8, Z1
+	VPTERNLOGD.BCST $0x96, 20(BX), Z3, Z1
+	VPMULUDQ        Z9, Z4, Z3
+	VPMULUDQ        Z1, Z5, Z1
+	VPSRLQ          $0x20, Z1, Z9
+	VPTERNLOGD.BCST $0x96, 24(BX), Z2, Z9
+	VPSRLQ          $0x20, Z3, Z2
+	VPTERNLOGD.BCST $0x96, 28(BX), Z8, Z2
+	VPMULUDQ        Z9, Z4, Z8
+	VPMULUDQ        Z2, Z5, Z2
+	VPSRLQ          $0x20, Z2, Z9
+	VPTERNLOGD.BCST $0x96, 32(BX), Z1, Z9
+	VPSRLQ          $0x20, Z8, Z1
+	VPTERNLOGD.BCST $0x96, 36(BX), Z3, Z1
+	VPMULUDQ        Z9, Z4, Z3
+	VPMULUDQ        Z1, Z5, Z1
+	VPSRLQ          $0x20, Z1, Z9
+	VPTERNLOGD.BCST $0x96, 40(BX), Z2, Z9
+	VPSRLQ          $0x20, Z3, Z2
+	VPTERNLOGD.BCST $0x96, 44(BX), Z8, Z2
+	VPMULUDQ        Z9, Z4, Z8
+	VPMULUDQ        Z2, Z5, Z2
+	VPSRLQ          $0x20, Z2, Z9
+	VPTERNLOGD.BCST $0x96, 48(BX), Z1, Z9
+	VPSRLQ          $0x20, Z8, Z1
+	VPTERNLOGD.BCST $0x96, 52(BX), Z3, Z1
+	VPMULUDQ        Z9, Z4, Z3
+	VPMULUDQ        Z1, Z5, Z1
+	VPSRLQ          $0x20, Z1, Z9
+	VPTERNLOGD.BCST $0x96, 56(BX), Z2, Z9
+	VPSRLQ          $0x20, Z3, Z2
+	VPTERNLOGD.BCST $0x96, 60(BX), Z8, Z2
+	VPMULUDQ        Z9, Z4, Z8
+	VPMULUDQ        Z2, Z5, Z2
+	VPSRLQ          $0x20, Z2, Z9
+	VPTERNLOGD.BCST $0x96, 64(BX), Z1, Z9
+	VPSRLQ          $0x20, Z8, Z1
+	VPTERNLOGD.BCST $0x96, 68(BX), Z3, Z1
+	VPMULUDQ        Z9, Z4, Z3
+	VPMULUDQ        Z1, Z5, Z1
+	VPSRLQ          $0x20, Z1, Z4
+	VPTERNLOGD.BCST $0x96, 72(BX), Z2, Z4
+	VPSRLQ          $0x20, Z3, Z2
+	VPTERNLOGD.BCST $0x96, 76(BX), Z8, Z2
+	VPADDQ          stepAVX512<>+0(SB), Z0, Z0
+	VPSLLQ          $0x20, Z1, Z1
+	MOVL            $0x0000aaaa, DX
+	KMOVW           DX, K3
+	VPBLENDMD       Z1, Z4, K3, Z4
+	VPSLLQ          $0x20, Z3, Z3
+	MOVL            $0x0000aaaa, DX
+	KMOVW           DX, K3
+	VPBLENDMD       Z3, Z2, K3, Z2
+	VPUNPCKLQDQ     Z2, Z4, Z0
+	VPUNPCKHQDQ     Z2, Z4, Z1
+	VMOVUPS.Z       (AX), K1, Z2
+	VPCMPUD         $0x05, Z6, Z0, K3
+	VMULPS.Z        Z7, Z2, K3, Z2
+	VMOVUPS         Z2, K1, (CX)
+	VMOVUPS.Z       64(AX), K2, Z0
+	VPCMPUD         $0x05, Z6, Z1, K1
+	VMULPS.Z        Z7, Z0, K1, Z0
+	VMOVUPS         Z0, K2, 64(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA blocksAVX512<>+0(SB)/4, $0x00000000
+DATA blocksAVX512<>+4(SB)/4, $0x00000000
+DATA blocksAVX512<>+8(SB)/4, $0x00000004
+DATA blocksAVX512<>+12(SB)/4, $0x00000000
+DATA blocksAVX512<>+16(SB)/4, $0x00000001
+DATA blocksAVX512<>+20(SB)/4, $0x00000000
+DATA blocksAVX512<>+24(SB)/4, $0x00000005
+DATA blocksAVX512<>+28(SB)/4, $0x00000000
+DATA blocksAVX512<>+32(SB)/4, $0x00000002
+DATA blocksAVX512<>+36(SB)/4, $0x00000000
+DATA blocksAVX512<>+40(SB)/4, $0x00000006
+DATA blocksAVX512<>+44(SB)/4, $0x00000000
+DATA blocksAVX512<>+48(SB)/4, $0x00000003
+DATA blocksAVX512<>+52(SB)/4, $0x00000000
+DATA blocksAVX512<>+56(SB)/4, $0x00000007
+DATA blocksAVX512<>+60(SB)/4, $0x00000000
+GLOBL blocksAVX512<>(SB), RODATA|NOPTR, $64
+
+DATA stepAVX512<>+0(SB)/4, $0x00000008
+DATA stepAVX512<>+4(SB)/4, $0x00000000
+DATA stepAVX512<>+8(SB)/4, $0x00000008
+DATA stepAVX512<>+12(SB)/4, $0x00000000
+DATA stepAVX512<>+16(SB)/4, $0x00000008
+DATA stepAVX512<>+20(SB)/4, $0x00000000
+DATA stepAVX512<>+24(SB)/4, $0x00000008
+DATA stepAVX512<>+28(SB)/4, $0x00000000
+DATA stepAVX512<>+32(SB)/4, $0x00000008
+DATA stepAVX512<>+36(SB)/4, $0x00000000
+DATA stepAVX512<>+40(SB)/4, $0x00000008
+DATA stepAVX512<>+44(SB)/4, $0x00000000
+DATA stepAVX512<>+48(SB)/4, $0x00000008
+DATA stepAVX512<>+52(SB)/4, $0x00000000
+DATA stepAVX512<>+56(SB)/4, $0x00000008
+DATA stepAVX512<>+60(SB)/4, $0x00000000
+GLOBL stepAVX512<>(SB), RODATA|NOPTR, $64
+
 // func sgdAVX512(w *float32, grad *float32, n int, lr float32, decay float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sgdAVX512(SB), NOSPLIT, $0-32
@@ -1340,6 +1582,328 @@ next:
 done:
 	VZEROUPPER
 	RET
+
+// func dropoutAVX2(x *float32, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block uint32, threshold uint32, factor float32)
+// Requires: AVX, AVX2, CMOV
+TEXT ·dropoutAVX2(SB), NOSPLIT, $0-52
+	MOVQ         x+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         keys+24(FP), BX
+	MOVQ         ctr+32(FP), SI
+	VBROADCASTSS block+40(FP), Y0
+	VPADDQ       blocksAVX2<>+0(SB), Y0, Y0
+	VPBROADCASTD (SI), Y1
+	VPBROADCASTD 4(SI), Y2
+	VPBROADCASTD 8(SI), Y3
+	MOVL         $0xd2511f53, SI
+	VMOVD        SI, X4
+	VPBROADCASTD X4, Y4
+	MOVL         $0xcd9e8d57, SI
+	VMOVD        SI, X5
+	VPBROADCASTD X5, Y5
+	VBROADCASTSS threshold+44(FP), Y6
+	VBROADCASTSS factor+48(FP), Y7
+
+group:
+	CMPQ         DX, $0x10
+	JL           tail
+	VPMULUDQ     Y0, Y4, Y8
+	VPMULUDQ     Y2, Y5, Y9
+	VPSRLQ       $0x20, Y9, Y10
+	VPXOR        Y1, Y10, Y10
+	VPBROADCASTD (BX), Y11
+	VPXOR        Y11, Y10, Y10
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y3, Y11, Y11
+	VPBROADCASTD 4(BX), Y12
+	VPXOR        Y12, Y11, Y11
+	VPMULUDQ     Y10, Y4, Y10
+	VPMULUDQ     Y11, Y5, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPXOR        Y9, Y12, Y12
+	VPBROADCASTD 8(BX), Y9
+	VPXOR        Y9, Y12, Y12
+	VPSRLQ       $0x20, Y10, Y9
+	VPXOR        Y8, Y9, Y9
+	VPBROADCASTD 12(BX), Y8
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     Y12, Y4, Y8
+	VPMULUDQ     Y9, Y5, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPXOR        Y11, Y12, Y12
+	VPBROADCASTD 16(BX), Y11
+	VPXOR        Y11, Y12, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y10, Y11, Y11
+	VPBROADCASTD 20(BX), Y10
+	VPXOR        Y10, Y11, Y11
+	VPMULUDQ     Y12, Y4, Y10
+	VPMULUDQ     Y11, Y5, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPXOR        Y9, Y12, Y12
+	VPBROADCASTD 24(BX), Y9
+	VPXOR        Y9, Y12, Y12
+	VPSRLQ       $0x20, Y10, Y9
+	VPXOR        Y8, Y9, Y9
+	VPBROADCASTD 28(BX), Y8
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     Y12, Y4, Y8
+	VPMULUDQ     Y9, Y5, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPXOR        Y11, Y12, Y12
+	VPBROADCASTD 32(BX), Y11
+	VPXOR        Y11, Y12, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y10, Y11, Y11
+	VPBROADCASTD 36(BX), Y10
+	VPXOR        Y10, Y11, Y11
+	VPMULUDQ     Y12, Y4, Y10
+	VPMULUDQ     Y11, Y5, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPXOR        Y9, Y12, Y12
+	VPBROADCASTD 40(BX), Y9
+	VPXOR        Y9, Y12, Y12
+	VPSRLQ       $0x20, Y10, Y9
+	VPXOR        Y8, Y9, Y9
+	VPBROADCASTD 44(BX), Y8
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     Y12, Y4, Y8
+	VPMULUDQ     Y9, Y5, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPXOR        Y11, Y12, Y12
+	VPBROADCASTD 48(BX), Y11
+	VPXOR        Y11, Y12, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y10, Y11, Y11
+	VPBROADCASTD 52(BX), Y10
+	VPXOR        Y10, Y11, Y11
+	VPMULUDQ     Y12, Y4, Y10
+	VPMULUDQ     Y11, Y5, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPXOR        Y9, Y12, Y12
+	VPBROADCASTD 56(BX), Y9
+	VPXOR        Y9, Y12, Y12
+	VPSRLQ       $0x20, Y10, Y9
+	VPXOR        Y8, Y9, Y9
+	VPBROADCASTD 60(BX), Y8
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     Y12, Y4, Y8
+	VPMULUDQ     Y9, Y5, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPXOR        Y11, Y12, Y12
+	VPBROADCASTD 64(BX), Y11
+	VPXOR        Y11, Y12, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y10, Y11, Y11
+	VPBROADCASTD 68(BX), Y10
+	VPXOR        Y10, Y11, Y11
+	VPMULUDQ     Y12, Y4, Y10
+	VPMULUDQ     Y11, Y5, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPXOR        Y9, Y12, Y12
+	VPBROADCASTD 72(BX), Y9
+	VPXOR        Y9, Y12, Y12
+	VPSRLQ       $0x20, Y10, Y9
+	VPXOR        Y8, Y9, Y9
+	VPBROADCASTD 76(BX), Y8
+	VPXOR        Y8, Y9, Y9
+	VPADDQ       stepAVX2<>+0(SB), Y0, Y0
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y12, Y12
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y9
+	VPUNPCKLQDQ  Y9, Y12, Y8
+	VPUNPCKHQDQ  Y9, Y12, Y9
+	VMOVUPS      (AX), Y10
+	VPMAXUD      Y6, Y8, Y11
+	VPCMPEQD     Y8, Y11, Y11
+	VMULPS       Y7, Y10, Y10
+	VANDPS       Y11, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VMOVUPS      32(AX), Y8
+	VPMAXUD      Y6, Y9, Y10
+	VPCMPEQD     Y9, Y10, Y10
+	VMULPS       Y7, Y8, Y8
+	VANDPS       Y10, Y8, Y8
+	VMOVUPS      Y8, 32(CX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, DX
+	JMP          group
+
+tail:
+	TESTQ        DX, DX
+	JE           done
+	XORQ         DI, DI
+	MOVQ         DX, SI
+	SUBQ         $0x08, SI
+	CMOVQLT      DI, SI
+	VMOVD        DX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     lanes32<>+0(SB), Y8, Y8
+	VMOVD        SI, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     lanes32<>+0(SB), Y9, Y9
+	VPMULUDQ     Y0, Y4, Y10
+	VPMULUDQ     Y2, Y5, Y2
+	VPSRLQ       $0x20, Y2, Y11
+	VPXOR        Y1, Y11, Y11
+	VPBROADCASTD (BX), Y1
+	VPXOR        Y1, Y11, Y11
+	VPSRLQ       $0x20, Y10, Y1
+	VPXOR        Y3, Y1, Y1
+	VPBROADCASTD 4(BX), Y3
+	VPXOR        Y3, Y1, Y1
+	VPMULUDQ     Y11, Y4, Y3
+	VPMULUDQ     Y1, Y5, Y1
+	VPSRLQ       $0x20, Y1, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 8(BX), Y2
+	VPXOR        Y2, Y11, Y11
+	VPSRLQ       $0x20, Y3, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 12(BX), Y10
+	VPXOR        Y10, Y2, Y2
+	VPMULUDQ     Y11, Y4, Y10
+	VPMULUDQ     Y2, Y5, Y2
+	VPSRLQ       $0x20, Y2, Y11
+	VPXOR        Y1, Y11, Y11
+	VPBROADCASTD 16(BX), Y1
+	VPXOR        Y1, Y11, Y11
+	VPSRLQ       $0x20, Y10, Y1
+	VPXOR        Y3, Y1, Y1
+	VPBROADCASTD 20(BX), Y3
+	VPXOR        Y3, Y1, Y1
+	VPMULUDQ     Y11, Y4, Y3
+	VPMULUDQ     Y1, Y5, Y1
+	VPSRLQ       $0x20, Y1, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 24(BX), Y2
+	VPXOR        Y2, Y11, Y11
+	VPSRLQ       $0x20, Y3, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 28(BX), Y10
+	VPXOR        Y10, Y2, Y2
+	VPMULUDQ     Y11, Y4, Y10
+	VPMULUDQ     Y2, Y5, Y2
+	VPSRLQ       $0x20, Y2, Y11
+	VPXOR        Y1, Y11, Y11
+	VPBROADCASTD 32(BX), Y1
+	VPXOR        Y1, Y11, Y11
+	VPSRLQ       $0x20, Y10, Y1
+	VPXOR        Y3, Y1, Y1
+	VPBROADCASTD 36(BX), Y3
+	VPXOR        Y3, Y1, Y1
+	VPMULUDQ     Y11, Y4, Y3
+	VPMULUDQ     Y1, Y5, Y1
+	VPSRLQ       $0x20, Y1, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 40(BX), Y2
+	VPXOR        Y2, Y11, Y11
+	VPSRLQ       $0x20, Y3, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 44(BX), Y10
+	VPXOR        Y10, Y2, Y2
+	VPMULUDQ     Y11, Y4, Y10
+	VPMULUDQ     Y2, Y5, Y2
+	VPSRLQ       $0x20, Y2, Y11
+	VPXOR        Y1, Y11, Y11
+	VPBROADCASTD 48(BX), Y1
+	VPXOR        Y1, Y11, Y11
+	VPSRLQ       $0x20, Y10, Y1
+	VPXOR        Y3, Y1, Y1
+	VPBROADCASTD 52(BX), Y3
+	VPXOR        Y3, Y1, Y1
+	VPMULUDQ     Y11, Y4, Y3
+	VPMULUDQ     Y1, Y5, Y1
+	VPSRLQ       $0x20, Y1, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 56(BX), Y2
+	VPXOR        Y2, Y11, Y11
+	VPSRLQ       $0x20, Y3, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 60(BX), Y10
+	VPXOR        Y10, Y2, Y2
+	VPMULUDQ     Y11, Y4, Y10
+	VPMULUDQ     Y2, Y5, Y2
+	VPSRLQ       $0x20, Y2, Y11
+	VPXOR        Y1, Y11, Y11
+	VPBROADCASTD 64(BX), Y1
+	VPXOR        Y1, Y11, Y11
+	VPSRLQ       $0x20, Y10, Y1
+	VPXOR        Y3, Y1, Y1
+	VPBROADCASTD 68(BX), Y3
+	VPXOR        Y3, Y1, Y1
+	VPMULUDQ     Y11, Y4, Y3
+	VPMULUDQ     Y1, Y5, Y1
+	VPSRLQ       $0x20, Y1, Y4
+	VPXOR        Y2, Y4, Y4
+	VPBROADCASTD 72(BX), Y2
+	VPXOR        Y2, Y4, Y4
+	VPSRLQ       $0x20, Y3, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 76(BX), Y5
+	VPXOR        Y5, Y2, Y2
+	VPADDQ       stepAVX2<>+0(SB), Y0, Y0
+	VPSLLQ       $0x20, Y1, Y1
+	VPBLENDD     $0xaa, Y1, Y4, Y4
+	VPSLLQ       $0x20, Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y2, Y2
+	VPUNPCKLQDQ  Y2, Y4, Y0
+	VPUNPCKHQDQ  Y2, Y4, Y1
+	VMASKMOVPS   (AX), Y8, Y2
+	VPMAXUD      Y6, Y0, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VMULPS       Y7, Y2, Y2
+	VANDPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y8, (CX)
+	VMASKMOVPS   32(AX), Y9, Y0
+	VPMAXUD      Y6, Y1, Y2
+	VPCMPEQD     Y1, Y2, Y2
+	VMULPS       Y7, Y0, Y0
+	VANDPS       Y2, Y0, Y0
+	VMASKMOVPS   Y0, Y9, 32(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA blocksAVX2<>+0(SB)/4, $0x00000000
+DATA blocksAVX2<>+4(SB)/4, $0x00000000
+DATA blocksAVX2<>+8(SB)/4, $0x00000002
+DATA blocksAVX2<>+12(SB)/4, $0x00000000
+DATA blocksAVX2<>+16(SB)/4, $0x00000001
+DATA blocksAVX2<>+20(SB)/4, $0x00000000
+DATA blocksAVX2<>+24(SB)/4, $0x00000003
+DATA blocksAVX2<>+28(SB)/4, $0x00000000
+DATA blocksAVX2<>+32(SB)/4, $0x00000000
+DATA blocksAVX2<>+36(SB)/4, $0x00000000
+DATA blocksAVX2<>+40(SB)/4, $0x00000002
+DATA blocksAVX2<>+44(SB)/4, $0x00000000
+DATA blocksAVX2<>+48(SB)/4, $0x00000001
+DATA blocksAVX2<>+52(SB)/4, $0x00000000
+DATA blocksAVX2<>+56(SB)/4, $0x00000003
+DATA blocksAVX2<>+60(SB)/4, $0x00000000
+GLOBL blocksAVX2<>(SB), RODATA|NOPTR, $64
+
+DATA stepAVX2<>+0(SB)/4, $0x00000004
+DATA stepAVX2<>+4(SB)/4, $0x00000000
+DATA stepAVX2<>+8(SB)/4, $0x00000004
+DATA stepAVX2<>+12(SB)/4, $0x00000000
+DATA stepAVX2<>+16(SB)/4, $0x00000004
+DATA stepAVX2<>+20(SB)/4, $0x00000000
+DATA stepAVX2<>+24(SB)/4, $0x00000004
+DATA stepAVX2<>+28(SB)/4, $0x00000000
+DATA stepAVX2<>+32(SB)/4, $0x00000004
+DATA stepAVX2<>+36(SB)/4, $0x00000000
+DATA stepAVX2<>+40(SB)/4, $0x00000004
+DATA stepAVX2<>+44(SB)/4, $0x00000000
+DATA stepAVX2<>+48(SB)/4, $0x00000004
+DATA stepAVX2<>+52(SB)/4, $0x00000000
+DATA stepAVX2<>+56(SB)/4, $0x00000004
+DATA stepAVX2<>+60(SB)/4, $0x00000000
+GLOBL stepAVX2<>(SB), RODATA|NOPTR, $64
 
 // func sgdAVX2(w *float32, grad *float32, n int, lr float32, decay float32)
 // Requires: AVX, AVX2, FMA3

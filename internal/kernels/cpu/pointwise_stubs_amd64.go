@@ -85,6 +85,18 @@ func normalizeAddAVX512(x *float32, res *float32, y *float32, mean *float32, f *
 //go:noescape
 func normalizeBackwardAVX512(dy *float32, x *float32, dx *float32, mean *float32, f *float32, a *float32, b *float32, rows int, n int)
 
+// dropoutAVX512 scales the elements whose words are at least threshold, and clears the others.
+//
+//	for i := range n {
+//		y[i] = 0
+//		if philox.Rounds(keys, [4]uint32{block + i/4, ctr[0], ctr[1], ctr[2]})[i%4] >= threshold {
+//			y[i] = x[i] * factor
+//		}
+//	}
+//
+//go:noescape
+func dropoutAVX512(x *float32, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block uint32, threshold uint32, factor float32)
+
 // sgdAVX512 is a step without momentum.
 //
 //	for i := range n {
@@ -280,6 +292,18 @@ func normalizeAddAVX2(x *float32, res *float32, y *float32, mean *float32, f *fl
 //
 //go:noescape
 func normalizeBackwardAVX2(dy *float32, x *float32, dx *float32, mean *float32, f *float32, a *float32, b *float32, rows int, n int)
+
+// dropoutAVX2 scales the elements whose words are at least threshold, and clears the others.
+//
+//	for i := range n {
+//		y[i] = 0
+//		if philox.Rounds(keys, [4]uint32{block + i/4, ctr[0], ctr[1], ctr[2]})[i%4] >= threshold {
+//			y[i] = x[i] * factor
+//		}
+//	}
+//
+//go:noescape
+func dropoutAVX2(x *float32, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block uint32, threshold uint32, factor float32)
 
 // sgdAVX2 is a step without momentum.
 //

@@ -3,6 +3,8 @@ package cpu
 import (
 	"math"
 	"unsafe"
+
+	"github.com/ftrun/ftrun/internal/kernels/philox"
 )
 
 // genericStreams is the kernels in portable Go.
@@ -34,6 +36,19 @@ var genericStreams = streams{
 	scale: func(x *float32, n int, f float32) {
 		for i, v := range unsafe.Slice(x, n) {
 			*at(x, i) = v * f
+		}
+	},
+	dropout: func(x, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block, threshold uint32, factor float32) {
+		xs, ys := elements2(x, y, n)
+		for i := 0; i < n; i += 4 {
+			words := philox.Rounds(keys, [4]uint32{block + uint32(i/4), ctr[0], ctr[1], ctr[2]})
+			for j := i; j < min(i+4, n); j++ {
+				v := float32(0)
+				if words[j-i] >= threshold {
+					v = xs[j] * factor
+				}
+				ys[j] = v
+			}
 		}
 	},
 

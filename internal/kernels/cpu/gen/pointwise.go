@@ -259,6 +259,7 @@ func pointwise(v *isa) {
 		})
 	}
 
+	dropout(v)
 	optimizers(v)
 	for _, vectors := range []int{1, 4} {
 		sums(v, vectors)
