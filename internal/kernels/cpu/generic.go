@@ -17,6 +17,10 @@ var genericMicro = micro{
 		{1: genericOuter(1), 2: genericOuter(2)},
 		{1: genericOuter(1), 2: genericOuter(2)},
 	},
+	combine: [2][maxRows + 1]combineFunc{
+		{1: genericCombine(1), 2: genericCombine(2)},
+		{1: genericCombine(1), 2: genericCombine(2)},
+	},
 	dotRows: 1,
 	dot:     [maxDot + 1]dotFunc{1: genericDot(dotCols)},
 	dot1:    [maxDot + 1]dotFunc{1: genericDot(1)},
@@ -168,6 +172,22 @@ func (s *genericSums) outer2(a, b *float32, lda, ldb, pixels int) {
 	}
 	s[0] = [genericWidth]float32{s0, s1, s2, s3}
 	s[1] = [genericWidth]float32{t0, t1, t2, t3}
+}
+
+func genericCombine(height int) combineFunc {
+	return func(a, b, c, _ *float32, lda, ldb, ldc, n int, mask uint32, accumulate bool) {
+		var s genericSums
+		for k := range n {
+			v := (*[genericWidth]float32)(unsafe.Pointer(at(b, k*ldb)))
+			for i := range height {
+				x := *at(a, i*lda+k)
+				for j, w := range v {
+					s[i][j] += float32(x * w)
+				}
+			}
+		}
+		s.finish(c, nil, height, ldc, mask, accumulate, 0, 0)
+	}
 }
 
 // genericDot sums four interleaved parts of each product, as vectors of four would.

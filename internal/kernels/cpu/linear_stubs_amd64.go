@@ -202,6 +202,566 @@ func dot4x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ld
 //go:noescape
 func dot4x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
+// combine1x16AVX512 computes a tile of 1 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 1 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine1x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine2x16AVX512 computes a tile of 2 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 2 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine2x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine3x16AVX512 computes a tile of 3 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 3 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine3x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine4x16AVX512 computes a tile of 4 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 4 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine4x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine5x16AVX512 computes a tile of 5 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 5 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine5x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine6x16AVX512 computes a tile of 6 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 6 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine6x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine7x16AVX512 computes a tile of 7 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 7 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine7x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine8x16AVX512 computes a tile of 8 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 8 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine8x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine9x16AVX512 computes a tile of 9 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 9 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine9x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine10x16AVX512 computes a tile of 10 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 10 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine10x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine11x16AVX512 computes a tile of 11 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 11 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine11x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine12x16AVX512 computes a tile of 12 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 12 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine12x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine13x16AVX512 computes a tile of 13 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 13 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine13x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine14x16AVX512 computes a tile of 14 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 14 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine14x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine1x32AVX512 computes a tile of 1 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 1 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine1x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine2x32AVX512 computes a tile of 2 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 2 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine2x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine3x32AVX512 computes a tile of 3 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 3 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine3x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine4x32AVX512 computes a tile of 4 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 4 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine4x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine5x32AVX512 computes a tile of 5 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 5 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine5x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine6x32AVX512 computes a tile of 6 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 6 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine6x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine7x32AVX512 computes a tile of 7 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 7 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine7x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine8x32AVX512 computes a tile of 8 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 8 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine8x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine9x32AVX512 computes a tile of 9 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 9 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine9x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine10x32AVX512 computes a tile of 10 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 10 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine10x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine11x32AVX512 computes a tile of 11 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 11 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine11x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine12x32AVX512 computes a tile of 12 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 12 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine12x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine13x32AVX512 computes a tile of 13 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 13 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine13x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine14x32AVX512 computes a tile of 14 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 14 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine14x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
 // dot1x1AVX2 computes the inner products of 1 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 1 {
@@ -351,3 +911,243 @@ func dot3x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw 
 //
 //go:noescape
 func dot3x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+
+// combine1x8AVX2 computes a tile of 1 rows and 8 columns; next are rows to prefetch.
+//
+//	for i := range 1 {
+//		for j := range 8 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine1x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine2x8AVX2 computes a tile of 2 rows and 8 columns; next are rows to prefetch.
+//
+//	for i := range 2 {
+//		for j := range 8 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine2x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine3x8AVX2 computes a tile of 3 rows and 8 columns; next are rows to prefetch.
+//
+//	for i := range 3 {
+//		for j := range 8 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine3x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine4x8AVX2 computes a tile of 4 rows and 8 columns; next are rows to prefetch.
+//
+//	for i := range 4 {
+//		for j := range 8 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine4x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine5x8AVX2 computes a tile of 5 rows and 8 columns; next are rows to prefetch.
+//
+//	for i := range 5 {
+//		for j := range 8 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine5x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine6x8AVX2 computes a tile of 6 rows and 8 columns; next are rows to prefetch.
+//
+//	for i := range 6 {
+//		for j := range 8 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine6x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine1x16AVX2 computes a tile of 1 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 1 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine1x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine2x16AVX2 computes a tile of 2 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 2 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine2x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine3x16AVX2 computes a tile of 3 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 3 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine3x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine4x16AVX2 computes a tile of 4 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 4 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine4x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine5x16AVX2 computes a tile of 5 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 5 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine5x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine6x16AVX2 computes a tile of 6 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 6 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine6x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)

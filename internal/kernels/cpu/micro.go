@@ -19,6 +19,10 @@ type (
 	// ldw apart, of which each vector's step prefetches pace bytes.
 	dotFunc func(x, w, y, next *float32, ldx, ldw, ldy, n, pace int, accumulate bool)
 
+	// combineFunc computes a tile of C (rows × width) = A·B, the rows of B ldb apart. The tile is added to what C holds
+	// where accumulate says so; only the columns of mask are written. next is as many rows, ldb apart, to prefetch.
+	combineFunc func(a, b, c, next *float32, lda, ldb, ldc, n int, mask uint32, accumulate bool)
+
 	// depthwiseFunc convolves some neighbouring pixels of a row with one filter a channel.
 	depthwiseFunc func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels int, lo, hi float32)
 
@@ -58,6 +62,8 @@ type micro struct {
 	width [2]int // columns of a narrow and of a wide panel
 	gemm  [2][maxRows + 1]gemmFunc
 	outer [2][maxRows + 1]outerFunc
+
+	combine [2][maxRows + 1]combineFunc
 
 	dotRows int                 // most rows of x
 	dot     [maxDot + 1]dotFunc // with dotCols rows of w

@@ -194,6 +194,68 @@ func (v *isa) foldQuarters(x []reg.VecVirtual) reg.VecVirtual {
 	return l
 }
 
+// combine multiplies rows of A by a panel of B whose rows lie apart, and fetches the panel beside it meanwhile.
+func combine(v *isa, rows, vectors int) {
+	width := vectors * v.lanes
+	name := fmt.Sprintf("combine%dx%d%s", rows, width, v.name)
+	TEXT(name, NOSPLIT, "func(a, b, c, next *float32, lda, ldb, ldc, n int, mask uint32, accumulate bool)")
+	Pragma("noescape")
+	doc(fmt.Sprintf("%s computes a tile of %d rows and %d columns; next are rows to prefetch.", name, rows, width),
+		fmt.Sprintf(`
+	for i := range %d {
+		for j := range %d {
+			var s float32
+			for k := range n {
+				s = fma(a[i*lda+k], b[k*ldb+j], s)
+			}
+			if accumulate {
+				s += c[i*ldc+j]
+			}
+			if mask>>j&1 == 1 {
+				c[i*ldc+j] = s
+			}
+		}
+	}`, rows, width))
+	t := newTile(v, rows, vectors)
+	a, b, next := pointer("a"), pointer("b"), pointer("next")
+	ar := newRowAddresses(rows, elements("lda"))
+	ar.start(a)
+	ldb := elements("ldb")
+	n := pointer("n")
+	bv := v.vectors(vectors)
+	broadcast := t.broadcasts()
+	step := func(u int) {
+		for line := 0; line < 4*width; line += 64 {
+			PREFETCHT0(Mem{Base: next, Disp: line})
+		}
+		for j := range bv {
+			VMOVUPS(Mem{Base: b, Disp: v.bytes() * j}, bv[j])
+		}
+		t.multiply(bv, broadcast, func(i int) Mem { return ar.row(i, 4*u) })
+		ADDQ(ldb, b)
+		ADDQ(ldb, next)
+	}
+	SUBQ(Imm(4), n)
+	JL(LabelRef("tail"))
+	Label("four")
+	for u := range 4 {
+		step(u)
+	}
+	ar.advance(Imm(16))
+	SUBQ(Imm(4), n)
+	JGE(LabelRef("four"))
+	Label("tail")
+	ADDQ(Imm(4), n)
+	JZ(LabelRef("done"))
+	Label("one")
+	step(0)
+	ar.advance(Imm(4))
+	DECQ(n)
+	JNZ(LabelRef("one"))
+	Label("done")
+	t.finish()
+}
+
 // lowLanes is the AVX-512 mask of the n lowest lanes.
 func lowLanes(n reg.GPVirtual) reg.OpmaskVirtual {
 	m := GP32()

@@ -35,6 +35,11 @@ func main() {
 				dot(v, rows, 1)
 				dot(v, rows, 4)
 			}
+			for _, vectors := range []int{1, 2} {
+				for rows := 1; rows <= v.rows; rows++ {
+					combine(v, rows, vectors)
+				}
+			}
 		}
 	case "depthwise":
 		for _, v := range []*isa{avx512, avx2} {
