@@ -17,31 +17,57 @@ func (d *Device) depthwiseForward(c kernels.Conv, x, w, y []float32, p post) {
 		clear(p.bias)
 	}
 	f.post = p
-	d.depthwise(&f, x, w, y)
+	parallel(d, depthwiseForward{f, x, w, y})
 }
 
-// depthwiseBackwardData computes dx, phase by phase.
+type depthwiseForward struct {
+	correlation // its groups are the channels
+	x, w, y     []float32
+}
+
+func (t *depthwiseForward) run(d *Device, worker int) {
+	lo, hi := d.split(t.n*t.p, worker)
+	for u := lo; u < hi; u++ {
+		d.depthwiseRow(&t.correlation, t.x, t.w, t.y, u/t.p, u%t.p)
+	}
+}
+
+// depthwiseBackwardData computes dx.
 func (d *Device) depthwiseBackwardData(c kernels.Conv, phases []phase, w, dy, dx []float32) {
+	t := depthwiseBackwardData{c: c, phases: phases, turned: grow(&d.shared.weights, len(w)), dy: dy, dx: dx}
+	turned := t.turned
 	for i := range phases {
 		p := &phases[i]
-		turned := grow(&d.shared.weights, p.r*p.s*c.C)
+		t.rows = max(t.rows, p.p)
 		for tap := range p.r * p.s {
 			r, s := p.r0+(p.r-1-tap/p.s)*c.StrideH, p.s0+(p.s-1-tap%p.s)*c.StrideW
 			copy(turned[tap*c.C:(tap+1)*c.C], w[(r*c.S+s)*c.C:])
 		}
-		d.depthwise(&p.correlation, dy, turned, dx[p.offset:])
+		turned = turned[p.r*p.s*c.C:]
 	}
+	parallel(d, t)
 }
 
-// depthwise runs f, whose groups are the channels, over x.
-func (d *Device) depthwise(f *correlation, x, w, y []float32) {
-	d.parallel(func(worker int) {
-		lo, hi := d.split(f.n*f.p, worker)
-		for u := lo; u < hi; u++ {
-			n, p := u/f.p, u%f.p
-			d.depthwiseRow(f, x, w, y, n, p)
+type depthwiseBackwardData struct {
+	c              kernels.Conv
+	phases         []phase
+	turned, dy, dx []float32 // turned holds the filters of the phases, one after the other
+	rows           int       // most of a phase
+}
+
+// run computes the rows of all phases that lie beside each other together, while what they share of dy is in the cache.
+func (t *depthwiseBackwardData) run(d *Device, worker int) {
+	lo, hi := d.split(t.c.N*t.rows, worker)
+	for u := lo; u < hi; u++ {
+		n, row, w := u/t.rows, u%t.rows, t.turned
+		for i := range t.phases {
+			p := &t.phases[i]
+			if row < p.p {
+				d.depthwiseRow(&p.correlation, t.dy, w, t.dx[p.offset:], n, row)
+			}
+			w = w[p.r*p.s*t.c.C:]
 		}
-	})
+	}
 }
 
 // depthwiseRow computes row p of picture n.
@@ -92,22 +118,45 @@ func (d *Device) emptyPixel(f *correlation, y []float32) {
 func (d *Device) depthwiseBackwardWeights(c kernels.Conv, x, dy, dw []float32) {
 	f := forwardOf(c, d.micro)
 	chunks := min(maxChunks, f.n*f.p, max(1, len(dy)/(chunkBenefit*len(dw))))
-	d.sumChunks(chunks, dw, func(sums func(chunk int) []float32) {
-		d.parallel(func(worker int) {
-			lo, hi := d.split(chunks, worker)
-			for chunk := lo; chunk < hi; chunk++ {
-				r0, r1 := share(f.n*f.p, chunk, chunks)
-				sum := sums(chunk)
-				clear(sum)
-				for u := r0; u < r1; {
-					n, p := u/f.p, u%f.p
-					rows := min(max(1, depthwiseBlock/(f.q*f.groups)), f.p-p, r1-u)
-					d.depthwiseRows(&f, x, dy, sum, n, p, p+rows)
-					u += rows
-				}
-			}
-		})
-	})
+	partial := grow(&d.shared.partial, (chunks-1)*len(dw))
+	parallel(d, depthwiseBackwardWeights{f, chunks, x, dy, dw, partial})
+	if chunks > 1 {
+		eachElement(d, len(dw), addChunks{dw, partial})
+	}
+}
+
+type depthwiseBackwardWeights struct {
+	correlation
+	chunks             int
+	x, dy, dw, partial []float32
+}
+
+func (t *depthwiseBackwardWeights) run(d *Device, worker int) {
+	lo, hi := d.split(t.chunks, worker)
+	for chunk := lo; chunk < hi; chunk++ {
+		r0, r1 := share(t.n*t.p, chunk, t.chunks)
+		sum := t.dw
+		if chunk > 0 {
+			sum = t.partial[(chunk-1)*len(sum) : chunk*len(sum)]
+		}
+		clear(sum)
+		for u := r0; u < r1; {
+			n, p := u/t.p, u%t.p
+			rows := min(max(1, depthwiseBlock/(t.q*t.groups)), t.p-p, r1-u)
+			d.depthwiseRows(&t.correlation, t.x, t.dy, sum, n, p, p+rows)
+			u += rows
+		}
+	}
+}
+
+// addChunks adds partial, the sums of chunks after the first, in order into dw.
+type addChunks struct{ dw, partial []float32 }
+
+func (t *addChunks) part(s *streams, lo, hi int) {
+	low, high := bounds(kernels.Identity)
+	for rest := t.partial; len(rest) > 0; rest = rest[len(t.dw):] {
+		s.addClamp(&t.dw[lo], &rest[lo], &t.dw[lo], hi-lo, low, high)
+	}
 }
 
 // depthwiseRows adds rows [p0, p1) of picture n to the gradient.
