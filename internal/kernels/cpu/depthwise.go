@@ -9,6 +9,13 @@ import "github.com/ftrun/ftrun/internal/kernels"
 // be preempted, to return after some µs.
 const depthwiseBlock = 32 << 10
 
+// Forward and backward data fetch x and y ahead of their use where they are larger than a level-2 cache holds: pixels of many channels
+// are too far apart for the processor to foresee which line comes next.
+const (
+	fetchFrom  = 256 << 10 // elements of x and y together
+	fetchAhead = 2 << 10   // elements; measured
+)
+
 // depthwiseForward computes y = act(conv(x, w) + bias).
 func (d *Device) depthwiseForward(c kernels.Conv, x, w, y []float32, p post) {
 	f := forwardOf(c, d.micro)
@@ -89,8 +96,15 @@ func (d *Device) depthwiseRow(f *correlation, x, w, y []float32, n, p int) {
 				break
 			}
 		}
-		d.micro.depthwise[count](&x[((n*f.h+p*f.sh+r0-f.padH)*f.w+q*f.sw+s0-f.padW)*c], &w[(r0*f.s+s0)*c], &out[0],
-			f.post.at(0), f.sw*c, c, f.w*c, c, f.s*c, f.yPixel, r1-r0, s1-s0, c, f.post.lo, f.post.hi)
+		first := ((n*f.h+p*f.sh+r0-f.padH)*f.w + q*f.sw + s0 - f.padW) * c
+		next, fetch := 0, 0
+		if len(x)+len(y) > fetchFrom {
+			// The row before it has read all but the last sh rows of x, which lie in memory one after the other.
+			fetch = f.sh * f.sw
+			next = ((n*f.h+p*f.sh+f.r-f.padH-f.sh)*f.w+q*fetch)*c + fetchAhead*fetch - first
+		}
+		d.micro.depthwise[count](&x[first], &w[(r0*f.s+s0)*c], &out[0], f.post.at(0), f.sw*c, c, f.w*c, c, f.s*c, f.yPixel,
+			r1-r0, s1-s0, c, next, fetchAhead, fetch, f.post.lo, f.post.hi)
 		q += count
 	}
 }

@@ -217,7 +217,7 @@ func genericDot(cols int) dotFunc {
 }
 
 func genericDepthwise(pixels int) depthwiseFunc {
-	return func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels int, lo, hi float32) {
+	return func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels, _, _, _ int, lo, hi float32) {
 		for i := range pixels {
 			out := row(y, i*stepY, channels)
 			clear(out)

@@ -23,8 +23,9 @@ type (
 	// where accumulate says so; only the columns of mask are written. next is as many rows, ldb apart, to prefetch.
 	combineFunc func(a, b, c, next *float32, lda, ldb, ldc, n int, mask uint32, accumulate bool)
 
-	// depthwiseFunc convolves some neighbouring pixels of a row with one filter a channel.
-	depthwiseFunc func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels int, lo, hi float32)
+	// depthwiseFunc convolves some neighbouring pixels of a row with one filter a channel. It prefetches as many pixels of y
+	// from aheadY after y on, and fetch times as many of x, tapX apart, from aheadX after x on; where fetch is 0, nothing.
+	depthwiseFunc func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels, aheadX, aheadY, fetch int, lo, hi float32)
 
 	// depthwiseOuterFunc adds to dw the gradient of a few neighbouring taps of a filter, summed over rows of pixels.
 	depthwiseOuterFunc func(x, dy, dw *float32, stepX, tapX, rowX, stepY, rowY, tapW, rows, pixels, channels int)

@@ -292,7 +292,7 @@ func checkDepthwise(t *testing.T, r *rand.Rand, kernel depthwiseFunc, pixels, ch
 		if post {
 			bp = &bias[offset]
 		}
-		kernel(&x[offset], &w[offset], &y[offset], bp, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels, lo, hi)
+		kernel(&x[offset], &w[offset], &y[offset], bp, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels, 7, 3, pixels%3, lo, hi)
 		same(t, fmt.Sprintf("%d pixels, %d channels, %d by %d taps, post %v", pixels, channels, rows, taps, post), want, y)
 	}
 }
