@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/kernels"
@@ -41,12 +40,20 @@ func TestNothingIsAllocated(t *testing.T) {
 		{"BatchNormApply with residual", func(d *Device) error {
 			return d.BatchNormApply(m, c, x, mean, invstd, gamma, beta, z, y, kernels.ReLU6)
 		}},
-		{"BatchNormReduce", func(d *Device) error { return d.BatchNormReduce(m, c, y, x, mean, invstd, dgamma, dbeta) }},
+		{"BatchNormReduce", func(d *Device) error {
+			return d.BatchNormReduce(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, kernels.Identity)
+		}},
 		{"BatchNormBackwardData", func(d *Device) error {
-			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, dgamma, dbeta, dx)
+			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, dx, kernels.Identity)
+		}},
+		{"BatchNormReduce with ReLU", func(d *Device) error {
+			return d.BatchNormReduce(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, kernels.ReLU)
+		}},
+		{"BatchNormBackwardData with ReLU", func(d *Device) error {
+			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, dx, kernels.ReLU)
 		}},
 		{"BatchNormBackwardData of frozen statistics", func(d *Device) error {
-			return d.BatchNormBackwardData(m, c, y, nil, nil, invstd, gamma, nil, nil, dx)
+			return d.BatchNormBackwardData(m, c, y, nil, nil, invstd, gamma, nil, nil, nil, dx, kernels.Identity)
 		}},
 		{"Activate", func(d *Device) error { return d.Activate(kernels.ReLU, x, y) }},
 		{"ActivateBackward", func(d *Device) error { return d.ActivateBackward(kernels.ReLU, y, z, dx) }},
@@ -95,8 +102,15 @@ func TestNothingIsAllocated(t *testing.T) {
 	} {
 		name := func(direction string) string { return fmt.Sprintf("Conv%s %s", direction, conv.name) }
 		conv, x, w, y, bias := conv.Conv, buffer(conv.LenX()), buffer(conv.LenW()), buffer(conv.LenY()), buffer(conv.K)
+		packed := buffer(0) // whose length depends on the path
 		operations = append(operations,
 			operation{name("Forward"), func(d *Device) error { return d.ConvForward(conv, x, w, bias, y, kernels.ReLU) }},
+			operation{name("ForwardPacked"), func(d *Device) error {
+				if packed.Len() != d.PackedLen(conv) {
+					packed = buffer(d.PackedLen(conv))
+				}
+				return d.ConvForwardPacked(conv, x, packed, bias, y, y, kernels.ReLU)
+			}},
 			operation{name("BackwardData"), func(d *Device) error { return d.ConvBackwardData(conv, w, y, x) }},
 			operation{name("BackwardWeights"), func(d *Device) error { return d.ConvBackwardWeights(conv, x, y, w) }})
 	}
@@ -119,9 +133,6 @@ func TestNothingIsAllocated(t *testing.T) {
 			defer d.Close()
 			for _, o := range operations {
 				t.Run(fmt.Sprintf("%s/%d/%s", p, threads, o.name), func(t *testing.T) {
-					if strings.HasPrefix(o.name, "Conv") {
-						t.Skip("TODO by merge: conv.go and winograd.go still hand out closures")
-					}
 					run := func() {
 						if err := o.run(d); err != nil {
 							t.Fatal(err)

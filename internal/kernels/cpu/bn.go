@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"fmt"
 	"math"
 	"unsafe"
 
@@ -68,10 +69,8 @@ func (d *Device) BatchNormApply(m, c int, x, mean, invstd, gamma, beta, residual
 	act kernels.Activation) error {
 	xs, ys, res := floats(x, m*c), floats(y, m*c), optional(residual, m*c)
 	means, invstds, gammas, betas := floats(mean, c), floats(invstd, c), floats(gamma, c), floats(beta, c)
-	f := grow(&d.shared.partial, c)
-	for j := range f {
-		f[j] = invstds[j] * gammas[j]
-	}
+	f := grow(&d.shared.factors, c)
+	multiply(f, invstds, gammas)
 	lo, hi := bounds(act)
 	eachRow(d, m, c, batchNormApply{xs, res, ys, means, f, betas, c, lo, hi})
 	return nil
@@ -94,12 +93,22 @@ func (t *batchNormApply) part(s *streams, lo, hi int) {
 	}
 }
 
-// BatchNormReduce: dy, x (M,C), mean, invstd (C) → dgamma (C) = Σ_m dy·xhat, dbeta (C) = Σ_m dy.
-func (d *Device) BatchNormReduce(m, c int, dy, x, mean, invstd, dgamma, dbeta kernels.Buffer) error {
+// BatchNormReduce: dy, x (M,C), mean, invstd, gamma, beta (C) → dgamma (C) = Σ_m g·xhat, dbeta (C) = Σ_m g, where g is dy
+// times act's slope.
+func (d *Device) BatchNormReduce(m, c int, dy, x, mean, invstd, gamma, beta, dgamma, dbeta kernels.Buffer,
+	act kernels.Activation) error {
 	dys, xs := floats(dy, m*c), floats(x, m*c)
 	means, invstds := floats(mean, c), floats(invstd, c)
+	gammas, betas := floats(gamma, c), floats(beta, c)
 	dgammas, dbetas := floats(dgamma, c), floats(dbeta, c)
-	partial := reduce(d, m, c, 2, batchNormReduce{dys, xs, means, c})
+	var partial []float32
+	if act == kernels.Identity {
+		partial = reduce(d, m, c, 2, batchNormReduce{dys, xs, means, c})
+	} else {
+		f := grow(&d.shared.factors, c)
+		multiply(f, invstds, gammas)
+		partial = reduce(d, m, c, 2, batchNormReduceGated{batchNormReduce{dys, xs, means, c}, f, betas, slopeTop(act)})
+	}
 	for j := range dgammas {
 		dbetas[j] = float32(total(partial, 2, c, 0, j))
 		dgammas[j] = float32(total(partial, 2, c, 1, j) * float64(invstds[j]))
@@ -116,27 +125,45 @@ func (t *batchNormReduce) sum(s *streams, first, column, rows, n int, sums *floa
 	s.projections.of(n, s)(&t.dy[first], &t.x[first], &t.mean[column], sums, at(sums, t.c), rows, t.c, n)
 }
 
+type batchNormReduceGated struct {
+	batchNormReduce
+	f, beta []float32
+	top     float32
+}
+
+func (t *batchNormReduceGated) sum(s *streams, first, column, rows, n int, sums *float32) {
+	s.projectionsGated.of(n, s)(&t.dy[first], &t.x[first], &t.mean[column], &t.f[column], &t.beta[column], sums,
+		at(sums, t.c), rows, t.c, n, t.top)
+}
+
 // BatchNormBackwardData: dy, x (M,C), the rest (C) → dx (M,C), with batch statistics
-// gamma·invstd·(dy − dbeta/M − xhat·dgamma/M), with frozen ones gamma·invstd·dy.
-func (d *Device) BatchNormBackwardData(m, c int, dy, x, mean, invstd, gamma, dgamma, dbeta, dx kernels.Buffer) error {
+// gamma·invstd·(g − dbeta/M − xhat·dgamma/M), where g is dy times act's slope, with frozen ones gamma·invstd·dy.
+func (d *Device) BatchNormBackwardData(m, c int, dy, x, mean, invstd, gamma, beta, dgamma, dbeta, dx kernels.Buffer,
+	act kernels.Activation) error {
 	dys, dxs := floats(dy, m*c), floats(dx, m*c)
 	invstds, gammas := floats(invstd, c), floats(gamma, c)
-	factors := grow(&d.shared.partial, 3*c)
+	factors := grow(&d.shared.factors, 3*c)
 	f, a, b := factors[:c], factors[c:2*c], factors[2*c:]
-	for j := range f {
-		f[j] = gammas[j] * invstds[j]
-	}
+	multiply(f, invstds, gammas)
 	if dgamma == nil && dbeta == nil {
+		if act != kernels.Identity {
+			panic(fmt.Sprintf("cpu: BatchNormBackwardData of frozen statistics with %v", act))
+		}
 		eachRow(d, m, c, scaleRows{dys, dxs, f, c})
 		return nil
 	}
-	xs, means := floats(x, m*c), floats(mean, c)
+	xs, means, betas := floats(x, m*c), floats(mean, c), floats(beta, c)
 	dgammas, dbetas := floats(dgamma, c), floats(dbeta, c)
 	for j := range f {
 		a[j] = dbetas[j] / float32(m)
 		b[j] = dgammas[j] / float32(m) * invstds[j]
 	}
-	eachRow(d, m, c, batchNormBackwardData{dys, xs, dxs, means, f, a, b, c})
+	t := batchNormBackwardData{dys, xs, dxs, means, f, a, b, c}
+	if act == kernels.Identity {
+		eachRow(d, m, c, t)
+	} else {
+		eachRow(d, m, c, batchNormBackwardDataGated{t, betas, slopeTop(act)})
+	}
 	return nil
 }
 
@@ -152,6 +179,18 @@ func (t *batchNormBackwardData) part(s *streams, lo, hi int) {
 		unsafe.SliceData(t.a), unsafe.SliceData(t.b), hi-lo, t.c)
 }
 
+type batchNormBackwardDataGated struct {
+	batchNormBackwardData
+	beta []float32
+	top  float32
+}
+
+func (t *batchNormBackwardDataGated) part(s *streams, lo, hi int) {
+	first := lo * t.c
+	s.normalizeBackwardGated(&t.dy[first], &t.x[first], &t.dx[first], unsafe.SliceData(t.mean), unsafe.SliceData(t.f),
+		unsafe.SliceData(t.a), unsafe.SliceData(t.b), unsafe.SliceData(t.beta), hi-lo, t.c, t.top)
+}
+
 type scaleRows struct {
 	x, y, f []float32
 	c       int
@@ -159,4 +198,12 @@ type scaleRows struct {
 
 func (t *scaleRows) part(s *streams, lo, hi int) {
 	s.scaleRows(&t.x[lo*t.c], &t.y[lo*t.c], unsafe.SliceData(t.f), hi-lo, t.c)
+}
+
+// multiply: a, b → y = a·b. Forward and backward must agree on the bits of a batch norm's factor, so that both see the
+// same results of its activation.
+func multiply(y, a, b []float32) {
+	for j := range y {
+		y[j] = a[j] * b[j]
+	}
 }

@@ -9,8 +9,8 @@ import "github.com/ftrun/ftrun/internal/kernels"
 // be preempted, to return after some µs.
 const depthwiseBlock = 32 << 10
 
-// Forward and backward data fetch x and y ahead of their use where they are larger than a level-2 cache holds: pixels of many channels
-// are too far apart for the processor to foresee which line comes next.
+// Forward and backward data fetch x and y ahead of their use where they are larger than a level-2 cache holds: pixels of many
+// channels are too far apart for the processor to foresee which line comes next.
 const (
 	fetchFrom  = 256 << 10 // elements of x and y together
 	fetchAhead = 2 << 10   // elements; measured
@@ -132,27 +132,22 @@ func (d *Device) emptyPixel(f *correlation, y []float32) {
 func (d *Device) depthwiseBackwardWeights(c kernels.Conv, x, dy, dw []float32) {
 	f := forwardOf(c, d.micro)
 	chunks := min(maxChunks, f.n*f.p, max(1, len(dy)/(chunkBenefit*len(dw))))
-	partial := grow(&d.shared.partial, (chunks-1)*len(dw))
-	parallel(d, depthwiseBackwardWeights{f, chunks, x, dy, dw, partial})
-	if chunks > 1 {
-		eachElement(d, len(dw), addChunks{dw, partial})
-	}
+	sums := d.chunkSums(chunks, dw)
+	parallel(d, depthwiseBackwardWeights{f, x, dy, sums})
+	d.addChunks(sums)
 }
 
 type depthwiseBackwardWeights struct {
 	correlation
-	chunks             int
-	x, dy, dw, partial []float32
+	x, dy []float32
+	sums  chunkSums // chunks are of rows of n·p
 }
 
 func (t *depthwiseBackwardWeights) run(d *Device, worker int) {
-	lo, hi := d.split(t.chunks, worker)
+	lo, hi := d.split(t.sums.chunks, worker)
 	for chunk := lo; chunk < hi; chunk++ {
-		r0, r1 := share(t.n*t.p, chunk, t.chunks)
-		sum := t.dw
-		if chunk > 0 {
-			sum = t.partial[(chunk-1)*len(sum) : chunk*len(sum)]
-		}
+		r0, r1 := share(t.n*t.p, chunk, t.sums.chunks)
+		sum := t.sums.of(chunk)
 		clear(sum)
 		for u := r0; u < r1; {
 			n, p := u/t.p, u%t.p
@@ -160,16 +155,6 @@ func (t *depthwiseBackwardWeights) run(d *Device, worker int) {
 			d.depthwiseRows(&t.correlation, t.x, t.dy, sum, n, p, p+rows)
 			u += rows
 		}
-	}
-}
-
-// addChunks adds partial, the sums of chunks after the first, in order into dw.
-type addChunks struct{ dw, partial []float32 }
-
-func (t *addChunks) part(s *streams, lo, hi int) {
-	low, high := bounds(kernels.Identity)
-	for rest := t.partial; len(rest) > 0; rest = rest[len(t.dw):] {
-		s.addClamp(&t.dw[lo], &rest[lo], &t.dw[lo], hi-lo, low, high)
 	}
 }
 

@@ -27,8 +27,9 @@ type Device struct {
 	pool    *pool // nil where threads is 1
 
 	// choose is the rule by which convolutions are computed as Winograd's; a variable for tests.
-	choose func(f *correlation, numerics kernels.Numerics) winogradChoice
+	choose func(f correlation, numerics kernels.Numerics) winogradChoice
 
+	phases  []phase   // of the last backward data, for the memory
 	shared  scratch   // packed weights and partial sums, written by all workers
 	workers []scratch // one per worker
 

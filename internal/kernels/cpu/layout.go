@@ -72,3 +72,11 @@ func (t *transposition) part(_ *streams, lo, hi int) {
 		}
 	}
 }
+
+// clearing sets x to zero.
+type clearing struct{ x []float32 }
+
+func (t *clearing) run(d *Device, worker int) {
+	lo, hi := d.split(len(t.x), worker)
+	clear(t.x[lo:hi])
+}

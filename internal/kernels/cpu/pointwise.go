@@ -45,6 +45,33 @@ func (t *activateBackward) part(s *streams, lo, hi int) {
 	s.gate(&t.y[lo], &t.dy[lo], &t.dx[lo], hi-lo, t.top)
 }
 
+// ActivateBackwardChannels: channels [off, off+n) of y, dy (M,C) → dx (M,n), as ActivateBackward.
+func (d *Device) ActivateBackwardChannels(act kernels.Activation, m, n int, y, dy kernels.Buffer, c, off int, dx kernels.Buffer) error {
+	if n < 0 || off < 0 || off+n > c {
+		panic(fmt.Sprintf("cpu: %d channels from %d of %d on", n, off, c))
+	}
+	if act == kernels.Identity {
+		return d.CopyChannels(m, n, dy, c, off, dx, n, 0)
+	}
+	ys, dys, dxs := floats(y, m*c), floats(dy, m*c), floats(dx, m*n)
+	if n > 0 {
+		eachRow(d, m, n, activateBackwardChannels{ys, dys, dxs, n, c, off, slopeTop(act)})
+	}
+	return nil
+}
+
+type activateBackwardChannels struct {
+	y, dy, dx []float32
+	n, c, off int
+	top       float32
+}
+
+func (t *activateBackwardChannels) part(s *streams, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		s.gate(&t.y[i*t.c+t.off], &t.dy[i*t.c+t.off], &t.dx[i*t.n], t.n, t.top)
+	}
+}
+
 // slopeTop is the largest result at which the slope of an activation that is not Identity is 1.
 func slopeTop(act kernels.Activation) float32 {
 	_, top := bounds(act)
@@ -89,6 +116,16 @@ func (t *add) part(s *streams, lo, hi int) {
 		s.addClamp(&sum[lo], &term[lo], &t.y[lo], hi-lo, floor, ceil)
 		sum = t.y
 	}
+}
+
+// addPair is the sum of two.
+type addPair struct {
+	a, b, y     []float32
+	floor, ceil float32
+}
+
+func (t *addPair) part(s *streams, lo, hi int) {
+	s.addClamp(&t.a[lo], &t.b[lo], &t.y[lo], hi-lo, t.floor, t.ceil)
 }
 
 // Dropout: x → y = x/(1−p) where the key keeps the element, else 0.

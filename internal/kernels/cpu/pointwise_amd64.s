@@ -101,19 +101,19 @@ TEXT ·gateAVX512(SB), NOSPLIT, $0-36
 	MOVL         $0x0000ffff, DI
 	BZHIL        BX, DI, DI
 	KMOVW        DI, K1
-	VBROADCASTSS top+32(FP), Z0
-	VPXORD       Z1, Z1, Z1
+	VPXORD       Z0, Z0, Z0
+	VBROADCASTSS top+32(FP), Z1
 	XORQ         DI, DI
 	CMPQ         SI, $0x00
 	JE           tail
 
 vector:
-	VMOVUPS   (AX)(DI*1), Z2
-	VMOVUPS   (CX)(DI*1), Z3
-	VCMPPS    $0x1e, Z1, Z2, K2
-	VCMPPS    $0x12, Z0, Z2, K2, K2
-	VMOVAPS.Z Z3, K2, Z3
-	VMOVUPS   Z3, (DX)(DI*1)
+	VMOVUPS   (CX)(DI*1), Z2
+	VMOVUPS   (AX)(DI*1), Z3
+	VCMPPS    $0x1e, Z0, Z3, K2
+	VCMPPS    $0x12, Z1, Z3, K2, K2
+	VMOVAPS.Z Z2, K2, Z2
+	VMOVUPS   Z2, (DX)(DI*1)
 	ADDQ      $0x40, DI
 	CMPQ      DI, SI
 	JL        vector
@@ -121,12 +121,12 @@ vector:
 tail:
 	TESTQ     BX, BX
 	JE        next
-	VMOVUPS.Z (AX)(DI*1), K1, Z2
-	VMOVUPS.Z (CX)(DI*1), K1, Z3
-	VCMPPS    $0x1e, Z1, Z2, K2
-	VCMPPS    $0x12, Z0, Z2, K2, K2
-	VMOVAPS.Z Z3, K2, Z3
-	VMOVUPS   Z3, K1, (DX)(DI*1)
+	VMOVUPS.Z (CX)(DI*1), K1, Z2
+	VMOVUPS.Z (AX)(DI*1), K1, Z3
+	VCMPPS    $0x1e, Z0, Z3, K2
+	VCMPPS    $0x12, Z1, Z3, K2, K2
+	VMOVAPS.Z Z2, K2, Z2
+	VMOVUPS   Z2, K1, (DX)(DI*1)
 
 next:
 	VZEROUPPER
@@ -419,6 +419,91 @@ next:
 	ADDQ R11, CX
 	ADDQ R11, DX
 	DECQ R12
+	JNE  row
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeBackwardGatedAVX512(dy *float32, x *float32, dx *float32, mean *float32, f *float32, a *float32, b *float32, beta *float32, rows int, n int, top float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normalizeBackwardGatedAVX512(SB), NOSPLIT, $0-84
+	MOVQ         dy+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dx+16(FP), DX
+	MOVQ         mean+24(FP), BX
+	MOVQ         f+32(FP), SI
+	MOVQ         a+40(FP), DI
+	MOVQ         b+48(FP), R8
+	MOVQ         beta+56(FP), R9
+	MOVQ         n+72(FP), R10
+	MOVQ         R10, R12
+	SHLQ         $0x02, R12
+	MOVQ         R12, R11
+	ANDQ         $-64, R11
+	ANDQ         $0x0f, R10
+	MOVL         $0x0000ffff, R13
+	BZHIL        R10, R13, R13
+	KMOVW        R13, K1
+	VPXORD       Z0, Z0, Z0
+	VBROADCASTSS top+80(FP), Z1
+	MOVQ         rows+64(FP), R13
+	TESTQ        R13, R13
+	JLE          done
+
+row:
+	XORQ R14, R14
+	CMPQ R11, $0x00
+	JE   tail
+
+vector:
+	VMOVUPS      (CX)(R14*1), Z2
+	VMOVUPS      (AX)(R14*1), Z3
+	VMOVUPS      (BX)(R14*1), Z4
+	VSUBPS       Z4, Z2, Z2
+	VMOVUPS      (SI)(R14*1), Z4
+	VMOVUPS      (R9)(R14*1), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VCMPPS       $0x1e, Z0, Z4, K2
+	VCMPPS       $0x12, Z1, Z4, K2, K2
+	VMOVAPS.Z    Z3, K2, Z3
+	VMOVUPS      (DI)(R14*1), Z4
+	VSUBPS       Z4, Z3, Z3
+	VMOVUPS      (R8)(R14*1), Z4
+	VFNMADD231PS Z4, Z2, Z3
+	VMOVUPS      (SI)(R14*1), Z2
+	VMULPS       Z2, Z3, Z3
+	VMOVUPS      Z3, (DX)(R14*1)
+	ADDQ         $0x40, R14
+	CMPQ         R14, R11
+	JL           vector
+
+tail:
+	TESTQ        R10, R10
+	JE           next
+	VMOVUPS.Z    (CX)(R14*1), K1, Z2
+	VMOVUPS.Z    (AX)(R14*1), K1, Z3
+	VMOVUPS.Z    (BX)(R14*1), K1, Z4
+	VSUBPS       Z4, Z2, Z2
+	VMOVUPS.Z    (SI)(R14*1), K1, Z4
+	VMOVUPS.Z    (R9)(R14*1), K1, Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VCMPPS       $0x1e, Z0, Z4, K2
+	VCMPPS       $0x12, Z1, Z4, K2, K2
+	VMOVAPS.Z    Z3, K2, Z3
+	VMOVUPS.Z    (DI)(R14*1), K1, Z4
+	VSUBPS       Z4, Z3, Z3
+	VMOVUPS.Z    (R8)(R14*1), K1, Z4
+	VFNMADD231PS Z4, Z2, Z3
+	VMOVUPS.Z    (SI)(R14*1), K1, Z2
+	VMULPS       Z2, Z3, Z3
+	VMOVUPS      Z3, K1, (DX)(R14*1)
+
+next:
+	ADDQ R12, AX
+	ADDQ R12, CX
+	ADDQ R12, DX
+	DECQ R13
 	JNE  row
 
 done:
@@ -948,6 +1033,55 @@ done:
 	VZEROUPPER
 	RET
 
+// func projectionsGated1AVX512(dy *float32, x *float32, mean *float32, f *float32, beta *float32, sum *float32, products *float32, rows int, stride int, n int, top float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·projectionsGated1AVX512(SB), NOSPLIT, $0-84
+	MOVQ         dy+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         f+24(FP), BX
+	MOVQ         beta+32(FP), SI
+	MOVQ         sum+40(FP), DI
+	MOVQ         products+48(FP), R8
+	MOVQ         rows+56(FP), R9
+	MOVQ         stride+64(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         n+72(FP), R11
+	MOVL         $0x0000ffff, R12
+	BZHIL        R11, R12, R12
+	KMOVW        R12, K1
+	VPXORD       Z0, Z0, Z0
+	VBROADCASTSS top+80(FP), Z1
+	VMOVUPS.Z    (DX), K1, Z2
+	VMOVUPS.Z    (BX), K1, Z3
+	VMOVUPS.Z    (SI), K1, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	TESTQ        R9, R9
+	JLE          done
+
+row:
+	VMOVUPS.Z   (AX), K1, Z7
+	VMOVUPS.Z   (CX), K1, Z8
+	VSUBPS      Z2, Z8, Z8
+	VMOVUPS     Z3, Z9
+	VFMADD213PS Z4, Z8, Z9
+	VCMPPS      $0x1e, Z0, Z9, K2
+	VCMPPS      $0x12, Z1, Z9, K2, K2
+	VMOVAPS.Z   Z7, K2, Z7
+	VADDPS      Z7, Z5, Z5
+	VFMADD231PS Z7, Z8, Z6
+	ADDQ        R10, AX
+	ADDQ        R10, CX
+	DECQ        R9
+	JNE         row
+
+done:
+	VMOVUPS Z5, K1, (DI)
+	VMOVUPS Z6, K1, (R8)
+	VZEROUPPER
+	RET
+
 // func sumColumns4AVX512(x *float32, sum *float32, rows int, stride int, n int)
 // Requires: AVX, AVX512F
 TEXT ·sumColumns4AVX512(SB), NOSPLIT, $0-40
@@ -1106,6 +1240,102 @@ done:
 	VZEROUPPER
 	RET
 
+// func projectionsGated4AVX512(dy *float32, x *float32, mean *float32, f *float32, beta *float32, sum *float32, products *float32, rows int, stride int, n int, top float32)
+// Requires: AVX, AVX512F
+TEXT ·projectionsGated4AVX512(SB), NOSPLIT, $0-84
+	MOVQ         dy+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         f+24(FP), BX
+	MOVQ         beta+32(FP), SI
+	MOVQ         sum+40(FP), DI
+	MOVQ         products+48(FP), R8
+	MOVQ         rows+56(FP), R9
+	MOVQ         stride+64(FP), R10
+	SHLQ         $0x02, R10
+	VPXORD       Z0, Z0, Z0
+	VBROADCASTSS top+80(FP), Z1
+	VMOVUPS      (DX), Z2
+	VMOVUPS      (BX), Z3
+	VMOVUPS      (SI), Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VMOVUPS      64(DX), Z7
+	VMOVUPS      64(BX), Z8
+	VMOVUPS      64(SI), Z9
+	VPXORD       Z10, Z10, Z10
+	VPXORD       Z11, Z11, Z11
+	VMOVUPS      128(DX), Z12
+	VMOVUPS      128(BX), Z13
+	VMOVUPS      128(SI), Z14
+	VPXORD       Z15, Z15, Z15
+	VPXORD       Z16, Z16, Z16
+	VMOVUPS      192(DX), Z17
+	VMOVUPS      192(BX), Z18
+	VMOVUPS      192(SI), Z19
+	VPXORD       Z20, Z20, Z20
+	VPXORD       Z21, Z21, Z21
+	TESTQ        R9, R9
+	JLE          done
+
+row:
+	VMOVUPS     (AX), Z22
+	VMOVUPS     (CX), Z23
+	VSUBPS      Z2, Z23, Z23
+	VMOVUPS     Z3, Z24
+	VFMADD213PS Z4, Z23, Z24
+	VCMPPS      $0x1e, Z0, Z24, K1
+	VCMPPS      $0x12, Z1, Z24, K1, K1
+	VMOVAPS.Z   Z22, K1, Z22
+	VADDPS      Z22, Z5, Z5
+	VFMADD231PS Z22, Z23, Z6
+	VMOVUPS     64(AX), Z22
+	VMOVUPS     64(CX), Z23
+	VSUBPS      Z7, Z23, Z23
+	VMOVUPS     Z8, Z24
+	VFMADD213PS Z9, Z23, Z24
+	VCMPPS      $0x1e, Z0, Z24, K1
+	VCMPPS      $0x12, Z1, Z24, K1, K1
+	VMOVAPS.Z   Z22, K1, Z22
+	VADDPS      Z22, Z10, Z10
+	VFMADD231PS Z22, Z23, Z11
+	VMOVUPS     128(AX), Z22
+	VMOVUPS     128(CX), Z23
+	VSUBPS      Z12, Z23, Z23
+	VMOVUPS     Z13, Z24
+	VFMADD213PS Z14, Z23, Z24
+	VCMPPS      $0x1e, Z0, Z24, K1
+	VCMPPS      $0x12, Z1, Z24, K1, K1
+	VMOVAPS.Z   Z22, K1, Z22
+	VADDPS      Z22, Z15, Z15
+	VFMADD231PS Z22, Z23, Z16
+	VMOVUPS     192(AX), Z22
+	VMOVUPS     192(CX), Z23
+	VSUBPS      Z17, Z23, Z23
+	VMOVUPS     Z18, Z24
+	VFMADD213PS Z19, Z23, Z24
+	VCMPPS      $0x1e, Z0, Z24, K1
+	VCMPPS      $0x12, Z1, Z24, K1, K1
+	VMOVAPS.Z   Z22, K1, Z22
+	VADDPS      Z22, Z20, Z20
+	VFMADD231PS Z22, Z23, Z21
+	ADDQ        R10, AX
+	ADDQ        R10, CX
+	DECQ        R9
+	JNE         row
+
+done:
+	VMOVUPS Z5, (DI)
+	VMOVUPS Z6, (R8)
+	VMOVUPS Z10, 64(DI)
+	VMOVUPS Z11, 64(R8)
+	VMOVUPS Z15, 128(DI)
+	VMOVUPS Z16, 128(R8)
+	VMOVUPS Z20, 192(DI)
+	VMOVUPS Z21, 192(R8)
+	VZEROUPPER
+	RET
+
 // func sumSquaresAVX512(x *float32, lanes *float64, n int)
 // Requires: AVX, AVX512F
 TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-24
@@ -1257,20 +1487,20 @@ TEXT ·gateAVX2(SB), NOSPLIT, $0-36
 	VMOVD        BX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
-	VBROADCASTSS top+32(FP), Y1
-	VXORPS       Y2, Y2, Y2
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS top+32(FP), Y2
 	XORQ         DI, DI
 	CMPQ         SI, $0x00
 	JE           tail
 
 vector:
-	VMOVUPS (AX)(DI*1), Y3
-	VMOVUPS (CX)(DI*1), Y4
-	VCMPPS  $0x1e, Y2, Y3, Y5
-	VCMPPS  $0x12, Y1, Y3, Y3
-	VANDPS  Y5, Y4, Y4
-	VANDPS  Y3, Y4, Y4
-	VMOVUPS Y4, (DX)(DI*1)
+	VMOVUPS (CX)(DI*1), Y3
+	VMOVUPS (AX)(DI*1), Y4
+	VCMPPS  $0x1e, Y1, Y4, Y5
+	VCMPPS  $0x12, Y2, Y4, Y4
+	VANDPS  Y5, Y3, Y3
+	VANDPS  Y4, Y3, Y3
+	VMOVUPS Y3, (DX)(DI*1)
 	ADDQ    $0x20, DI
 	CMPQ    DI, SI
 	JL      vector
@@ -1278,13 +1508,13 @@ vector:
 tail:
 	TESTQ      BX, BX
 	JE         next
-	VMASKMOVPS (AX)(DI*1), Y0, Y3
-	VMASKMOVPS (CX)(DI*1), Y0, Y4
-	VCMPPS     $0x1e, Y2, Y3, Y2
-	VCMPPS     $0x12, Y1, Y3, Y1
-	VANDPS     Y2, Y4, Y4
-	VANDPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y0, (DX)(DI*1)
+	VMASKMOVPS (CX)(DI*1), Y0, Y3
+	VMASKMOVPS (AX)(DI*1), Y0, Y4
+	VCMPPS     $0x1e, Y1, Y4, Y1
+	VCMPPS     $0x12, Y2, Y4, Y2
+	VANDPS     Y1, Y3, Y3
+	VANDPS     Y2, Y3, Y3
+	VMASKMOVPS Y3, Y0, (DX)(DI*1)
 
 next:
 	VZEROUPPER
@@ -1577,6 +1807,93 @@ next:
 	ADDQ R11, CX
 	ADDQ R11, DX
 	DECQ R12
+	JNE  row
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeBackwardGatedAVX2(dy *float32, x *float32, dx *float32, mean *float32, f *float32, a *float32, b *float32, beta *float32, rows int, n int, top float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normalizeBackwardGatedAVX2(SB), NOSPLIT, $0-84
+	MOVQ         dy+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dx+16(FP), DX
+	MOVQ         mean+24(FP), BX
+	MOVQ         f+32(FP), SI
+	MOVQ         a+40(FP), DI
+	MOVQ         b+48(FP), R8
+	MOVQ         beta+56(FP), R9
+	MOVQ         n+72(FP), R10
+	MOVQ         R10, R12
+	SHLQ         $0x02, R12
+	MOVQ         R12, R11
+	ANDQ         $-32, R11
+	ANDQ         $0x07, R10
+	VMOVD        R10, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS top+80(FP), Y2
+	MOVQ         rows+64(FP), R13
+	TESTQ        R13, R13
+	JLE          done
+
+row:
+	XORQ R14, R14
+	CMPQ R11, $0x00
+	JE   tail
+
+vector:
+	VMOVUPS      (CX)(R14*1), Y3
+	VMOVUPS      (AX)(R14*1), Y4
+	VMOVUPS      (BX)(R14*1), Y5
+	VSUBPS       Y5, Y3, Y3
+	VMOVUPS      (SI)(R14*1), Y5
+	VMOVUPS      (R9)(R14*1), Y6
+	VFMADD213PS  Y6, Y3, Y5
+	VCMPPS       $0x1e, Y1, Y5, Y6
+	VCMPPS       $0x12, Y2, Y5, Y5
+	VANDPS       Y6, Y4, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVUPS      (DI)(R14*1), Y5
+	VSUBPS       Y5, Y4, Y4
+	VMOVUPS      (R8)(R14*1), Y5
+	VFNMADD231PS Y5, Y3, Y4
+	VMOVUPS      (SI)(R14*1), Y3
+	VMULPS       Y3, Y4, Y4
+	VMOVUPS      Y4, (DX)(R14*1)
+	ADDQ         $0x20, R14
+	CMPQ         R14, R11
+	JL           vector
+
+tail:
+	TESTQ        R10, R10
+	JE           next
+	VMASKMOVPS   (CX)(R14*1), Y0, Y3
+	VMASKMOVPS   (AX)(R14*1), Y0, Y4
+	VMASKMOVPS   (BX)(R14*1), Y0, Y5
+	VSUBPS       Y5, Y3, Y3
+	VMASKMOVPS   (SI)(R14*1), Y0, Y5
+	VMASKMOVPS   (R9)(R14*1), Y0, Y6
+	VFMADD213PS  Y6, Y3, Y5
+	VCMPPS       $0x1e, Y1, Y5, Y6
+	VCMPPS       $0x12, Y2, Y5, Y5
+	VANDPS       Y6, Y4, Y4
+	VANDPS       Y5, Y4, Y4
+	VMASKMOVPS   (DI)(R14*1), Y0, Y5
+	VSUBPS       Y5, Y4, Y4
+	VMASKMOVPS   (R8)(R14*1), Y0, Y5
+	VFNMADD231PS Y5, Y3, Y4
+	VMASKMOVPS   (SI)(R14*1), Y0, Y3
+	VMULPS       Y3, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (DX)(R14*1)
+
+next:
+	ADDQ R12, AX
+	ADDQ R12, CX
+	ADDQ R12, DX
+	DECQ R13
 	JNE  row
 
 done:
@@ -2186,6 +2503,56 @@ done:
 	VZEROUPPER
 	RET
 
+// func projectionsGated1AVX2(dy *float32, x *float32, mean *float32, f *float32, beta *float32, sum *float32, products *float32, rows int, stride int, n int, top float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·projectionsGated1AVX2(SB), NOSPLIT, $0-84
+	MOVQ         dy+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         f+24(FP), BX
+	MOVQ         beta+32(FP), SI
+	MOVQ         sum+40(FP), DI
+	MOVQ         products+48(FP), R8
+	MOVQ         rows+56(FP), R9
+	MOVQ         stride+64(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         n+72(FP), R11
+	VMOVD        R11, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS top+80(FP), Y2
+	VMASKMOVPS   (DX), Y0, Y3
+	VMASKMOVPS   (BX), Y0, Y4
+	VMASKMOVPS   (SI), Y0, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	TESTQ        R9, R9
+	JLE          done
+
+row:
+	VMASKMOVPS  (AX), Y0, Y8
+	VMASKMOVPS  (CX), Y0, Y9
+	VSUBPS      Y3, Y9, Y9
+	VMOVUPS     Y4, Y10
+	VFMADD213PS Y5, Y9, Y10
+	VCMPPS      $0x1e, Y1, Y10, Y11
+	VCMPPS      $0x12, Y2, Y10, Y10
+	VANDPS      Y11, Y8, Y8
+	VANDPS      Y10, Y8, Y8
+	VADDPS      Y8, Y6, Y6
+	VFMADD231PS Y8, Y9, Y7
+	ADDQ        R10, AX
+	ADDQ        R10, CX
+	DECQ        R9
+	JNE         row
+
+done:
+	VMASKMOVPS Y6, Y0, (DI)
+	VMASKMOVPS Y7, Y0, (R8)
+	VZEROUPPER
+	RET
+
 // func sumColumns4AVX2(x *float32, sum *float32, rows int, stride int, n int)
 // Requires: AVX
 TEXT ·sumColumns4AVX2(SB), NOSPLIT, $0-40
@@ -2341,6 +2708,94 @@ done:
 	VMOVUPS Y8, 64(SI)
 	VMOVUPS Y10, 96(BX)
 	VMOVUPS Y11, 96(SI)
+	VZEROUPPER
+	RET
+
+// func projectionsGated4AVX2(dy *float32, x *float32, mean *float32, f *float32, beta *float32, sum *float32, products *float32, rows int, stride int, n int, top float32)
+// Requires: AVX, FMA3
+TEXT ·projectionsGated4AVX2(SB), NOSPLIT, $0-84
+	MOVQ         dy+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         f+24(FP), BX
+	MOVQ         beta+32(FP), SI
+	MOVQ         sum+40(FP), DI
+	MOVQ         products+48(FP), R8
+	MOVQ         rows+56(FP), R9
+	MOVQ         stride+64(FP), R10
+	SHLQ         $0x02, R10
+	VXORPS       Y0, Y0, Y0
+	VBROADCASTSS top+80(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	TESTQ        R9, R9
+	JLE          done
+
+row:
+	VMOVUPS     (AX), Y10
+	VMOVUPS     (CX), Y11
+	VSUBPS      (DX), Y11, Y11
+	VMOVUPS     (BX), Y12
+	VFMADD213PS (SI), Y11, Y12
+	VCMPPS      $0x1e, Y0, Y12, Y13
+	VCMPPS      $0x12, Y1, Y12, Y12
+	VANDPS      Y13, Y10, Y10
+	VANDPS      Y12, Y10, Y10
+	VADDPS      Y10, Y2, Y2
+	VFMADD231PS Y10, Y11, Y3
+	VMOVUPS     32(AX), Y10
+	VMOVUPS     32(CX), Y11
+	VSUBPS      32(DX), Y11, Y11
+	VMOVUPS     32(BX), Y12
+	VFMADD213PS 32(SI), Y11, Y12
+	VCMPPS      $0x1e, Y0, Y12, Y13
+	VCMPPS      $0x12, Y1, Y12, Y12
+	VANDPS      Y13, Y10, Y10
+	VANDPS      Y12, Y10, Y10
+	VADDPS      Y10, Y4, Y4
+	VFMADD231PS Y10, Y11, Y5
+	VMOVUPS     64(AX), Y10
+	VMOVUPS     64(CX), Y11
+	VSUBPS      64(DX), Y11, Y11
+	VMOVUPS     64(BX), Y12
+	VFMADD213PS 64(SI), Y11, Y12
+	VCMPPS      $0x1e, Y0, Y12, Y13
+	VCMPPS      $0x12, Y1, Y12, Y12
+	VANDPS      Y13, Y10, Y10
+	VANDPS      Y12, Y10, Y10
+	VADDPS      Y10, Y6, Y6
+	VFMADD231PS Y10, Y11, Y7
+	VMOVUPS     96(AX), Y10
+	VMOVUPS     96(CX), Y11
+	VSUBPS      96(DX), Y11, Y11
+	VMOVUPS     96(BX), Y12
+	VFMADD213PS 96(SI), Y11, Y12
+	VCMPPS      $0x1e, Y0, Y12, Y13
+	VCMPPS      $0x12, Y1, Y12, Y12
+	VANDPS      Y13, Y10, Y10
+	VANDPS      Y12, Y10, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y11, Y9
+	ADDQ        R10, AX
+	ADDQ        R10, CX
+	DECQ        R9
+	JNE         row
+
+done:
+	VMOVUPS Y2, (DI)
+	VMOVUPS Y3, (R8)
+	VMOVUPS Y4, 32(DI)
+	VMOVUPS Y5, 32(R8)
+	VMOVUPS Y6, 64(DI)
+	VMOVUPS Y7, 64(R8)
+	VMOVUPS Y8, 96(DI)
+	VMOVUPS Y9, 96(R8)
 	VZEROUPPER
 	RET
 

@@ -26,9 +26,12 @@ func (a *axis) at(i int) span {
 	if a.size == 0 {
 		return span{i * a.n / a.count, ((i+1)*a.n + a.count - 1) / a.count}
 	}
-	lo := i*a.stride - a.pad
+	lo := a.start(i)
 	return span{max(lo, 0), min(lo+a.size, a.n)}
 }
+
+// start is where window i begins before it is cut; the axis is not adaptive.
+func (a *axis) start(i int) int { return i*a.stride - a.pad }
 
 // pooling is the geometry that all pools share: the windows of x (N,H,W,C) behind each element of y (N,P,Q,C).
 type pooling struct {
@@ -122,12 +125,14 @@ func (t *maxPoolForward) part(s *streams, lo, hi int) {
 
 // MaxPoolBackward: x (N,H,W,C), y, dy (N,P,Q,C) → dx (N,H,W,C). Each dy goes to the first element of its window that
 // equals y; where y is NaN, to the first NaN.
+//
+// Threads share the rows of dx. For each row of windows that meets its own, a thread looks where the maxima are, and then
+// writes dx pixel by pixel: windows overlap, so a pixel collects from all of them.
 func (d *Device) MaxPoolBackward(shape kernels.Pool, x, y, dy, dx kernels.Buffer) error {
 	p := newPooling(shape)
 	p.mustHoldAll()
-	eachRow(d, p.n*p.blocks(), p.rows.n*p.cols.n*min(p.c, poolChannels), maxPoolBackward{
-		p, floats(x, p.lenX()), floats(y, p.lenY()), floats(dy, p.lenY()), floats(dx, p.lenX()),
-	})
+	t := maxPoolBackward{p, floats(x, p.lenX()), floats(y, p.lenY()), floats(dy, p.lenY()), floats(dx, p.lenX())}
+	parallel(d, t)
 	return nil
 }
 
@@ -136,10 +141,90 @@ type maxPoolBackward struct {
 	x, y, dy, dx []float32
 }
 
-func (t *maxPoolBackward) part(s *streams, lo, hi int) {
-	t.eachBlock(lo, hi, t.dx, func(x, y, r, w, channels int) {
-		s.maxWindowBackward(&t.x[x], &t.dx[x], &t.y[y], &t.dy[y], r, w, t.cols.n*t.c, t.c, channels)
-	})
+func (t *maxPoolBackward) run(d *Device, worker int) {
+	sc := &d.workers[worker]
+	if n := t.cols.count * t.c; n > cap(sc.maxima) {
+		sc.maxima = make([]int32, n)
+	}
+	s := d.streams()
+	lo, hi := d.split(t.n*t.rows.n, worker)
+	for lo < hi {
+		n, from := lo/t.rows.n, lo%t.rows.n
+		to := min(t.rows.n, from+hi-lo)
+		t.picture(s, sc.maxima[:t.cols.count*t.c], n, from, to)
+		lo += to - from
+	}
+}
+
+// picture computes rows [from, to) of dx of picture n.
+func (t *maxPoolBackward) picture(s *streams, maxima []int32, n, from, to int) {
+	pixels := t.dx[n*t.rows.n*t.cols.n*t.c:]
+	row := t.cols.n * t.c
+	reached := from // rows below are written
+	for p := range t.rows.count {
+		rows := t.rows.at(p)
+		if rows.hi <= from || rows.lo >= to {
+			continue
+		}
+		if rows.lo > reached { // between windows
+			clear(pixels[reached*row : rows.lo*row])
+			reached = rows.lo
+		}
+		t.findMaxima(s, maxima, n, p)
+		for h := max(rows.lo, from); h < min(rows.hi, to); h++ {
+			t.collectRow(s, maxima, n, p, h, h < reached)
+		}
+		reached = max(reached, min(rows.hi, to))
+	}
+	clear(pixels[reached*row : to*row])
+}
+
+// findMaxima numbers the elements of dx's windows in row p of picture n by their place in the whole window, R rows of S,
+// and notes the first that equals y.
+func (t *maxPoolBackward) findMaxima(s *streams, maxima []int32, n, p int) {
+	rows := t.rows.at(p)
+	line := t.cols.size
+	x := t.x[(n*t.rows.n+rows.lo)*t.cols.n*t.c:]
+	y := t.y[(n*t.rows.count+p)*t.cols.count*t.c:]
+	for q := 0; q < t.cols.count; {
+		cols, count := t.cols.at(q), 1
+		for cols.len() == line && q+count < t.cols.count && t.cols.at(q+count).len() == line {
+			count++ // whole windows stand one stride apart
+		}
+		first := (rows.lo-t.rows.start(p))*line + cols.lo - t.cols.start(q)
+		s.firstMaximum(&x[cols.lo*t.c], &y[q*t.c], &maxima[q*t.c], count, rows.len(), cols.len(), t.cols.n*t.c, t.c,
+			t.cols.stride*t.c, t.c, first, line)
+		q += count
+	}
+}
+
+// collectRow gives row h of picture n what the windows of row p have for it, and adds it to what is there.
+func (t *maxPoolBackward) collectRow(s *streams, maxima []int32, n, p, h int, add bool) {
+	dx := t.dx[(n*t.rows.n+h)*t.cols.n*t.c:]
+	dy := t.dy[(n*t.rows.count+p)*t.cols.count*t.c:]
+	stride := t.cols.stride
+	line := (h - t.rows.start(p)) * t.cols.size
+	// Pixels a stride apart lie alike in their windows: the pixel at tap of window q is at tap+stride of window q−1.
+	for tap := range stride {
+		most := (t.cols.size - tap + stride - 1) / stride // windows over a pixel
+		for w := ((tap-t.cols.pad)%stride + stride) % stride; w < t.cols.n; {
+			q := (w + t.cols.pad - tap) / stride
+			lo, hi := max(q-most+1, 0), min(q, t.cols.count-1)
+			pixels := 1
+			if lo > hi {
+				if !add {
+					clear(dx[w*t.c : (w+1)*t.c])
+				}
+			} else {
+				if hi-lo+1 == most { // so it is for the following, until the last window
+					pixels = min(t.cols.count-q, (t.cols.n-w+stride-1)/stride)
+				}
+				s.collect(&maxima[lo*t.c], &dy[lo*t.c], &dx[w*t.c], pixels, hi-lo+1, stride*t.c, t.c, line+tap+(q-lo)*stride,
+					stride, add)
+			}
+			w += pixels * stride
+		}
+	}
 }
 
 // AvgPoolForward: x (N,H,W,C) → y (N,P,Q,C), the sum of each window over R·S.

@@ -10,28 +10,33 @@ type streams struct {
 	scale    func(x *float32, n int, f float32)
 	dropout  func(x, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block, threshold uint32, factor float32)
 
-	scaleRows         func(x, y, f *float32, rows, n int)
-	normalize         func(x, y, mean, f, beta *float32, rows, n int, lo, hi float32)
-	normalizeAdd      func(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32)
-	normalizeBackward func(dy, x, dx, mean, f, a, b *float32, rows, n int)
+	scaleRows              func(x, y, f *float32, rows, n int)
+	normalize              func(x, y, mean, f, beta *float32, rows, n int, lo, hi float32)
+	normalizeAdd           func(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32)
+	normalizeBackward      func(dy, x, dx, mean, f, a, b *float32, rows, n int)
+	normalizeBackwardGated func(dy, x, dx, mean, f, a, b, beta *float32, rows, n int, top float32)
 
 	sgd         func(w, grad *float32, n int, lr, decay float32)
 	sgdMomentum func(w, grad, v *float32, n int, lr, momentum, decay, ofG, ofV float32)
 	adam        func(w, grad, m, v *float32, n int, keep1, new1, keep2, new2, step, unbias, eps, decay, shrink float32)
 
 	// The sums over rows take up to narrow columns, or exactly wide ones.
-	narrow, wide int
-	sumColumns   columns[func(x, sum *float32, rows, stride, n int)]
-	moments      columns[func(x, shift, sum, squares *float32, rows, stride, n int)]
-	projections  columns[func(dy, x, mean, sum, products *float32, rows, stride, n int)]
+	narrow, wide     int
+	sumColumns       columns[func(x, sum *float32, rows, stride, n int)]
+	moments          columns[func(x, shift, sum, squares *float32, rows, stride, n int)]
+	projections      columns[func(dy, x, mean, sum, products *float32, rows, stride, n int)]
+	projectionsGated columns[func(dy, x, mean, f, beta, sum, products *float32, rows, stride, n int, top float32)]
 
 	squareLanes int // at most maxSquareLanes; n of sumSquares is a multiple
 	sumSquares  func(x *float32, lanes *float64, n int)
 
-	maxWindow         func(x, y *float32, r, s, row, column, n int)
-	maxWindowBackward func(x, dx, y, dy *float32, r, s, row, column, n int)
-	sumWindow         func(x, y *float32, r, s, row, column, n int, f float32)
-	spreadWindow      func(dx, dy *float32, r, s, row, column, n int, f float32)
+	maxWindow    func(x, y *float32, r, s, row, column, n int)
+	sumWindow    func(x, y *float32, r, s, row, column, n int, f float32)
+	spreadWindow func(dx, dy *float32, r, s, row, column, n int, f float32)
+
+	// Over some windows, or pixels, of a row; no count may be 0.
+	firstMaximum func(x, y *float32, index *int32, windows, r, s, row, column, step, n, first, line int)
+	collect      func(index *int32, dy, dx *float32, pixels, windows, step, n, tap, stride int, add bool)
 }
 
 // columns is the two widths of a sum over rows.

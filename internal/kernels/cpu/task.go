@@ -64,10 +64,3 @@ func (d *Device) parallel(body func(worker int)) {
 	}
 	d.pool.run(body)
 }
-
-// TODO by merge: goes with the closure in conv_weights.go.
-func (d *Device) eachElement(n int, f func(lo, hi int)) { eachElement(d, n, closure(f)) }
-
-type closure func(lo, hi int)
-
-func (c *closure) part(_ *streams, lo, hi int) { (*c)(lo, hi) }
