@@ -240,3 +240,21 @@ func TestDocumentNamesEveryField(t *testing.T) {
 		}
 	}
 }
+
+func TestAnyChangedByteOfAPlanIsFound(t *testing.T) {
+	path := saved(t, plan(t, newFakeWorld(), tour, Options{Target: "tour.hcl"}))
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(raw); i += 37 {
+		raw[i] ^= 1 << (i % 8)
+		if err := os.WriteFile(path, raw, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(path); err == nil {
+			t.Errorf("bit %d of byte %d: it was read", i%8, i)
+		}
+		raw[i] ^= 1 << (i % 8)
+	}
+}

@@ -3,7 +3,7 @@
 #include "textflag.h"
 
 // func maxWindowAVX512(x *float32, y *float32, r int, s int, row int, column int, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·maxWindowAVX512(SB), NOSPLIT, $0-56
 	MOVQ  x+0(FP), AX
 	MOVQ  y+8(FP), CX
@@ -34,6 +34,7 @@ line:
 	MOVQ s+24(FP), R12
 
 pixel:
+	PREFETCHT0 4096(R10)(R8*1)
 	VMOVUPS    (R10)(R8*1), Z1
 	VCMPPS     $0x03, Z1, Z1, K3
 	KORW       K3, K2, K2
@@ -79,105 +80,436 @@ done:
 	VZEROUPPER
 	RET
 
-// func maxWindowBackwardAVX512(x *float32, dx *float32, y *float32, dy *float32, r int, s int, row int, column int, n int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·maxWindowBackwardAVX512(SB), NOSPLIT, $8-72
-	MOVQ  x+0(FP), AX
-	MOVQ  dx+8(FP), CX
-	MOVQ  y+16(FP), DX
-	MOVQ  dy+24(FP), BX
-	MOVQ  row+48(FP), SI
-	SHLQ  $0x02, SI
-	MOVQ  column+56(FP), DI
-	SHLQ  $0x02, DI
-	MOVQ  n+64(FP), R8
-	MOVQ  R8, R9
-	ANDQ  $0x0f, R9
-	MOVL  $0x0000ffff, R10
-	BZHIL R9, R10, R10
-	KMOVW R10, K1
-	SHLQ  $0x02, R8
-	ANDQ  $-64, R8
-	XORQ  R10, R10
-	CMPQ  R8, $0x00
-	JE    tail
+// func firstMaximumAVX512(x *float32, y *float32, index *int32, windows int, r int, s int, row int, column int, step int, n int, first int, line int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·firstMaximumAVX512(SB), NOSPLIT, $0-96
+	MOVQ         x+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         index+16(FP), DX
+	MOVQ         windows+24(FP), BX
+	MOVQ         row+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         column+56(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         n+72(FP), R8
+	MOVQ         R8, R9
+	ANDQ         $0x0f, R9
+	SHLQ         $0x02, R8
+	MOVL         $0x0000ffff, R10
+	BZHIL        R9, R10, R10
+	KMOVW        R10, K1
+	MOVQ         line+88(FP), R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Z1
+	MOVQ         first+80(FP), R9
+	VMOVD        R9, X8
+	VPBROADCASTD X8, Z8
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	MOVQ         s+40(FP), R9
+	VMOVD        R9, X9
+	VPBROADCASTD X9, Z9
+	VPSUBD       Z9, Z1, Z1
+	MOVQ         r+32(FP), R9
+	MOVQ         s+40(FP), R10
+	DECQ         R9
+	DECQ         R10
+	MOVQ         line+88(FP), R11
+	IMULQ        R9, R11
+	ADDQ         R10, R11
+	VMOVD        R11, X9
+	VPBROADCASTD X9, Z9
+	VPADDD       Z9, Z8, Z8
+	MOVQ         SI, R11
+	IMULQ        R9, R11
+	ADDQ         R11, AX
+	IMULQ        DI, R10
+	ADDQ         R10, AX
 
-vector:
-	VMOVUPS (DX)(R10*1), Z0
-	VMOVUPS (BX)(R10*1), Z1
-	KXNORW  K2, K2, K2
-	VCMPPS  $0x03, Z0, Z0, K2, K3
-	MOVQ    AX, R11
-	MOVQ    CX, R13
-	MOVQ    r+32(FP), R15
+window:
+	XORQ R9, R9
 
-line:
-	MOVQ R11, R12
-	MOVQ R13, R14
-	MOVQ s+40(FP), BP
+channelsOf4:
+	MOVQ       R8, R10
+	SUBQ       R9, R10
+	CMPQ       R10, $+256
+	JL         endOf4
+	VMOVUPS    (CX), Z9
+	VPTERNLOGD $0xff, Z2, Z2, Z2
+	VMOVUPS    64(CX), Z10
+	VPTERNLOGD $0xff, Z3, Z3, Z3
+	VMOVUPS    128(CX), Z11
+	VPTERNLOGD $0xff, Z4, Z4, Z4
+	VMOVUPS    192(CX), Z12
+	VPTERNLOGD $0xff, Z5, Z5, Z5
+	VMOVAPS    Z8, Z13
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
 
-pixel:
-	VMOVUPS (R12)(R10*1), Z2
-	VCMPPS  $0x00, Z0, Z2, K2, K4
-	VCMPPS  $0x03, Z2, Z2, K3, K5
-	KORW    K5, K4, K4
-	KANDNW  K2, K4, K2
-	KANDNW  K3, K4, K3
-	VMOVUPS (R14)(R10*1), Z2
-	VADDPS  Z1, Z2, Z2
-	VMOVUPS Z2, K4, (R14)(R10*1)
-	ADDQ    DI, R12
-	ADDQ    DI, R14
-	DECQ    BP
-	JNE     pixel
-	ADDQ    SI, R11
-	ADDQ    SI, R13
-	DECQ    R15
-	JNE     line
-	ADDQ    $0x40, R10
-	CMPQ    R10, R8
-	JL      vector
+lineOf4:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
 
-tail:
-	TESTQ     R9, R9
-	JE        done
-	VMOVUPS.Z (DX)(R10*1), K1, Z0
-	VMOVUPS.Z (BX)(R10*1), K1, Z1
-	KMOVW     K1, K2
-	VCMPPS    $0x03, Z0, Z0, K2, K3
-	MOVQ      CX, DX
-	MOVQ      r+32(FP), R8
+pixelOf4:
+	PREFETCHT0 4096(R11)
+	VCMPPS     $0x00, (R11), Z9, K2
+	VMOVDQA32  Z13, K2, Z2
+	PREFETCHT0 4160(R11)
+	VCMPPS     $0x00, 64(R11), Z10, K2
+	VMOVDQA32  Z13, K2, Z3
+	PREFETCHT0 4224(R11)
+	VCMPPS     $0x00, 128(R11), Z11, K2
+	VMOVDQA32  Z13, K2, Z4
+	PREFETCHT0 4288(R11)
+	VCMPPS     $0x00, 192(R11), Z12, K2
+	VMOVDQA32  Z13, K2, Z5
+	VPADDD     Z0, Z13, Z13
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf4
+	VPSUBD     Z1, Z13, Z13
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf4
+	KXORW      K3, K3, K3
+	VCMPPS     $0x03, Z9, Z9, K2
+	KORW       K2, K3, K3
+	VCMPPS     $0x03, Z10, Z10, K2
+	KORW       K2, K3, K3
+	VCMPPS     $0x03, Z11, Z11, K2
+	KORW       K2, K3, K3
+	VCMPPS     $0x03, Z12, Z12, K2
+	KORW       K2, K3, K3
+	KORTESTW   K3, K3
+	JE         storeOf4
+	VMOVAPS    Z8, Z13
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
+
+lineOf4NaN:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
+
+pixelOf4NaN:
+	PREFETCHT0 4096(R11)
+	VMOVUPS    (R11), Z14
+	VCMPPS     $0x03, Z9, Z9, K2
+	VCMPPS     $0x03, Z14, Z14, K2, K2
+	VMOVDQA32  Z13, K2, Z2
+	PREFETCHT0 4160(R11)
+	VMOVUPS    64(R11), Z14
+	VCMPPS     $0x03, Z10, Z10, K2
+	VCMPPS     $0x03, Z14, Z14, K2, K2
+	VMOVDQA32  Z13, K2, Z3
+	PREFETCHT0 4224(R11)
+	VMOVUPS    128(R11), Z14
+	VCMPPS     $0x03, Z11, Z11, K2
+	VCMPPS     $0x03, Z14, Z14, K2, K2
+	VMOVDQA32  Z13, K2, Z4
+	PREFETCHT0 4288(R11)
+	VMOVUPS    192(R11), Z14
+	VCMPPS     $0x03, Z12, Z12, K2
+	VCMPPS     $0x03, Z14, Z14, K2, K2
+	VMOVDQA32  Z13, K2, Z5
+	VPADDD     Z0, Z13, Z13
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf4NaN
+	VPSUBD     Z1, Z13, Z13
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf4NaN
+
+storeOf4:
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	VMOVUPS Z4, 128(DX)
+	VMOVUPS Z5, 192(DX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	ADDQ    $+256, R9
+	JMP     channelsOf4
+
+endOf4:
+channelsOf1:
+	MOVQ       R8, R10
+	SUBQ       R9, R10
+	CMPQ       R10, $+64
+	JL         endOf1
+	VMOVUPS    (CX), Z9
+	VPTERNLOGD $0xff, Z6, Z6, Z6
+	VMOVAPS    Z8, Z10
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
+
+lineOf1:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
+
+pixelOf1:
+	PREFETCHT0 4096(R11)
+	VCMPPS     $0x00, (R11), Z9, K2
+	VMOVDQA32  Z10, K2, Z6
+	VPADDD     Z0, Z10, Z10
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf1
+	VPSUBD     Z1, Z10, Z10
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf1
+	KXORW      K4, K4, K4
+	VCMPPS     $0x03, Z9, Z9, K2
+	KORW       K2, K4, K4
+	KORTESTW   K4, K4
+	JE         storeOf1
+	VMOVAPS    Z8, Z10
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
+
+lineOf1NaN:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
+
+pixelOf1NaN:
+	PREFETCHT0 4096(R11)
+	VMOVUPS    (R11), Z11
+	VCMPPS     $0x03, Z9, Z9, K2
+	VCMPPS     $0x03, Z11, Z11, K2, K2
+	VMOVDQA32  Z10, K2, Z6
+	VPADDD     Z0, Z10, Z10
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf1NaN
+	VPSUBD     Z1, Z10, Z10
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf1NaN
+
+storeOf1:
+	VMOVUPS Z6, (DX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, R9
+	JMP     channelsOf1
+
+endOf1:
+	TESTQ      R10, R10
+	JE         allChannels
+	VMOVUPS.Z  (CX), K1, Z9
+	VPTERNLOGD $0xff, Z7, Z7, Z7
+	VMOVAPS    Z8, Z10
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
 
 lineOfTail:
-	MOVQ AX, CX
-	MOVQ DX, BX
-	MOVQ s+40(FP), R9
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
 
 pixelOfTail:
-	VMOVUPS.Z (CX)(R10*1), K1, Z2
-	VCMPPS    $0x00, Z0, Z2, K2, K4
-	VCMPPS    $0x03, Z2, Z2, K3, K5
-	KORW      K5, K4, K4
-	KANDNW    K2, K4, K2
-	KANDNW    K3, K4, K3
-	VMOVUPS.Z (BX)(R10*1), K1, Z2
-	VADDPS    Z1, Z2, Z2
-	VMOVUPS   Z2, K4, (BX)(R10*1)
-	ADDQ      DI, CX
-	ADDQ      DI, BX
-	DECQ      R9
+	VCMPPS    $0x00, (R11), Z9, K1, K2
+	VMOVDQA32 Z10, K2, Z7
+	VPADDD    Z0, Z10, Z10
+	SUBQ      DI, R11
+	DECQ      R13
 	JNE       pixelOfTail
-	ADDQ      SI, AX
-	ADDQ      SI, DX
-	DECQ      R8
+	VPSUBD    Z1, Z10, Z10
+	SUBQ      SI, R10
+	DECQ      R12
 	JNE       lineOfTail
+	KXORW     K5, K5, K5
+	VCMPPS    $0x03, Z9, Z9, K2
+	KORW      K2, K5, K5
+	KORTESTW  K5, K5
+	JE        storeOfTail
+	VMOVAPS   Z8, Z10
+	LEAQ      (AX)(R9*1), R9
+	MOVQ      r+32(FP), R11
 
-done:
+lineOfTailNaN:
+	MOVQ R9, R10
+	MOVQ s+40(FP), R12
+
+pixelOfTailNaN:
+	VMOVUPS.Z (R10), K1, Z11
+	VCMPPS    $0x03, Z9, Z9, K2
+	VCMPPS    $0x03, Z11, Z11, K2, K2
+	VMOVDQA32 Z10, K2, Z7
+	VPADDD    Z0, Z10, Z10
+	SUBQ      DI, R10
+	DECQ      R12
+	JNE       pixelOfTailNaN
+	VPSUBD    Z1, Z10, Z10
+	SUBQ      SI, R9
+	DECQ      R11
+	JNE       lineOfTailNaN
+
+storeOfTail:
+	VMOVUPS Z7, K1, (DX)
+	MOVQ    R8, R9
+	ANDQ    $0x3f, R9
+	ADDQ    R9, CX
+	ADDQ    R9, DX
+
+allChannels:
+	MOVQ step+64(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	DECQ BX
+	JNE  window
+	VZEROUPPER
+	RET
+
+// func collectAVX512(index *int32, dy *float32, dx *float32, pixels int, n int, tap int, size int, stride int, line int, add bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·collectAVX512(SB), NOSPLIT, $0-73
+	MOVQ         index+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         dx+16(FP), DX
+	MOVQ         pixels+24(FP), BX
+	MOVQ         tap+40(FP), SI
+	MOVQ         n+32(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $0x0f, R8
+	SHLQ         $0x02, DI
+	MOVL         $0x0000ffff, R9
+	BZHIL        R8, R9, R9
+	KMOVW        R9, K1
+	MOVQ         stride+56(FP), R8
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Z0
+
+pixel:
+	MOVQ         line+64(FP), R8
+	ADDQ         SI, R8
+	VMOVD        R8, X7
+	VPBROADCASTD X7, Z7
+	XORQ         R8, R8
+
+channelsOf4:
+	MOVQ    DI, R9
+	SUBQ    R8, R9
+	CMPQ    R9, $+256
+	JL      endOf4
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	CMPB    add+72(FP), $0x00
+	JE      windowsOf4
+	VMOVUPS (DX)(R8*1), Z1
+	VMOVUPS 64(DX)(R8*1), Z2
+	VMOVUPS 128(DX)(R8*1), Z3
+	VMOVUPS 192(DX)(R8*1), Z4
+
+windowsOf4:
+	VMOVAPS Z7, Z8
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    SI, R11
+
+windowOf4:
+	CMPQ     R11, size+48(FP)
+	JGE      sumsOf4
+	VPCMPEQD (R9)(R8*1), Z8, K2
+	VADDPS   (R10)(R8*1), Z1, K2, Z1
+	VPCMPEQD 64(R9)(R8*1), Z8, K2
+	VADDPS   64(R10)(R8*1), Z2, K2, Z2
+	VPCMPEQD 128(R9)(R8*1), Z8, K2
+	VADDPS   128(R10)(R8*1), Z3, K2, Z3
+	VPCMPEQD 192(R9)(R8*1), Z8, K2
+	VADDPS   192(R10)(R8*1), Z4, K2, Z4
+	VPADDD   Z0, Z8, Z8
+	SUBQ     DI, R9
+	SUBQ     DI, R10
+	ADDQ     stride+56(FP), R11
+	JMP      windowOf4
+
+sumsOf4:
+	VMOVUPS Z1, (DX)(R8*1)
+	VMOVUPS Z2, 64(DX)(R8*1)
+	VMOVUPS Z3, 128(DX)(R8*1)
+	VMOVUPS Z4, 192(DX)(R8*1)
+	ADDQ    $+256, R8
+	JMP     channelsOf4
+
+endOf4:
+channelsOf1:
+	MOVQ    DI, R9
+	SUBQ    R8, R9
+	CMPQ    R9, $+64
+	JL      endOf1
+	VPXORD  Z5, Z5, Z5
+	CMPB    add+72(FP), $0x00
+	JE      windowsOf1
+	VMOVUPS (DX)(R8*1), Z5
+
+windowsOf1:
+	VMOVAPS Z7, Z8
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    SI, R11
+
+windowOf1:
+	CMPQ     R11, size+48(FP)
+	JGE      sumsOf1
+	VPCMPEQD (R9)(R8*1), Z8, K2
+	VADDPS   (R10)(R8*1), Z5, K2, Z5
+	VPADDD   Z0, Z8, Z8
+	SUBQ     DI, R9
+	SUBQ     DI, R10
+	ADDQ     stride+56(FP), R11
+	JMP      windowOf1
+
+sumsOf1:
+	VMOVUPS Z5, (DX)(R8*1)
+	ADDQ    $+64, R8
+	JMP     channelsOf1
+
+endOf1:
+	TESTQ     R9, R9
+	JE        allChannels
+	VPXORD    Z6, Z6, Z6
+	CMPB      add+72(FP), $0x00
+	JE        windowsOfTail
+	VMOVUPS.Z (DX)(R8*1), K1, Z6
+
+windowsOfTail:
+	VMOVAPS Z7, Z7
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    SI, R11
+
+windowOfTail:
+	CMPQ     R11, size+48(FP)
+	JGE      sumsOfTail
+	VPCMPEQD (R9)(R8*1), Z7, K1, K2
+	VADDPS   (R10)(R8*1), Z6, K2, Z6
+	VPADDD   Z0, Z7, Z7
+	SUBQ     DI, R9
+	SUBQ     DI, R10
+	ADDQ     stride+56(FP), R11
+	JMP      windowOfTail
+
+sumsOfTail:
+	VMOVUPS Z6, K1, (DX)(R8*1)
+
+allChannels:
+	ADDQ DI, DX
+	INCQ SI
+	CMPQ SI, stride+56(FP)
+	JL   same
+	XORQ SI, SI
+	ADDQ DI, AX
+	ADDQ DI, CX
+
+same:
+	DECQ BX
+	JNE  pixel
 	VZEROUPPER
 	RET
 
 // func sumWindowAVX512(x *float32, y *float32, r int, s int, row int, column int, n int, f float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·sumWindowAVX512(SB), NOSPLIT, $0-60
 	MOVQ  x+0(FP), AX
 	MOVQ  y+8(FP), CX
@@ -207,6 +539,7 @@ line:
 	MOVQ s+24(FP), R12
 
 pixel:
+	PREFETCHT0   4096(R10)(R8*1)
 	VMOVUPS      (R10)(R8*1), Z1
 	VADDPS       Z1, Z0, Z0
 	ADDQ         BX, R10
@@ -323,7 +656,7 @@ done:
 	RET
 
 // func maxWindowAVX2(x *float32, y *float32, r int, s int, row int, column int, n int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·maxWindowAVX2(SB), NOSPLIT, $0-56
 	MOVQ         x+0(FP), AX
 	MOVQ         y+8(FP), CX
@@ -354,21 +687,22 @@ line:
 	MOVQ s+24(FP), R12
 
 pixel:
-	VMOVUPS (R10)(R8*1), Y3
-	VCMPPS  $0x03, Y3, Y3, Y4
-	VORPS   Y4, Y2, Y2
-	VMAXPS  Y3, Y1, Y1
-	ADDQ    BX, R10
-	DECQ    R12
-	JNE     pixel
-	ADDQ    DX, R9
-	DECQ    R11
-	JNE     line
-	VORPS   Y2, Y1, Y1
-	VMOVUPS Y1, (CX)(R8*1)
-	ADDQ    $0x20, R8
-	CMPQ    R8, SI
-	JL      vector
+	PREFETCHT0 4096(R10)(R8*1)
+	VMOVUPS    (R10)(R8*1), Y3
+	VCMPPS     $0x03, Y3, Y3, Y4
+	VORPS      Y4, Y2, Y2
+	VMAXPS     Y3, Y1, Y1
+	ADDQ       BX, R10
+	DECQ       R12
+	JNE        pixel
+	ADDQ       DX, R9
+	DECQ       R11
+	JNE        line
+	VORPS      Y2, Y1, Y1
+	VMOVUPS    Y1, (CX)(R8*1)
+	ADDQ       $0x20, R8
+	CMPQ       R8, SI
+	JL         vector
 
 tail:
 	TESTQ      DI, DI
@@ -417,109 +751,464 @@ DATA lanes32<>+56(SB)/4, $0x0000000e
 DATA lanes32<>+60(SB)/4, $0x0000000f
 GLOBL lanes32<>(SB), RODATA|NOPTR, $64
 
-// func maxWindowBackwardAVX2(x *float32, dx *float32, y *float32, dy *float32, r int, s int, row int, column int, n int)
-// Requires: AVX, AVX2
-TEXT ·maxWindowBackwardAVX2(SB), NOSPLIT, $8-72
+// func firstMaximumAVX2(x *float32, y *float32, index *int32, windows int, r int, s int, row int, column int, step int, n int, first int, line int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·firstMaximumAVX2(SB), NOSPLIT, $0-96
 	MOVQ         x+0(FP), AX
-	MOVQ         dx+8(FP), CX
-	MOVQ         y+16(FP), DX
-	MOVQ         dy+24(FP), BX
+	MOVQ         y+8(FP), CX
+	MOVQ         index+16(FP), DX
+	MOVQ         windows+24(FP), BX
 	MOVQ         row+48(FP), SI
 	SHLQ         $0x02, SI
 	MOVQ         column+56(FP), DI
 	SHLQ         $0x02, DI
-	MOVQ         n+64(FP), R8
+	MOVQ         n+72(FP), R8
 	MOVQ         R8, R9
 	ANDQ         $0x07, R9
+	SHLQ         $0x02, R8
 	VMOVD        R9, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
-	SHLQ         $0x02, R8
-	ANDQ         $-32, R8
-	XORQ         R10, R10
-	CMPQ         R8, $0x00
-	JE           tail
+	MOVQ         line+88(FP), R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Y2
+	MOVQ         first+80(FP), R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Y3
+	VPCMPEQD     Y1, Y1, Y1
+	MOVQ         s+40(FP), R9
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y4
+	VPSUBD       Y4, Y2, Y2
+	MOVQ         r+32(FP), R9
+	MOVQ         s+40(FP), R10
+	DECQ         R9
+	DECQ         R10
+	MOVQ         line+88(FP), R11
+	IMULQ        R9, R11
+	ADDQ         R10, R11
+	VMOVD        R11, X4
+	VPBROADCASTD X4, Y4
+	VPADDD       Y4, Y3, Y3
+	MOVQ         SI, R11
+	IMULQ        R9, R11
+	ADDQ         R11, AX
+	IMULQ        DI, R10
+	ADDQ         R10, AX
 
-vector:
-	VMOVUPS  (DX)(R10*1), Y1
-	VMOVUPS  (BX)(R10*1), Y2
-	VPCMPEQD Y3, Y3, Y3
-	VCMPPS   $0x03, Y1, Y1, Y4
-	MOVQ     AX, R11
-	MOVQ     CX, R13
-	MOVQ     r+32(FP), R15
+window:
+	XORQ R9, R9
 
-line:
-	MOVQ R11, R12
-	MOVQ R13, R14
-	MOVQ s+40(FP), BP
+channelsOf4:
+	MOVQ     R8, R10
+	SUBQ     R9, R10
+	CMPQ     R10, $+128
+	JL       endOf4
+	VMOVUPS  (CX), Y4
+	VPCMPEQD Y8, Y8, Y8
+	VMOVUPS  32(CX), Y5
+	VPCMPEQD Y9, Y9, Y9
+	VMOVUPS  64(CX), Y6
+	VPCMPEQD Y10, Y10, Y10
+	VMOVUPS  96(CX), Y7
+	VPCMPEQD Y11, Y11, Y11
+	VMOVAPS  Y3, Y12
+	LEAQ     (AX)(R9*1), R10
+	MOVQ     r+32(FP), R12
 
-pixel:
-	VMOVUPS (R12)(R10*1), Y5
-	VCMPPS  $0x00, Y1, Y5, Y6
-	VCMPPS  $0x03, Y5, Y5, Y5
-	VANDPS  Y4, Y5, Y5
-	VORPS   Y5, Y6, Y6
-	VANDPS  Y3, Y6, Y6
-	VANDNPS Y3, Y6, Y3
-	VANDPS  Y2, Y6, Y6
-	VMOVUPS (R14)(R10*1), Y5
-	VADDPS  Y6, Y5, Y5
-	VMOVUPS Y5, (R14)(R10*1)
-	ADDQ    DI, R12
-	ADDQ    DI, R14
-	DECQ    BP
-	JNE     pixel
-	ADDQ    SI, R11
-	ADDQ    SI, R13
-	DECQ    R15
-	JNE     line
-	ADDQ    $0x20, R10
-	CMPQ    R10, R8
-	JL      vector
+lineOf4:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
 
-tail:
-	TESTQ      R9, R9
-	JE         done
-	VMASKMOVPS (DX)(R10*1), Y0, Y1
-	VMASKMOVPS (BX)(R10*1), Y0, Y2
-	VPCMPEQD   Y3, Y3, Y3
-	VCMPPS     $0x03, Y1, Y1, Y4
-	MOVQ       CX, DX
-	MOVQ       r+32(FP), R8
+pixelOf4:
+	PREFETCHT0 4096(R11)
+	VMOVUPS    (R11), Y13
+	VCMPPS     $0x00, Y13, Y4, Y13
+	VBLENDVPS  Y13, Y12, Y8, Y8
+	PREFETCHT0 4128(R11)
+	VMOVUPS    32(R11), Y13
+	VCMPPS     $0x00, Y13, Y5, Y13
+	VBLENDVPS  Y13, Y12, Y9, Y9
+	PREFETCHT0 4160(R11)
+	VMOVUPS    64(R11), Y13
+	VCMPPS     $0x00, Y13, Y6, Y13
+	VBLENDVPS  Y13, Y12, Y10, Y10
+	PREFETCHT0 4192(R11)
+	VMOVUPS    96(R11), Y13
+	VCMPPS     $0x00, Y13, Y7, Y13
+	VBLENDVPS  Y13, Y12, Y11, Y11
+	VPADDD     Y1, Y12, Y12
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf4
+	VPSUBD     Y2, Y12, Y12
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf4
+	VXORPS     Y12, Y12, Y12
+	VCMPPS     $0x03, Y4, Y4, Y13
+	VORPS      Y13, Y12, Y12
+	VCMPPS     $0x03, Y5, Y5, Y13
+	VORPS      Y13, Y12, Y12
+	VCMPPS     $0x03, Y6, Y6, Y13
+	VORPS      Y13, Y12, Y12
+	VCMPPS     $0x03, Y7, Y7, Y13
+	VORPS      Y13, Y12, Y12
+	VMOVMSKPS  Y12, R10
+	TESTL      R10, R10
+	JE         storeOf4
+	VMOVAPS    Y3, Y12
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
+
+lineOf4NaN:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
+
+pixelOf4NaN:
+	PREFETCHT0 4096(R11)
+	VMOVUPS    (R11), Y13
+	VCMPPS     $0x03, Y4, Y4, Y14
+	VCMPPS     $0x03, Y13, Y13, Y13
+	VANDPS     Y14, Y13, Y13
+	VBLENDVPS  Y13, Y12, Y8, Y8
+	PREFETCHT0 4128(R11)
+	VMOVUPS    32(R11), Y13
+	VCMPPS     $0x03, Y5, Y5, Y14
+	VCMPPS     $0x03, Y13, Y13, Y13
+	VANDPS     Y14, Y13, Y13
+	VBLENDVPS  Y13, Y12, Y9, Y9
+	PREFETCHT0 4160(R11)
+	VMOVUPS    64(R11), Y13
+	VCMPPS     $0x03, Y6, Y6, Y14
+	VCMPPS     $0x03, Y13, Y13, Y13
+	VANDPS     Y14, Y13, Y13
+	VBLENDVPS  Y13, Y12, Y10, Y10
+	PREFETCHT0 4192(R11)
+	VMOVUPS    96(R11), Y13
+	VCMPPS     $0x03, Y7, Y7, Y14
+	VCMPPS     $0x03, Y13, Y13, Y13
+	VANDPS     Y14, Y13, Y13
+	VBLENDVPS  Y13, Y12, Y11, Y11
+	VPADDD     Y1, Y12, Y12
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf4NaN
+	VPSUBD     Y2, Y12, Y12
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf4NaN
+
+storeOf4:
+	VMOVUPS Y8, (DX)
+	VMOVUPS Y9, 32(DX)
+	VMOVUPS Y10, 64(DX)
+	VMOVUPS Y11, 96(DX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, R9
+	JMP     channelsOf4
+
+endOf4:
+channelsOf1:
+	MOVQ     R8, R10
+	SUBQ     R9, R10
+	CMPQ     R10, $+32
+	JL       endOf1
+	VMOVUPS  (CX), Y4
+	VPCMPEQD Y5, Y5, Y5
+	VMOVAPS  Y3, Y6
+	LEAQ     (AX)(R9*1), R10
+	MOVQ     r+32(FP), R12
+
+lineOf1:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
+
+pixelOf1:
+	PREFETCHT0 4096(R11)
+	VMOVUPS    (R11), Y7
+	VCMPPS     $0x00, Y7, Y4, Y7
+	VBLENDVPS  Y7, Y6, Y5, Y5
+	VPADDD     Y1, Y6, Y6
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf1
+	VPSUBD     Y2, Y6, Y6
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf1
+	VXORPS     Y6, Y6, Y6
+	VCMPPS     $0x03, Y4, Y4, Y7
+	VORPS      Y7, Y6, Y6
+	VMOVMSKPS  Y6, R10
+	TESTL      R10, R10
+	JE         storeOf1
+	VMOVAPS    Y3, Y6
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
+
+lineOf1NaN:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
+
+pixelOf1NaN:
+	PREFETCHT0 4096(R11)
+	VMOVUPS    (R11), Y7
+	VCMPPS     $0x03, Y4, Y4, Y8
+	VCMPPS     $0x03, Y7, Y7, Y7
+	VANDPS     Y8, Y7, Y7
+	VBLENDVPS  Y7, Y6, Y5, Y5
+	VPADDD     Y1, Y6, Y6
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf1NaN
+	VPSUBD     Y2, Y6, Y6
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf1NaN
+
+storeOf1:
+	VMOVUPS Y5, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, R9
+	JMP     channelsOf1
+
+endOf1:
+	TESTQ      R10, R10
+	JE         allChannels
+	VMASKMOVPS (CX), Y0, Y4
+	VPCMPEQD   Y5, Y5, Y5
+	VMOVAPS    Y3, Y6
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
 
 lineOfTail:
-	MOVQ AX, CX
-	MOVQ DX, BX
-	MOVQ s+40(FP), R9
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
 
 pixelOfTail:
-	VMASKMOVPS (CX)(R10*1), Y0, Y5
-	VCMPPS     $0x00, Y1, Y5, Y6
-	VCMPPS     $0x03, Y5, Y5, Y5
-	VANDPS     Y4, Y5, Y5
-	VORPS      Y5, Y6, Y6
-	VANDPS     Y3, Y6, Y6
-	VANDNPS    Y3, Y6, Y3
-	VANDPS     Y2, Y6, Y6
-	VMASKMOVPS (BX)(R10*1), Y0, Y5
-	VADDPS     Y6, Y5, Y5
-	VMASKMOVPS Y5, Y0, (BX)(R10*1)
-	ADDQ       DI, CX
-	ADDQ       DI, BX
-	DECQ       R9
+	VMASKMOVPS (R11), Y0, Y7
+	VCMPPS     $0x00, Y7, Y4, Y7
+	VBLENDVPS  Y7, Y6, Y5, Y5
+	VPADDD     Y1, Y6, Y6
+	SUBQ       DI, R11
+	DECQ       R13
 	JNE        pixelOfTail
-	ADDQ       SI, AX
-	ADDQ       SI, DX
-	DECQ       R8
+	VPSUBD     Y2, Y6, Y6
+	SUBQ       SI, R10
+	DECQ       R12
 	JNE        lineOfTail
+	VXORPS     Y6, Y6, Y6
+	VCMPPS     $0x03, Y4, Y4, Y7
+	VORPS      Y7, Y6, Y6
+	VMOVMSKPS  Y6, R10
+	TESTL      R10, R10
+	JE         storeOfTail
+	VMOVAPS    Y3, Y6
+	LEAQ       (AX)(R9*1), R9
+	MOVQ       r+32(FP), R11
 
-done:
+lineOfTailNaN:
+	MOVQ R9, R10
+	MOVQ s+40(FP), R12
+
+pixelOfTailNaN:
+	VMASKMOVPS (R10), Y0, Y7
+	VCMPPS     $0x03, Y4, Y4, Y8
+	VCMPPS     $0x03, Y7, Y7, Y7
+	VANDPS     Y8, Y7, Y7
+	VBLENDVPS  Y7, Y6, Y5, Y5
+	VPADDD     Y1, Y6, Y6
+	SUBQ       DI, R10
+	DECQ       R12
+	JNE        pixelOfTailNaN
+	VPSUBD     Y2, Y6, Y6
+	SUBQ       SI, R9
+	DECQ       R11
+	JNE        lineOfTailNaN
+
+storeOfTail:
+	VMASKMOVPS Y5, Y0, (DX)
+	MOVQ       R8, R9
+	ANDQ       $0x1f, R9
+	ADDQ       R9, CX
+	ADDQ       R9, DX
+
+allChannels:
+	MOVQ step+64(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	DECQ BX
+	JNE  window
+	VZEROUPPER
+	RET
+
+// func collectAVX2(index *int32, dy *float32, dx *float32, pixels int, n int, tap int, size int, stride int, line int, add bool)
+// Requires: AVX, AVX2
+TEXT ·collectAVX2(SB), NOSPLIT, $0-73
+	MOVQ         index+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         dx+16(FP), DX
+	MOVQ         pixels+24(FP), BX
+	MOVQ         tap+40(FP), SI
+	MOVQ         n+32(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $0x07, R8
+	SHLQ         $0x02, DI
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	MOVQ         stride+56(FP), R8
+	VMOVD        R8, X1
+	VPBROADCASTD X1, Y1
+
+pixel:
+	MOVQ         line+64(FP), R8
+	ADDQ         SI, R8
+	VMOVD        R8, X2
+	VPBROADCASTD X2, Y2
+	XORQ         R8, R8
+
+channelsOf4:
+	MOVQ    DI, R9
+	SUBQ    R8, R9
+	CMPQ    R9, $+128
+	JL      endOf4
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	CMPB    add+72(FP), $0x00
+	JE      windowsOf4
+	VMOVUPS (DX)(R8*1), Y3
+	VMOVUPS 32(DX)(R8*1), Y4
+	VMOVUPS 64(DX)(R8*1), Y5
+	VMOVUPS 96(DX)(R8*1), Y6
+
+windowsOf4:
+	VMOVAPS Y2, Y7
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    SI, R11
+
+windowOf4:
+	CMPQ     R11, size+48(FP)
+	JGE      sumsOf4
+	VMOVUPS  (R9)(R8*1), Y8
+	VPCMPEQD Y7, Y8, Y8
+	VANDPS   (R10)(R8*1), Y8, Y8
+	VADDPS   Y8, Y3, Y3
+	VMOVUPS  32(R9)(R8*1), Y8
+	VPCMPEQD Y7, Y8, Y8
+	VANDPS   32(R10)(R8*1), Y8, Y8
+	VADDPS   Y8, Y4, Y4
+	VMOVUPS  64(R9)(R8*1), Y8
+	VPCMPEQD Y7, Y8, Y8
+	VANDPS   64(R10)(R8*1), Y8, Y8
+	VADDPS   Y8, Y5, Y5
+	VMOVUPS  96(R9)(R8*1), Y8
+	VPCMPEQD Y7, Y8, Y8
+	VANDPS   96(R10)(R8*1), Y8, Y8
+	VADDPS   Y8, Y6, Y6
+	VPADDD   Y1, Y7, Y7
+	SUBQ     DI, R9
+	SUBQ     DI, R10
+	ADDQ     stride+56(FP), R11
+	JMP      windowOf4
+
+sumsOf4:
+	VMOVUPS Y3, (DX)(R8*1)
+	VMOVUPS Y4, 32(DX)(R8*1)
+	VMOVUPS Y5, 64(DX)(R8*1)
+	VMOVUPS Y6, 96(DX)(R8*1)
+	ADDQ    $+128, R8
+	JMP     channelsOf4
+
+endOf4:
+channelsOf1:
+	MOVQ    DI, R9
+	SUBQ    R8, R9
+	CMPQ    R9, $+32
+	JL      endOf1
+	VXORPS  Y3, Y3, Y3
+	CMPB    add+72(FP), $0x00
+	JE      windowsOf1
+	VMOVUPS (DX)(R8*1), Y3
+
+windowsOf1:
+	VMOVAPS Y2, Y4
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    SI, R11
+
+windowOf1:
+	CMPQ     R11, size+48(FP)
+	JGE      sumsOf1
+	VMOVUPS  (R9)(R8*1), Y5
+	VPCMPEQD Y4, Y5, Y5
+	VANDPS   (R10)(R8*1), Y5, Y5
+	VADDPS   Y5, Y3, Y3
+	VPADDD   Y1, Y4, Y4
+	SUBQ     DI, R9
+	SUBQ     DI, R10
+	ADDQ     stride+56(FP), R11
+	JMP      windowOf1
+
+sumsOf1:
+	VMOVUPS Y3, (DX)(R8*1)
+	ADDQ    $+32, R8
+	JMP     channelsOf1
+
+endOf1:
+	TESTQ      R9, R9
+	JE         allChannels
+	VXORPS     Y3, Y3, Y3
+	CMPB       add+72(FP), $0x00
+	JE         windowsOfTail
+	VMASKMOVPS (DX)(R8*1), Y0, Y3
+
+windowsOfTail:
+	VMOVAPS Y2, Y2
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    SI, R11
+
+windowOfTail:
+	CMPQ       R11, size+48(FP)
+	JGE        sumsOfTail
+	VMASKMOVPS (R9)(R8*1), Y0, Y4
+	VPCMPEQD   Y2, Y4, Y4
+	VMASKMOVPS (R10)(R8*1), Y0, Y5
+	VANDPS     Y5, Y4, Y4
+	VADDPS     Y4, Y3, Y3
+	VPADDD     Y1, Y2, Y2
+	SUBQ       DI, R9
+	SUBQ       DI, R10
+	ADDQ       stride+56(FP), R11
+	JMP        windowOfTail
+
+sumsOfTail:
+	VMASKMOVPS Y3, Y0, (DX)(R8*1)
+
+allChannels:
+	ADDQ DI, DX
+	INCQ SI
+	CMPQ SI, stride+56(FP)
+	JL   same
+	XORQ SI, SI
+	ADDQ DI, AX
+	ADDQ DI, CX
+
+same:
+	DECQ BX
+	JNE  pixel
 	VZEROUPPER
 	RET
 
 // func sumWindowAVX2(x *float32, y *float32, r int, s int, row int, column int, n int, f float32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·sumWindowAVX2(SB), NOSPLIT, $0-60
 	MOVQ         x+0(FP), AX
 	MOVQ         y+8(FP), CX
@@ -549,6 +1238,7 @@ line:
 	MOVQ s+24(FP), R12
 
 pixel:
+	PREFETCHT0   4096(R10)(R8*1)
 	VMOVUPS      (R10)(R8*1), Y2
 	VADDPS       Y2, Y1, Y1
 	ADDQ         BX, R10
