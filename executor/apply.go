@@ -374,6 +374,7 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 		if err := dir.WriteStatus(status); err != nil {
 			return e.fail(run, err)
 		}
+		dir.DropPrevious()
 		e.emit(runlog.RunFinished{Head: runlog.Head{Run: run.ID}, Result: *result})
 		return finished
 	case errors.Is(err, errInterrupted):

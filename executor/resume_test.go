@@ -114,8 +114,9 @@ func TestKilledRunGoesOnFromItsLastEpoch(t *testing.T) {
 
 // What can't be gone on from is told, and the checkpoint before it serves; where there is none, the run starts again.
 func TestCheckpointOfNoUse(t *testing.T) {
+	shorter := func(s *planner.Settings) { resumable(s); s.Epochs = 2 }
 	straight := newLab(t)
-	id := straight.run(resumable)
+	id := straight.run(shorter)
 	straight.apply(1, 0, 0, 0)
 	want := straight.result(id)
 
@@ -208,7 +209,7 @@ func TestCheckpointOfNoUse(t *testing.T) {
 			}
 			t.Run(name+", "+then, func(t *testing.T) {
 				l := newLab(t)
-				l.run(resumable)
+				l.run(shorter)
 				l.interruptAt(step(2, 2))
 				paths := l.store.Run(id).CheckpointPaths()
 				test.damage(t, l, paths[0])

@@ -188,7 +188,7 @@ func FuzzLoad(f *testing.F) {
 			p.Name(&p.Runs[i])
 			p.Describe(&p.Runs[i])
 		}
-		if err := Refresh(p, fakeStore{}, nil); err != nil {
+		if err := Refresh(p, fakeStore{}); err != nil {
 			t.Error(err)
 		}
 		if err := WriteJSON(&bytes.Buffer{}, p); err != nil {
@@ -238,5 +238,23 @@ func TestDocumentNamesEveryField(t *testing.T) {
 		if !used[name] {
 			t.Errorf("docs/plan-json.md has a row for %q, which no type has", name)
 		}
+	}
+}
+
+func TestAnyChangedByteOfAPlanIsFound(t *testing.T) {
+	path := saved(t, plan(t, newFakeWorld(), tour, Options{Target: "tour.hcl"}))
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(raw); i += 37 {
+		raw[i] ^= 1 << (i % 8)
+		if err := os.WriteFile(path, raw, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(path); err == nil {
+			t.Errorf("bit %d of byte %d: it was read", i%8, i)
+		}
+		raw[i] ^= 1 << (i % 8)
 	}
 }

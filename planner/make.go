@@ -72,6 +72,7 @@ type planning struct {
 	planned     map[string]bool // ids of chosen candidates
 	actions     map[string]Action
 	sharings    []Sharing
+	replaces    map[string]string // when the runs that are to be replaced were begun
 	from        map[string]string // ids of runs that go on where another one of their trajectory ends, and of those
 
 	faults   int // errors so far, repeats included
@@ -129,6 +130,7 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 		origins:     map[originKey]*origin{},
 		planned:     map[string]bool{},
 		actions:     map[string]Action{},
+		replaces:    map[string]string{},
 		reported:    reports{at: map[reportKey]*report{}},
 	}
 	if p.opt.MaxRuns == 0 {

@@ -95,6 +95,7 @@ type RunState struct {
 	Damage     string // what is not as it was written, of a run that would else be finished or whose state can't be told
 	Checkpoint bool   // there is one to go on from
 	Epochs     int    // done by the checkpoint; 0 where it isn't known
+	Started    string // when it was begun, in any form: a run that was begun anew has another one
 	Arch       string
 	Image      Image // that it was trained with; zero where it isn't known
 }

@@ -161,7 +161,7 @@ func (a *app) loadPlan(ctx context.Context, path string) (*planner.Plan, error) 
 	if len(reasons) > 0 {
 		return nil, fmt.Errorf("the plan is stale: %s; `%s` makes it anew", strings.Join(reasons, "; "), a.again("plan", p.Target))
 	}
-	return p, a.refresh(p, path)
+	return p, a.refresh(p)
 }
 
 // savedPlan tells a plan file from configuration by its name and content.
@@ -328,27 +328,11 @@ func (a *app) stale(ctx context.Context, p *planner.Plan) ([]string, error) {
 	return planner.Stale(ctx, p, planner.Inputs{Sources: s.Sources, Variables: given}, world)
 }
 
-// refresh brings the actions of a plan that lies at path up to the store. What the plan is to replace is replaced once: a
-// run that was started after the plan was made is the new one.
-func (a *app) refresh(p *planner.Plan, path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
+// refresh brings the actions of a plan up to the store.
+func (a *app) refresh(p *planner.Plan) error {
 	world, err := a.world()
 	if err != nil {
 		return err
 	}
-	store := runlog.Open(a.store)
-	var replace []string
-	for _, r := range p.Runs {
-		if r.Action != planner.Replace {
-			continue
-		}
-		st, ok, err := store.Run(r.ID).Status()
-		if err == nil && ok && st.Started.Before(info.ModTime()) {
-			replace = append(replace, r.ID)
-		}
-	}
-	return planner.Refresh(p, world.Store, replace)
+	return planner.Refresh(p, world.Store)
 }

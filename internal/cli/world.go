@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/ftrun/ftrun/executor"
 	"github.com/ftrun/ftrun/internal/nn"
@@ -172,6 +173,9 @@ func (r shelf) Status(id string) (planner.RunState, error) {
 	state := planner.RunState{
 		Finished: st.State == runlog.Finished, Failed: st.State == runlog.Failed,
 		Checkpoint: dir.HasCheckpoint(), Epochs: st.Epoch, Arch: st.Arch,
+	}
+	if !st.Started.IsZero() {
+		state.Started = st.Started.UTC().Format(time.RFC3339Nano)
 	}
 	if err != nil {
 		state.Damage = err.Error()

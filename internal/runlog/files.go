@@ -3,7 +3,6 @@ package runlog
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,8 +64,12 @@ func (r *Run) Damage(st Status) error {
 	if st.Files == nil {
 		return r.damaged(statusFile, errors.New("it does not say which files there are"))
 	}
-	if err := r.ReadConfig(new(json.RawMessage)); err != nil {
-		return err
+	config, err := os.ReadFile(r.path(configFile))
+	if err == nil {
+		err = durable.CheckJSON(config)
+	}
+	if err != nil {
+		return r.damaged(configFile, err)
 	}
 	for _, f := range []struct {
 		name string
@@ -200,6 +203,10 @@ func (r *Run) keepPrevious() error {
 func (r *Run) CheckpointPaths() []string {
 	return []string{r.CheckpointPath(), r.path(previousFile)}
 }
+
+// DropPrevious removes the checkpoint before the last: a run that has finished no longer goes on from either, and a longer
+// one, which may, can start from the start. What can't be removed now is garbage.
+func (r *Run) DropPrevious() { _ = os.Remove(r.path(previousFile)) }
 
 // HasCheckpoint tells whether there is a state to go on from; it may be damaged.
 func (r *Run) HasCheckpoint() bool {

@@ -1,6 +1,7 @@
 package runlog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -262,5 +263,85 @@ func TestAStaleLeaseIsTakenOverByOne(t *testing.T) {
 	}
 	for _, l := range held {
 		l.Release()
+	}
+}
+
+// Who wants a lease once looks whether it changes, and takes it or learns that its owner lives.
+func TestAcquireWatching(t *testing.T) {
+	dir := t.TempDir()
+	owner, err := hasty(dir).Run("aa").Acquire("process 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acquire := func() (*Lease, int, error) {
+		told := 0
+		lease, err := hasty(dir).Run("aa").AcquireWatching(t.Context(), "process 2", func(*BusyError) { told++ })
+		return lease, told, err
+	}
+	var busy *BusyError
+	if _, told, err := acquire(); !errors.As(err, &busy) || told != 1 {
+		t.Errorf("while the owner lives: %v, told %d times", err, told)
+	}
+	stall(owner)
+	lease, told, err := acquire()
+	if err != nil || told != 1 {
+		t.Fatalf("of one that stalled: %v, told %d times", err, told)
+	}
+	lease.Release()
+	lease, told, err = acquire()
+	if err != nil || told != 0 {
+		t.Fatalf("of nobody: %v, told %d times", err, told)
+	}
+	lease.Release()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := hasty(dir).Run("bb").AcquireWatching(ctx, "process 2", nil); err != nil {
+		t.Errorf("free: %v", err)
+	}
+}
+
+func TestRemoveForgetsTheTrajectory(t *testing.T) {
+	s := Open(t.TempDir())
+	for _, id := range []string{"aa", "bb"} {
+		for range 2 {
+			if err := s.Run(id).Enrol("ffff"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Remove("aa"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Trajectories(); err != nil || len(got) != 1 || len(got["ffff"]) != 1 || got["ffff"][0] != "bb" {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// What is being trained is no garbage, whatever it looks like.
+func TestNothingOfARunUnderWayIsGarbage(t *testing.T) {
+	s := Open(t.TempDir())
+	r := s.Run("aa")
+	lease, err := r.Acquire("process 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	needs := Needs{Run: func(string) bool { return false }, Checkpoint: func(*Run) bool { return false }, Features: func(string) bool { return false }}
+	if found, err := s.Garbage(needs); err != nil || len(found) != 0 {
+		t.Errorf("%v, %v", found, err)
+	}
+	other := Open(s.Dir)
+	if err := other.Discard(Garbage{Path: other.within(r.Dir), run: "aa"}); err == nil {
+		t.Error("it was discarded")
+	}
+	lease.Release()
+	found, err := s.Garbage(needs)
+	if err != nil || len(found) != 1 || found[0].run != "aa" {
+		t.Fatalf("%v, %v", found, err)
+	}
+	if err := s.Discard(found[0]); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(r.Dir); err == nil {
+		t.Error("it is still there")
 	}
 }

@@ -67,3 +67,28 @@ func TestAFileWithoutASealIsNotTakenForASealedOne(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// FuzzOpenSealed opens what passes for a checkpoint.
+func FuzzOpenSealed(f *testing.F) {
+	var b bytes.Buffer
+	if err := WriteSealed(&b, []Tensor{{Name: "a", Shape: []int{1}, Float: []float32{1}}}, map[string]string{"note": "x"}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Add(b.Bytes()[:20])
+	f.Add(append([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}, b.Bytes()...))
+	path := filepath.Join(f.TempDir(), "f.ckpt")
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if err := os.WriteFile(path, raw, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		file, err := OpenSealed(path)
+		if err != nil {
+			return
+		}
+		var back bytes.Buffer
+		if err := WriteSealed(&back, file.Tensors, file.Metadata); err != nil {
+			t.Error(err)
+		}
+	})
+}
