@@ -41,11 +41,30 @@ func (s *Settings) FixedViews() int {
 
 // frozenKey is what the features of a run depend on, but for its data set and its seed.
 type frozenKey struct {
-	arch, weights, numerics, precision string
-	image                              Image
-	train, val                         Cut
-	augment                            string // what fixed views are drawn from
-	why                                string // training features can't be shared
+	arch, numerics, precision string
+	weights                   weightsKey
+	image                     Image
+	train, val                Cut
+	augment                   string // what fixed views are drawn from
+	why                       string // training features can't be shared
+}
+
+// weightsKey tells Weights apart.
+type weightsKey struct {
+	kind, name, sha256, run string
+	candidates              *string // the first in a list that the runs have in common, as those of an origin have
+}
+
+func newWeightsKey(w *Weights) weightsKey {
+	key := weightsKey{kind: w.Kind, name: w.Name, sha256: w.SHA256}
+	switch len(w.Runs) {
+	case 0:
+	case 1:
+		key.run = w.Runs[0]
+	default:
+		key.candidates = &w.Runs[0]
+	}
+	return key
 }
 
 // frozenPart is a frozenKey among the distinct ones.
@@ -111,11 +130,9 @@ func (p *planning) frozen(s *Settings, classes int) *frozenPart {
 	if in.Val.Layer == "" {
 		return &frozenPart{key: frozenKey{why: in.Why}}
 	}
-	weights := s.Weights
-	weights.Path = ""
-	part := &frozenPart{views: s.FixedViews(), seeded: weights.Kind == "none"}
+	part := &frozenPart{views: s.FixedViews(), seeded: s.Weights.Kind == "none"}
 	part.key = frozenKey{
-		arch: s.Arch, weights: string(mustJSON(&weights)), numerics: s.Numerics, precision: s.Precision, image: s.Image, val: in.Val,
+		arch: s.Arch, numerics: s.Numerics, precision: s.Precision, weights: newWeightsKey(&s.Weights), image: s.Image, val: in.Val,
 	}
 	switch {
 	case in.Train.Layer == "":

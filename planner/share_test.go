@@ -74,6 +74,37 @@ func TestSharing(t *testing.T) {
 	}
 }
 
+// TestSharingFromTheBestOfASweep: all runs that start from the same candidates start from the same of them.
+func TestSharingFromTheBestOfASweep(t *testing.T) {
+	p := plan(t, newFakeWorld(), `sweep "pretrain" {
+  dataset = dataset.ants
+  seeds   = range(3)
+  run {
+    arch = "resnet18"
+    mode = "scratch"
+  }
+}
+sweep "heads" {
+  dataset = dataset.ants
+  matrix {
+    lr = [0.1, 0.2]
+  }
+  run {
+    arch    = "resnet18"
+    mode    = "extract"
+    weights = sweep.pretrain.best
+    optimizer {
+      kind = "sgd"
+      lr   = matrix.lr
+    }
+  }
+}
+`, Options{})
+	if len(p.Sharing) != 2 || p.Sharing[1].Runs != 2 || p.Sharing[1].Train == nil {
+		t.Errorf("%+v, want the three apart and the two together", p.Sharing)
+	}
+}
+
 // TestSharingCountsWhatIsToBeDone: a run that is done, or asked for twice, saves nothing more.
 func TestSharingCountsWhatIsToBeDone(t *testing.T) {
 	src := `sweep "a" {
