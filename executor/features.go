@@ -109,7 +109,7 @@ func (t *training) share(ctx context.Context) error {
 	if evalFiles != nil {
 		t.programs.eval = t.net.After(evalCut.At)
 		for i, v := range evaluation {
-			t.sources[v.split] = t.featureBatches(v.split, features.BlockPictures, evalFiles[i:i+1])
+			t.sources[v.split] = t.featureBatches(v.split, t.set.BatchSize, evalFiles[i:i+1])
 		}
 	}
 	return nil
