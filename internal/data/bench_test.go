@@ -1,0 +1,86 @@
+package data
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/ftrun/ftrun/internal/testdata"
+)
+
+// BenchmarkPreprocess times what happens to each picture of hymenoptera on one processor, whole and by its parts; an
+// operation is all 397 pictures, files in memory. testdata/preprocess.py times the same parts of torchvision with Pillow.
+func BenchmarkPreprocess(b *testing.B) {
+	var files [][]byte
+	for _, split := range hymenoptera(b).orderedSplits() {
+		for _, it := range split.Items {
+			file, err := os.ReadFile(filepath.Join(testdata.Shared(b, "data/hymenoptera_data"), it.Path))
+			if err != nil {
+				b.Fatal(err)
+			}
+			files = append(files, file)
+		}
+	}
+	decode := func(b *testing.B, file []byte) *Image {
+		img, err := decodeBytes(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return img
+	}
+	pictures := make([]*Image, len(files))
+	for i, file := range files {
+		pictures[i] = decode(b, file)
+	}
+	pipeline := func(ops ...Op) *Pipeline {
+		p, err := NewPipeline(PipelineConfig{Resize: 256, Crop: 224, Normalize: ImageNet, Augment: ops})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return p
+	}
+	eval := pipeline()
+	train := pipeline(RandomResizedCrop{[2]float64{0.08, 1}, [2]float64{3.0 / 4, 4.0 / 3}}, HFlip{0.5})
+	key := newStreamKey("benchmark")
+	draws := func(i int) func(op int) stream {
+		return func(op int) stream { return key.stream(0, uint64(i), uint64(op)) }
+	}
+	s := &scratch{}
+	crop := NewImage(224, 224)
+	input := make([]float32, eval.Len())
+	evaluate := func(b *testing.B, img *Image) {
+		if err := resizeCenterCrop(crop, img, eval.resize, s); err != nil {
+			b.Fatal(err)
+		}
+	}
+	augment := func(b *testing.B, i int, img *Image) *Image {
+		out, err := train.augment(img, draws(i), s)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return out
+	}
+	for _, part := range []struct {
+		name string
+		do   func(b *testing.B, i int)
+	}{
+		{"decode", func(b *testing.B, i int) { decode(b, files[i]) }},
+		{"resize, crop", func(b *testing.B, i int) { evaluate(b, pictures[i]) }},
+		{"augment", func(b *testing.B, i int) { augment(b, i, pictures[i]) }},
+		{"normalise", func(b *testing.B, i int) { eval.norm.apply(input, crop) }},
+		{"evaluation", func(b *testing.B, i int) {
+			evaluate(b, decode(b, files[i]))
+			eval.norm.apply(input, crop)
+		}},
+		{"training", func(b *testing.B, i int) { train.norm.apply(input, augment(b, i, decode(b, files[i]))) }},
+	} {
+		b.Run(part.name, func(b *testing.B) {
+			for b.Loop() {
+				for i := range files {
+					part.do(b, i)
+				}
+			}
+			b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(b.N*len(files)), "ms/picture")
+		})
+	}
+}
