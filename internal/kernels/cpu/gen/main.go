@@ -57,6 +57,8 @@ func main() {
 		for _, v := range []*isa{avx512, avx2} {
 			winograd(v)
 		}
+	case "jpeg":
+		jpeg()
 	case "peak":
 		for _, v := range []*isa{avx512, avx2} {
 			peak(v)
