@@ -199,26 +199,29 @@ func (s *scan) block(c *component, b *[64]int16) error {
 
 // sequential reads a whole block of a baseline or extended sequential file.
 func (r *bitReader) sequential(b *[64]int16, c *component) error {
+	size := r.symbol(c.dc)
+	if size < 0 {
+		return errCode
+	}
+	if size > 0 {
+		c.pred += extend(r.take(size), size)
+	}
+	b[0] = int16(c.pred)
+
 	acc, n, at := r.acc, r.n, r.at
-	buf, h := r.buf, c.dc
+	buf, h := r.buf, c.ac
 	var err error
-	for k := uint32(0); k < 64; k++ {
+	for k := uint32(1); k < 64; k++ {
 		if n < 32 {
 			acc |= binary.BigEndian.Uint64(buf[at:]) >> (n & 63)
 			at += int((63 - n) >> 3)
 			n |= 56
 		}
 		e := h.look[acc>>(64-lookBits)]
+		length := uint(e & lookLength)
+		acc <<= length & 63
+		n -= length
 		if e&lookWhole != 0 {
-			length := uint(e & lookLength)
-			acc <<= length & 63
-			n -= length
-			if k == 0 {
-				c.pred += int32(e) >> 16
-				b[0] = int16(c.pred)
-				h = c.ac
-				continue
-			}
 			k += e >> 12 & 15
 			if k > 63 {
 				err = errRun
@@ -227,28 +230,16 @@ func (r *bitReader) sequential(b *[64]int16, c *component) error {
 			b[zigzag[k]&63] = int16(e >> 16)
 			continue
 		}
-		length, symbol := uint(e&lookLength), int(e>>8&255)
+		symbol := int(e >> 8 & 255)
 		if e == 0 {
 			if symbol, length = h.long(acc); symbol < 0 {
 				err = errCode
 				break
 			}
+			acc <<= length & 63
+			n -= length
 		}
-		acc <<= length & 63
-		n -= length
 		size := uint(symbol & 15)
-		value := int32(0)
-		if size > 0 {
-			value = extend(int32(acc>>(64-size&63)), int(size))
-			acc <<= size
-			n -= size
-		}
-		if k == 0 {
-			c.pred += value
-			b[0] = int16(c.pred)
-			h = c.ac
-			continue
-		}
 		if size == 0 {
 			if symbol != 0xf0 {
 				break // the rest is 0
@@ -261,7 +252,9 @@ func (r *bitReader) sequential(b *[64]int16, c *component) error {
 			err = errRun
 			break
 		}
-		b[zigzag[k]&63] = int16(value)
+		b[zigzag[k]&63] = int16(extend(int32(acc>>(64-size&63)), int(size)))
+		acc <<= size
+		n -= size
 	}
 	r.acc, r.n, r.at = acc, n, at
 	return err
