@@ -52,7 +52,7 @@ func newHuffman(b []byte, dc bool) (h *huffman, n int, err error) {
 				return nil, 0, errHuffman
 			}
 			h.values[n] = symbol
-			h.enter(code, length, symbol, dc)
+			h.enter(code, length, symbol)
 			code++
 			n++
 		}
@@ -63,7 +63,7 @@ func newHuffman(b []byte, dc bool) (h *huffman, n int, err error) {
 }
 
 // enter fills look for one code.
-func (h *huffman) enter(code uint32, length int, symbol uint8, dc bool) {
+func (h *huffman) enter(code uint32, length int, symbol uint8) {
 	rest := lookBits - length
 	if rest < 0 {
 		return
@@ -72,10 +72,7 @@ func (h *huffman) enter(code uint32, length int, symbol uint8, dc bool) {
 	size := int(symbol & 15)
 	for i := range uint32(1) << rest {
 		e := uint32(symbol)<<8 | uint32(length)
-		switch {
-		case size == 0 && dc:
-			e |= lookWhole
-		case size > 0 && size <= rest:
+		if size > 0 && size <= rest {
 			value := extend(int32(i>>(rest-size)), size)
 			e = uint32(value)<<16 | uint32(symbol)<<8 | lookWhole | uint32(length+size)
 		}
@@ -106,7 +103,7 @@ const reach = 64*32/8 + 16
 
 var zeros [reach]byte
 
-// fill takes the data from file[from:] up to the next marker, and returns where that is.
+// fill takes the data from file[from:] up to the next marker, and returns where that is: len(file) where there is none.
 func (r *bitReader) fill(file []byte, from int) (marker int) {
 	r.buf = r.buf[:0]
 	at := from
@@ -123,7 +120,9 @@ func (r *bitReader) fill(file []byte, from int) (marker int) {
 			continue
 		}
 		r.buf = append(r.buf, file[at:at+i]...)
-		at += i
+		if at += i; at+1 == len(file) {
+			at++ // the file was cut off within a marker
+		}
 		break
 	}
 	r.size = len(r.buf)

@@ -47,10 +47,17 @@ func inverseGeneric(coef []int16, quant *[128]int16, pix []uint8, stride int) {
 			}
 		}
 		for x := range 8 {
-			inverse8(block[x:], 8, constBits-pass1Bits)
+			if block[x+8]|block[x+16]|block[x+24]|block[x+32]|block[x+40]|block[x+48]|block[x+56] != 0 {
+				inverse8(block, x, 8, constBits-pass1Bits)
+				continue
+			}
+			flat := bound(int32(block[x]) << pass1Bits) // what inverse8 gives, and most columns are
+			for row := range 8 {
+				block[8*row+x] = flat
+			}
 		}
 		for row := range 8 {
-			inverse8(block[8*row:], 1, constBits+pass1Bits+3)
+			inverse8(block, 8*row, 1, constBits+pass1Bits+3)
 			out := pix[row*stride+i/8:][:8]
 			for x, v := range block[8*row : 8*row+8] {
 				out[x] = uint8(min(max(v, -128), 127) + 128)
@@ -60,11 +67,11 @@ func inverseGeneric(coef []int16, quant *[128]int16, pix []uint8, stride int) {
 	}
 }
 
-// inverse8 is the transform of 8 numbers, step apart, with their result scaled down by shift bits.
-func inverse8(v []int16, step int, shift uint) {
-	_ = v[7*step]
-	v0, v1, v2, v3 := v[0], v[step], v[2*step], v[3*step]
-	v4, v5, v6, v7 := v[4*step], v[5*step], v[6*step], v[7*step]
+// inverse8 transforms the 8 numbers from b[at] on, step apart, and scales their results down by shift bits.
+func inverse8(b *[64]int16, at, step int, shift uint) {
+	cell := func(i int) *int16 { return &b[(at+i*step)&63] }
+	v0, v1, v2, v3 := *cell(0), *cell(1), *cell(2), *cell(3)
+	v4, v5, v6, v7 := *cell(4), *cell(5), *cell(6), *cell(7)
 	pair := func(a int16, ca int32, b int16, cb int32) int32 { return int32(a)*ca + int32(b)*cb }
 
 	// Even part.
@@ -84,9 +91,11 @@ func inverse8(v []int16, step int, shift uint) {
 	o2 := pair(v5, c2053-c2562, v3, -c2562) + y4
 	o1 := pair(v5, -c2562, v3, c3072-c2562) + y3
 
-	bound := func(x int32) int16 { return int16(min(max(x>>shift, -1<<15), 1<<15-1)) }
-	v[0], v[7*step] = bound(e0+o0), bound(e0-o0)
-	v[step], v[6*step] = bound(e1+o1), bound(e1-o1)
-	v[2*step], v[5*step] = bound(e2+o2), bound(e2-o2)
-	v[3*step], v[4*step] = bound(e3+o3), bound(e3-o3)
+	shift &= 31
+	*cell(0), *cell(7) = bound((e0+o0)>>shift), bound((e0-o0)>>shift)
+	*cell(1), *cell(6) = bound((e1+o1)>>shift), bound((e1-o1)>>shift)
+	*cell(2), *cell(5) = bound((e2+o2)>>shift), bound((e2-o2)>>shift)
+	*cell(3), *cell(4) = bound((e3+o3)>>shift), bound((e3-o3)>>shift)
 }
+
+func bound(x int32) int16 { return int16(min(max(x, -1<<15), 1<<15-1)) }

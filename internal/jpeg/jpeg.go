@@ -67,7 +67,7 @@ type decoder struct {
 	eobRun int        // blocks that end without further bits: progressive only
 	rows   [4][]uint8 // what upsampling makes of one row of each component
 
-	kept [4]component // memory of earlier files' components
+	kept [4]storage // memory of earlier files' components
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
@@ -77,10 +77,9 @@ const keptBytes = 32 << 20
 
 // release forgets the file and keeps the memory, where that is of ordinary size.
 func (d *decoder) release() {
-	for i := range d.components {
-		c := &d.components[i]
-		if 2*cap(c.coef)+cap(c.pix) <= keptBytes {
-			d.kept[i] = component{coef: c.coef, pix: c.pix}
+	for i, c := range d.components {
+		if c.pix != nil && 2*cap(c.coef)+cap(c.pix) <= keptBytes {
+			d.kept[i] = c.storage
 		}
 	}
 	*d = decoder{bits: bitReader{buf: d.bits.buf[:0]}, rows: d.rows, kept: d.kept}
@@ -102,13 +101,18 @@ type component struct {
 	seen             bool
 	pred             int32 // the DC before
 	dc, ac           *huffman
+	stride           int // from a row of pix to the next
 
+	storage
+}
+
+// storage is a component's memory.
+type storage struct {
 	// coef holds coefficients in natural order, block (x, y) at (y·blocksX+x)·64: all of a progressive picture, else those
 	// of one row of MCUs. All are 0 before a scan.
 	coef []int16
 	// pix holds samples, the one at (x, y) at origin+y·stride+x. Left and right of each row is memory for repeated ends.
-	pix    []uint8
-	stride int
+	pix []uint8
 }
 
 // margin is the memory on either side of a row of samples: what a vector reads or writes too much.
@@ -136,7 +140,7 @@ func (d *decoder) allocate() {
 		clear(c.coef)
 		c.stride = margin + 8*c.blocksX + margin
 		c.pix = grow(d.kept[i].pix, c.stride*8*c.blocksY)
-		d.kept[i] = component{}
+		d.kept[i] = storage{}
 	}
 }
 
