@@ -199,91 +199,85 @@ rows:
 	VPUNPCKLQDQ  Y4, Y0, Y8
 	VPUNPCKHQDQ  Y4, Y0, Y4
 	VMOVDQA      Y8, Y0
-	VPUNPCKLQDQ  Y6, Y2, Y8
-	VPUNPCKHQDQ  Y6, Y2, Y6
-	VMOVDQA      Y8, Y2
 	VPUNPCKLQDQ  Y5, Y1, Y8
 	VPUNPCKHQDQ  Y5, Y1, Y5
 	VMOVDQA      Y8, Y1
+	VPUNPCKLQDQ  Y6, Y2, Y8
+	VPUNPCKHQDQ  Y6, Y2, Y6
+	VMOVDQA      Y8, Y2
 	VPUNPCKLQDQ  Y7, Y3, Y8
 	VPUNPCKHQDQ  Y7, Y3, Y7
 	VMOVDQA      Y8, Y3
-	VMOVDQA      Y1, Y8
-	VMOVDQA      Y4, Y1
-	VMOVDQA      Y8, Y4
-	VMOVDQA      Y3, Y8
-	VMOVDQA      Y6, Y3
-	VMOVDQA      Y8, Y6
-	VPUNPCKLWD   Y6, Y2, Y8
-	VPUNPCKHWD   Y6, Y2, Y2
-	VPMADDWD     evenT3<>+0(SB), Y8, Y6
+	VPUNPCKLWD   Y3, Y2, Y8
+	VPUNPCKHWD   Y3, Y2, Y2
+	VPMADDWD     evenT3<>+0(SB), Y8, Y3
 	VPMADDWD     evenT3<>+0(SB), Y2, Y9
 	VPMADDWD     evenT2<>+0(SB), Y8, Y8
 	VPMADDWD     evenT2<>+0(SB), Y2, Y2
-	VPADDW       Y4, Y0, Y10
-	VPSUBW       Y4, Y0, Y0
-	VPXOR        Y4, Y4, Y4
-	VPUNPCKLWD   Y10, Y4, Y11
-	VPUNPCKHWD   Y10, Y4, Y10
+	VPADDW       Y1, Y0, Y10
+	VPSUBW       Y1, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPUNPCKLWD   Y10, Y1, Y11
+	VPUNPCKHWD   Y10, Y1, Y10
 	VPSRAD       $0x03, Y11, Y11
 	VPSRAD       $0x03, Y10, Y10
 	VPADDD       half18<>+0(SB), Y11, Y11
 	VPADDD       half18<>+0(SB), Y10, Y10
-	VPADDD       Y6, Y11, Y12
+	VPADDD       Y3, Y11, Y12
 	VMOVDQU      Y12, (SP)
-	VPSUBD       Y6, Y11, Y12
+	VPSUBD       Y3, Y11, Y12
 	VMOVDQU      Y12, 192(SP)
 	VPADDD       Y9, Y10, Y12
 	VMOVDQU      Y12, 32(SP)
 	VPSUBD       Y9, Y10, Y12
 	VMOVDQU      Y12, 224(SP)
-	VPUNPCKLWD   Y0, Y4, Y6
-	VPUNPCKHWD   Y0, Y4, Y0
-	VPSRAD       $0x03, Y6, Y6
+	VPUNPCKLWD   Y0, Y1, Y3
+	VPUNPCKHWD   Y0, Y1, Y0
+	VPSRAD       $0x03, Y3, Y3
 	VPSRAD       $0x03, Y0, Y0
-	VPADDD       half18<>+0(SB), Y6, Y6
+	VPADDD       half18<>+0(SB), Y3, Y3
 	VPADDD       half18<>+0(SB), Y0, Y0
-	VPADDD       Y8, Y6, Y4
-	VMOVDQU      Y4, 64(SP)
-	VPSUBD       Y8, Y6, Y4
-	VMOVDQU      Y4, 128(SP)
-	VPADDD       Y2, Y0, Y4
-	VMOVDQU      Y4, 96(SP)
-	VPSUBD       Y2, Y0, Y4
-	VMOVDQU      Y4, 160(SP)
-	VPADDW       Y3, Y7, Y0
-	VPADDW       Y1, Y5, Y2
-	VPUNPCKLWD   Y2, Y0, Y4
-	VPUNPCKHWD   Y2, Y0, Y2
-	VPMADDWD     oddY3<>+0(SB), Y4, Y0
-	VPMADDWD     oddY3<>+0(SB), Y2, Y9
-	VPMADDWD     oddY4<>+0(SB), Y4, Y10
-	VPMADDWD     oddY4<>+0(SB), Y2, Y11
-	VPUNPCKLWD   Y1, Y7, Y2
-	VPUNPCKHWD   Y1, Y7, Y6
-	VPMADDWD     odd71a<>+0(SB), Y2, Y4
-	VPMADDWD     odd71a<>+0(SB), Y6, Y8
-	VPMADDWD     odd71b<>+0(SB), Y2, Y1
-	VPMADDWD     odd71b<>+0(SB), Y6, Y7
-	VPADDD       Y0, Y4, Y4
+	VPADDD       Y8, Y3, Y1
+	VMOVDQU      Y1, 64(SP)
+	VPSUBD       Y8, Y3, Y1
+	VMOVDQU      Y1, 128(SP)
+	VPADDD       Y2, Y0, Y1
+	VMOVDQU      Y1, 96(SP)
+	VPSUBD       Y2, Y0, Y1
+	VMOVDQU      Y1, 160(SP)
+	VPADDW       Y6, Y7, Y0
+	VPADDW       Y4, Y5, Y1
+	VPUNPCKLWD   Y1, Y0, Y2
+	VPUNPCKHWD   Y1, Y0, Y1
+	VPMADDWD     oddY3<>+0(SB), Y2, Y0
+	VPMADDWD     oddY3<>+0(SB), Y1, Y9
+	VPMADDWD     oddY4<>+0(SB), Y2, Y10
+	VPMADDWD     oddY4<>+0(SB), Y1, Y11
+	VPUNPCKLWD   Y4, Y7, Y2
+	VPUNPCKHWD   Y4, Y7, Y3
+	VPMADDWD     odd71a<>+0(SB), Y2, Y1
+	VPMADDWD     odd71a<>+0(SB), Y3, Y8
+	VPMADDWD     odd71b<>+0(SB), Y2, Y4
+	VPMADDWD     odd71b<>+0(SB), Y3, Y7
+	VPADDD       Y0, Y1, Y1
 	VPADDD       Y9, Y8, Y8
-	VPADDD       Y10, Y1, Y1
+	VPADDD       Y10, Y4, Y4
 	VPADDD       Y11, Y7, Y7
-	VPUNPCKLWD   Y3, Y5, Y2
-	VPUNPCKHWD   Y3, Y5, Y6
-	VPMADDWD     odd53a<>+0(SB), Y2, Y3
-	VPMADDWD     odd53a<>+0(SB), Y6, Y5
+	VPUNPCKLWD   Y6, Y5, Y2
+	VPUNPCKHWD   Y6, Y5, Y3
+	VPMADDWD     odd53a<>+0(SB), Y2, Y5
+	VPMADDWD     odd53a<>+0(SB), Y3, Y6
 	VPMADDWD     odd53b<>+0(SB), Y2, Y2
-	VPMADDWD     odd53b<>+0(SB), Y6, Y6
-	VPADDD       Y10, Y3, Y3
-	VPADDD       Y11, Y5, Y5
+	VPMADDWD     odd53b<>+0(SB), Y3, Y3
+	VPADDD       Y10, Y5, Y5
+	VPADDD       Y11, Y6, Y6
 	VPADDD       Y0, Y2, Y2
-	VPADDD       Y9, Y6, Y6
+	VPADDD       Y9, Y3, Y3
 	VMOVDQU      (SP), Y9
 	VMOVDQU      32(SP), Y10
-	VPADDD       Y1, Y9, Y11
+	VPADDD       Y4, Y9, Y11
 	VPADDD       Y7, Y10, Y0
-	VPSUBD       Y1, Y9, Y9
+	VPSUBD       Y4, Y9, Y9
 	VPSUBD       Y7, Y10, Y10
 	VPSRAD       $0x12, Y11, Y11
 	VPSRAD       $0x12, Y0, Y0
@@ -294,21 +288,21 @@ rows:
 	VMOVDQU      64(SP), Y9
 	VMOVDQU      96(SP), Y10
 	VPADDD       Y2, Y9, Y11
-	VPADDD       Y6, Y10, Y1
+	VPADDD       Y3, Y10, Y4
 	VPSUBD       Y2, Y9, Y9
-	VPSUBD       Y6, Y10, Y10
+	VPSUBD       Y3, Y10, Y10
 	VPSRAD       $0x12, Y11, Y11
-	VPSRAD       $0x12, Y1, Y1
+	VPSRAD       $0x12, Y4, Y4
 	VPSRAD       $0x12, Y9, Y9
 	VPSRAD       $0x12, Y10, Y10
-	VPACKSSDW    Y1, Y11, Y1
-	VPACKSSDW    Y10, Y9, Y6
+	VPACKSSDW    Y4, Y11, Y4
+	VPACKSSDW    Y10, Y9, Y3
 	VMOVDQU      128(SP), Y9
 	VMOVDQU      160(SP), Y10
-	VPADDD       Y3, Y9, Y11
-	VPADDD       Y5, Y10, Y2
-	VPSUBD       Y3, Y9, Y9
-	VPSUBD       Y5, Y10, Y10
+	VPADDD       Y5, Y9, Y11
+	VPADDD       Y6, Y10, Y2
+	VPSUBD       Y5, Y9, Y9
+	VPSUBD       Y6, Y10, Y10
 	VPSRAD       $0x12, Y11, Y11
 	VPSRAD       $0x12, Y2, Y2
 	VPSRAD       $0x12, Y9, Y9
@@ -317,56 +311,56 @@ rows:
 	VPACKSSDW    Y10, Y9, Y5
 	VMOVDQU      192(SP), Y9
 	VMOVDQU      224(SP), Y10
-	VPADDD       Y4, Y9, Y11
-	VPADDD       Y8, Y10, Y3
-	VPSUBD       Y4, Y9, Y9
+	VPADDD       Y1, Y9, Y11
+	VPADDD       Y8, Y10, Y6
+	VPSUBD       Y1, Y9, Y9
 	VPSUBD       Y8, Y10, Y10
 	VPSRAD       $0x12, Y11, Y11
-	VPSRAD       $0x12, Y3, Y3
+	VPSRAD       $0x12, Y6, Y6
 	VPSRAD       $0x12, Y9, Y9
 	VPSRAD       $0x12, Y10, Y10
-	VPACKSSDW    Y3, Y11, Y3
-	VPACKSSDW    Y10, Y9, Y4
-	VPACKSSWB    Y4, Y0, Y0
-	VPACKSSWB    Y5, Y1, Y1
-	VPACKSSWB    Y6, Y2, Y2
-	VPACKSSWB    Y7, Y3, Y3
+	VPACKSSDW    Y6, Y11, Y6
+	VPACKSSDW    Y10, Y9, Y1
+	VPACKSSWB    Y1, Y0, Y0
+	VPACKSSWB    Y5, Y4, Y4
+	VPACKSSWB    Y3, Y2, Y2
+	VPACKSSWB    Y7, Y6, Y6
 	VMOVDQU      grey<>+0(SB), Y8
 	VPADDB       Y8, Y0, Y0
-	VPADDB       Y8, Y1, Y1
+	VPADDB       Y8, Y4, Y4
 	VPADDB       Y8, Y2, Y2
-	VPADDB       Y8, Y3, Y3
-	VPUNPCKLBW   Y1, Y0, Y8
-	VPUNPCKHBW   Y1, Y0, Y1
+	VPADDB       Y8, Y6, Y6
+	VPUNPCKLBW   Y4, Y0, Y8
+	VPUNPCKHBW   Y4, Y0, Y4
 	VMOVDQA      Y8, Y0
-	VPUNPCKLBW   Y3, Y2, Y8
-	VPUNPCKHBW   Y3, Y2, Y3
+	VPUNPCKLBW   Y6, Y2, Y8
+	VPUNPCKHBW   Y6, Y2, Y6
 	VMOVDQA      Y8, Y2
 	VPUNPCKLWD   Y2, Y0, Y8
 	VPUNPCKHWD   Y2, Y0, Y2
 	VMOVDQA      Y8, Y0
-	VPUNPCKLWD   Y3, Y1, Y8
-	VPUNPCKHWD   Y3, Y1, Y3
-	VMOVDQA      Y8, Y1
-	VPUNPCKLDQ   Y1, Y0, Y8
-	VPUNPCKHDQ   Y1, Y0, Y1
+	VPUNPCKLWD   Y6, Y4, Y8
+	VPUNPCKHWD   Y6, Y4, Y6
+	VMOVDQA      Y8, Y4
+	VPUNPCKLDQ   Y4, Y0, Y8
+	VPUNPCKHDQ   Y4, Y0, Y4
 	VMOVDQA      Y8, Y0
-	VPUNPCKLDQ   Y3, Y2, Y8
-	VPUNPCKHDQ   Y3, Y2, Y3
+	VPUNPCKLDQ   Y6, Y2, Y8
+	VPUNPCKHDQ   Y6, Y2, Y6
 	VMOVDQA      Y8, Y2
 	LEAQ         (DX)(BX*4), R8
 	VPERMQ       $0xd8, Y0, Y0
 	VMOVDQU      X0, (DX)
 	VEXTRACTI128 $0x01, Y0, (DX)(BX*1)
-	VPERMQ       $0xd8, Y1, Y1
-	VMOVDQU      X1, (DX)(BX*2)
-	VEXTRACTI128 $0x01, Y1, (DX)(DI*1)
+	VPERMQ       $0xd8, Y4, Y4
+	VMOVDQU      X4, (DX)(BX*2)
+	VEXTRACTI128 $0x01, Y4, (DX)(DI*1)
 	VPERMQ       $0xd8, Y2, Y2
 	VMOVDQU      X2, (R8)
 	VEXTRACTI128 $0x01, Y2, (R8)(BX*1)
-	VPERMQ       $0xd8, Y3, Y3
-	VMOVDQU      X3, (R8)(BX*2)
-	VEXTRACTI128 $0x01, Y3, (R8)(DI*1)
+	VPERMQ       $0xd8, Y6, Y6
+	VMOVDQU      X6, (R8)(BX*2)
+	VEXTRACTI128 $0x01, Y6, (R8)(DI*1)
 	VPXOR        Y8, Y8, Y8
 	VMOVDQU      Y8, (AX)
 	VMOVDQU      Y8, 32(AX)
@@ -751,13 +745,13 @@ pixels:
 	VPSUBW       Y1, Y7, Y7
 	VPADDW       Y7, Y7, Y8
 	VPMULHW      redFactor<>+0(SB), Y8, Y8
-	VPADDW       word1c<>+0(SB), Y8, Y8
+	VPADDW       word1<>+0(SB), Y8, Y8
 	VPSRAW       $0x01, Y8, Y8
 	VPADDW       Y5, Y8, Y8
 	VPADDW       Y7, Y8, Y8
 	VPADDW       Y6, Y6, Y9
 	VPMULHW      blueFactor<>+0(SB), Y9, Y9
-	VPADDW       word1c<>+0(SB), Y9, Y9
+	VPADDW       word1<>+0(SB), Y9, Y9
 	VPSRAW       $0x01, Y9, Y9
 	VPADDW       Y5, Y9, Y9
 	VPADDW       Y6, Y9, Y9
@@ -780,13 +774,13 @@ pixels:
 	VPSUBW       Y1, Y4, Y4
 	VPADDW       Y4, Y4, Y5
 	VPMULHW      redFactor<>+0(SB), Y5, Y5
-	VPADDW       word1c<>+0(SB), Y5, Y5
+	VPADDW       word1<>+0(SB), Y5, Y5
 	VPSRAW       $0x01, Y5, Y5
 	VPADDW       Y2, Y5, Y5
 	VPADDW       Y4, Y5, Y5
 	VPADDW       Y3, Y3, Y7
 	VPMULHW      blueFactor<>+0(SB), Y7, Y7
-	VPADDW       word1c<>+0(SB), Y7, Y7
+	VPADDW       word1<>+0(SB), Y7, Y7
 	VPSRAW       $0x01, Y7, Y7
 	VPADDW       Y2, Y7, Y7
 	VPADDW       Y3, Y7, Y7
@@ -870,24 +864,6 @@ DATA redFactor<>+26(SB)/2, $+26345
 DATA redFactor<>+28(SB)/2, $+26345
 DATA redFactor<>+30(SB)/2, $+26345
 GLOBL redFactor<>(SB), RODATA|NOPTR, $32
-
-DATA word1c<>+0(SB)/2, $+1
-DATA word1c<>+2(SB)/2, $+1
-DATA word1c<>+4(SB)/2, $+1
-DATA word1c<>+6(SB)/2, $+1
-DATA word1c<>+8(SB)/2, $+1
-DATA word1c<>+10(SB)/2, $+1
-DATA word1c<>+12(SB)/2, $+1
-DATA word1c<>+14(SB)/2, $+1
-DATA word1c<>+16(SB)/2, $+1
-DATA word1c<>+18(SB)/2, $+1
-DATA word1c<>+20(SB)/2, $+1
-DATA word1c<>+22(SB)/2, $+1
-DATA word1c<>+24(SB)/2, $+1
-DATA word1c<>+26(SB)/2, $+1
-DATA word1c<>+28(SB)/2, $+1
-DATA word1c<>+30(SB)/2, $+1
-GLOBL word1c<>(SB), RODATA|NOPTR, $32
 
 DATA blueFactor<>+0(SB)/2, $-14942
 DATA blueFactor<>+2(SB)/2, $-14942

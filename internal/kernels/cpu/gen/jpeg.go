@@ -16,10 +16,7 @@ func jpeg() {
 	yccRow()
 }
 
-// constants declares 32 bytes, the first time that a kernel asks for them.
-func constants(name string, each Constant, n int) func() Mem { return pattern(name, n, each) }
-
-// pattern declares values over and over, until they fill n of them.
+// pattern declares n constants, values in turn, the first time that a kernel of the file asks for them.
 func pattern(name string, n int, values ...Constant) func() Mem {
 	var m *Mem
 	return func() Mem {
@@ -36,11 +33,11 @@ func pattern(name string, n int, values ...Constant) func() Mem {
 	}
 }
 
-// words is a vector of one 16-bit number; pairs are two in turn, for VPMADDWD.
+// words fills a vector with one 16-bit number.
 func words(name string, v int16) func() Mem { return pattern(name, 16, I16(v)) }
-func pairs(name string, a, b int16) func() Mem {
-	return pattern(name, 16, I16(a), I16(b))
-}
+
+// pairs fills a vector with two in turn, for VPMADDWD.
+func pairs(name string, a, b int16) func() Mem { return pattern(name, 16, I16(a), I16(b)) }
 
 // The inverse transform's constants in 13-bit fixed point, as idct.go of package jpeg names and explains them.
 const (
@@ -70,6 +67,7 @@ var (
 	half11 = pattern("half11", 8, I32(1<<10))
 	half18 = pattern("half18", 8, I32(1<<17))
 	grey   = pattern("grey", 32, U8(128))
+	word1  = words("word1", 1)
 )
 
 // wide is 16 numbers of 32 bits, those of the low and the high halves of a register's lanes.
@@ -95,15 +93,15 @@ func inverse() {
 		VINSERTI128(Imm(1), Mem{Base: coef, Disp: 128 + 16*row}, v[row], v[row])
 	}
 	// Rows 1 to 7 are often 0: then the first pass is a shift.
-	any := YMM()
-	VPOR(v[1], v[2], any)
+	rest := YMM()
+	VPOR(v[1], v[2], rest)
 	for _, row := range v[3:] {
-		VPOR(row, any, any)
+		VPOR(row, rest, rest)
 	}
 	for row := range v {
 		VPMULLW(Mem{Base: quant, Disp: 32 * row}, v[row], v[row])
 	}
-	VPTEST(any, any)
+	VPTEST(rest, rest)
 	JNE(LabelRef("columns"))
 	VPADDSW(v[0], v[0], v[0])
 	VPADDSW(v[0], v[0], v[0])
@@ -114,7 +112,7 @@ func inverse() {
 	Label("columns")
 	pass(v, even, half11(), 11)
 	Label("rows")
-	transposeWords(v)
+	v = transposeWords(v)
 	pass(v, even, half18(), 18)
 
 	// v[x] is column x of both blocks. Bytes, then rows.
@@ -126,26 +124,14 @@ func inverse() {
 	for i := range 4 {
 		VPADDB(bias, v[i], v[i])
 	}
-	interleave := func(a, b reg.VecVirtual, low, high func(Op, Op, Op)) {
-		t := YMM()
-		low(b, a, t)
-		high(b, a, b)
-		VMOVDQA(t, a)
-	}
-	low8 := func(a, b, c Op) { VPUNPCKLBW(a, b, c) }
-	high8 := func(a, b, c Op) { VPUNPCKHBW(a, b, c) }
-	low16 := func(a, b, c Op) { VPUNPCKLWD(a, b, c) }
-	high16 := func(a, b, c Op) { VPUNPCKHWD(a, b, c) }
-	low32 := func(a, b, c Op) { VPUNPCKLDQ(a, b, c) }
-	high32 := func(a, b, c Op) { VPUNPCKHDQ(a, b, c) }
-	interleave(v[0], v[1], low8, high8)   // v0: columns 0 1, v1: 4 5
-	interleave(v[2], v[3], low8, high8)   // v2: columns 2 3, v3: 6 7
-	interleave(v[0], v[2], low16, high16) // columns 0 to 3: v0 rows 0 to 3, v2 rows 4 to 7
-	interleave(v[1], v[3], low16, high16) // columns 4 to 7: v1 rows 0 to 3, v3 rows 4 to 7
-	interleave(v[0], v[1], low32, high32) // v0: rows 0 1, v1: rows 2 3
-	interleave(v[2], v[3], low32, high32) // v2: rows 4 5, v3: rows 6 7
+	interleave(8, v[0], v[1])  // v0: columns 0 1, v1: 4 5
+	interleave(8, v[2], v[3])  // v2: columns 2 3, v3: 6 7
+	interleave(16, v[0], v[2]) // columns 0 to 3: v0 rows 0 to 3, v2 rows 4 to 7
+	interleave(16, v[1], v[3]) // columns 4 to 7: v1 rows 0 to 3, v3 rows 4 to 7
+	interleave(32, v[0], v[1]) // v0: rows 0 1, v1: rows 2 3
+	interleave(32, v[2], v[3]) // v2: rows 4 5, v3: rows 6 7
 	LEAQ(Mem{Base: pix, Index: stride, Scale: 4}, lower)
-	for i, r := range []reg.VecVirtual{v[0], v[1], v[2], v[3]} {
+	for i, r := range v[:4] {
 		VPERMQ(Imm(0b11011000), r, r) // a row of both blocks in each lane
 		base := pix
 		if i >= 2 {
@@ -248,41 +234,40 @@ func pass(v [8]reg.VecVirtual, even Mem, half Mem, shift uint64) {
 	}
 }
 
-// transposeWords turns rows into columns, in each lane for itself.
-func transposeWords(v [8]reg.VecVirtual) {
+// interleave takes numbers of the given bits from a and b in turn: those of the low half of each lane to a, those of the
+// high half to b.
+func interleave(bits int, a, b reg.VecVirtual) {
 	t := YMM()
-	// interleave leaves the low half's pairs in a and the high half's in b.
-	interleave := func(a, b reg.VecVirtual, low, high func(Op, Op, Op)) {
-		low(b, a, t)
-		high(b, a, b)
-		VMOVDQA(t, a)
+	switch bits {
+	case 8:
+		VPUNPCKLBW(b, a, t)
+		VPUNPCKHBW(b, a, b)
+	case 16:
+		VPUNPCKLWD(b, a, t)
+		VPUNPCKHWD(b, a, b)
+	case 32:
+		VPUNPCKLDQ(b, a, t)
+		VPUNPCKHDQ(b, a, b)
+	case 64:
+		VPUNPCKLQDQ(b, a, t)
+		VPUNPCKHQDQ(b, a, b)
 	}
-	low16 := func(a, b, c Op) { VPUNPCKLWD(a, b, c) }
-	high16 := func(a, b, c Op) { VPUNPCKHWD(a, b, c) }
-	low32 := func(a, b, c Op) { VPUNPCKLDQ(a, b, c) }
-	high32 := func(a, b, c Op) { VPUNPCKHDQ(a, b, c) }
-	low64 := func(a, b, c Op) { VPUNPCKLQDQ(a, b, c) }
-	high64 := func(a, b, c Op) { VPUNPCKHQDQ(a, b, c) }
-	// Three rounds of interleaving rows i and i+4 put column x, in the order of its rows, where x's bits reversed say.
-	_ = fmt.Sprint
+	VMOVDQA(t, a)
+}
+
+// transposeWords turns 8 rows of 8 words into columns, in each lane for itself, and returns them in order.
+func transposeWords(v [8]reg.VecVirtual) [8]reg.VecVirtual {
 	for i := 0; i < 8; i += 2 {
-		interleave(v[i], v[i+1], low16, high16) // v[i]: columns 0 to 3 of rows i, i+1; v[i+1]: columns 4 to 7
+		interleave(16, v[i], v[i+1]) // columns 0 to 3 and 4 to 7 of rows i, i+1
 	}
-	for _, p := range [][2]int{{0, 2}, {1, 3}, {4, 6}, {5, 7}} {
-		interleave(v[p[0]], v[p[1]], low32, high32)
+	for _, i := range []int{0, 1, 4, 5} {
+		interleave(32, v[i], v[i+2])
 	}
-	// v0: columns 0 1 of rows 0 to 3, v2: 2 3, v1: 4 5, v3: 6 7; v4, v6, v5, v7 of rows 4 to 7.
-	for _, p := range [][2]int{{0, 4}, {2, 6}, {1, 5}, {3, 7}} {
-		interleave(v[p[0]], v[p[1]], low64, high64)
+	// v0: columns 0 1 of rows 0 to 3, v2: 2 3, v1: 4 5, v3: 6 7; v4, v6, v5, v7: the same of rows 4 to 7.
+	for i := range 4 {
+		interleave(64, v[i], v[i+4])
 	}
-	// v0: column 0, v4: 1, v2: 2, v6: 3, v1: 4, v5: 5, v3: 6, v7: 7.
-	swap := func(i, j int) {
-		VMOVDQA(v[i], t)
-		VMOVDQA(v[j], v[i])
-		VMOVDQA(t, v[j])
-	}
-	swap(1, 4) // v1: 1, v4: 4
-	swap(3, 6) // v3: 3, v6: 6
+	return [8]reg.VecVirtual{v[0], v[4], v[2], v[6], v[1], v[5], v[3], v[7]}
 }
 
 // h2v1 writes the doubling of a row of chroma.
@@ -294,7 +279,7 @@ func h2v1() {
 	}`, "out, in *uint8, n int")
 	out, in, n := pointer("out"), pointer("in"), pointer("n")
 	one, two := YMM(), YMM()
-	VMOVDQU(words("word1", 1)(), one)
+	VMOVDQU(word1(), one)
 	VMOVDQU(words("word2", 2)(), two)
 	Label("samples")
 	here, left, right, t := YMM(), YMM(), YMM(), YMM()
@@ -376,7 +361,7 @@ func yccRow() {
 	zero, offset := YMM(), YMM()
 	VPXOR(zero, zero, zero)
 	VMOVDQU(words("word128", 128)(), offset)
-	red, blue, one := words("redFactor", 26345), words("blueFactor", -14942), words("word1c", 1)
+	red, blue := words("redFactor", 26345), words("blueFactor", -14942)
 	green, half := pairs("greenFactors", -22554, 18734), pattern("half16", 8, I32(1<<15))
 	Label("pixels")
 	var r, g, b [2]reg.VecVirtual
@@ -401,7 +386,7 @@ func yccRow() {
 			t := YMM()
 			VPADDW(x, x, t)
 			VPMULHW(factor, t, t)
-			VPADDW(one(), t, t)
+			VPADDW(word1(), t, t)
 			VPSRAW(Imm(1), t, t)
 			VPADDW(yy, t, t)
 			VPADDW(x, t, t)
