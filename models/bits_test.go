@@ -149,6 +149,7 @@ func started(t *testing.T, net *nn.Net, from *nn.ParamStore, threads int) *nn.Pa
 			if err := dev.Upload(s.Buffer(i), values); err != nil {
 				t.Fatal(err)
 			}
+			s.Changed(i)
 		}
 	}
 	t.Cleanup(func() {

@@ -227,5 +227,6 @@ func (o *sgd) step() {
 		if err := o.s.Device().SGD(o.settings, o.s.Buffer(i), g, o.velocity[i]); err != nil {
 			o.t.Fatal(err)
 		}
+		o.s.Changed(i)
 	}
 }

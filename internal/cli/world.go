@@ -14,7 +14,7 @@ import (
 )
 
 // numericsVersion goes up when a change gives the same settings other bits.
-const numericsVersion = 1
+const numericsVersion = 2
 
 // world wires what planning asks for to the packages that know it.
 func (a *app) world() (planner.World, error) {

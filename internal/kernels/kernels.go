@@ -67,6 +67,9 @@ type Conv struct {
 	PadH, PadW       int
 	Groups           int // 1 for an ordinary convolution, C for a depthwise one; divides C and K
 	Numerics         Numerics
+	// StepY is the number of elements from one position of y to the next where the convolution fills some channels of a
+	// larger y, which begins at the first of them and ends with the last; 0 stands for K. Forward only: dy is dense.
+	StepY int
 }
 
 // Numerics says by which algorithms a device may compute a convolution. Which of those it takes, in each direction,
@@ -107,10 +110,22 @@ func (c Conv) P() int { return (c.H+2*c.PadH-c.R)/c.StrideH + 1 }
 // Q is the number of output columns.
 func (c Conv) Q() int { return (c.W+2*c.PadW-c.S)/c.StrideW + 1 }
 
-// LenX, LenW and LenY are the numbers of elements of x, w and y.
+// LenX, LenW and LenY are the numbers of elements of x, w and y, or dy.
 func (c Conv) LenX() int { return c.N * c.H * c.W * c.C }
 func (c Conv) LenW() int { return c.R * c.S * (c.C / c.Groups) * c.K }
-func (c Conv) LenY() int { return c.N * c.P() * c.Q() * c.K }
+func (c Conv) LenY() int { return ChannelsLen(c.N*c.P()*c.Q(), c.K, c.PositionY()) }
+
+// PositionY is the number of elements from one position of y to the next.
+func (c Conv) PositionY() int {
+	if c.StepY == 0 {
+		return c.K
+	}
+	return c.StepY
+}
+
+// ChannelsLen is the number of elements from the first to the last of n channels at m positions that stand step elements
+// apart.
+func ChannelsLen(m, n, step int) int { return (m-1)*step + n }
 
 func (c Conv) String() string {
 	return fmt.Sprintf("conv n%d %dx%dx%d k%d %dx%d stride %dx%d pad %dx%d groups %d",
@@ -198,6 +213,14 @@ type Device interface {
 
 	// ConvForward computes y = act(conv(x, w) + bias); bias may be nil.
 	ConvForward(d Conv, x, w, bias, y Buffer, act Activation) error
+	// PackedLen is the number of elements that the weights of d take in the form in which the device reads them. It does not
+	// depend on d.N.
+	PackedLen(d Conv) int
+	// PackWeights brings w into that form, for a layer whose weights stay the same from call to call.
+	PackWeights(d Conv, w, packed Buffer) error
+	// ConvForwardPacked computes y = act(conv(x, w) + bias + residual) from packed w; bias and residual (N,P,Q,K) may be
+	// nil, and y may be residual, beside which d.StepY is 0. Without residual it gives the bits of ConvForward.
+	ConvForwardPacked(d Conv, x, packed, bias, residual, y Buffer, act Activation) error
 	// ConvBackwardData computes dx (N,H,W,C) from w and dy.
 	ConvBackwardData(d Conv, w, dy, dx Buffer) error
 	// ConvBackwardWeights computes dw (R,S,C/G,K) from x and dy.
@@ -221,18 +244,22 @@ type Device interface {
 	// BatchNormApply computes y = act((x−mean)·invstd·gamma + beta + residual), all (M,C) or (C); residual may be nil.
 	// y may be x or residual.
 	BatchNormApply(m, c int, x, mean, invstd, gamma, beta, residual, y Buffer, act Activation) error
-	// BatchNormReduce computes dgamma (C) = Σ_m dy·(x−mean)·invstd and dbeta (C) = Σ_m dy.
-	BatchNormReduce(m, c int, dy, x, mean, invstd, dgamma, dbeta Buffer) error
+	// BatchNormReduce computes dgamma (C) = Σ_m g·(x−mean)·invstd and dbeta (C) = Σ_m g, where g (M,C) is dy times act's
+	// slope, 1 or 0, at the result that BatchNormApply had without a residual. So the gradient of an activation need not be
+	// computed by itself, which would read and write dy once more.
+	BatchNormReduce(m, c int, dy, x, mean, invstd, gamma, beta, dgamma, dbeta Buffer, act Activation) error
 	// BatchNormBackwardData computes dx (M,C). With batch statistics (dgamma and dbeta given)
-	// dx = gamma·invstd·(dy − dbeta/M − xhat·dgamma/M), with frozen ones (both nil, x and mean not read and may be nil)
-	// dx = gamma·invstd·dy. dx may be dy.
-	BatchNormBackwardData(m, c int, dy, x, mean, invstd, gamma, dgamma, dbeta, dx Buffer) error
+	// dx = gamma·invstd·(g − dbeta/M − xhat·dgamma/M), with g as in BatchNormReduce. With frozen ones (both nil)
+	// dx = gamma·invstd·dy: x, mean and beta are not read and may be nil, so act is Identity. dx may be dy.
+	BatchNormBackwardData(m, c int, dy, x, mean, invstd, gamma, beta, dgamma, dbeta, dx Buffer, act Activation) error
 
 	// Activate computes y = act(x). y may be x.
 	Activate(act Activation, x, y Buffer) error
 	// ActivateBackward computes dx = dy where act's slope at its result y is 1 (0 < y, and y < 6 for ReLU6), else 0.
 	// dx may be dy.
 	ActivateBackward(act Activation, y, dy, dx Buffer) error
+	// ActivateBackwardChannels computes dx (M,n) as ActivateBackward does from channels [off, off+n) of y and dy (M,C).
+	ActivateBackwardChannels(act Activation, m, n int, y, dy Buffer, c, off int, dx Buffer) error
 	// Add computes y = act(Σ xs), summed in order. y may be xs[0].
 	Add(xs []Buffer, y Buffer, act Activation) error
 	// Dropout computes y = x/(1−p) where the key keeps the element, else 0; the same call serves the gradient. y may be x.

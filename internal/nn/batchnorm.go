@@ -71,12 +71,17 @@ func (k batchNorm) run(dev kernels.Device, in []kernels.Buffer, y kernels.Buffer
 }
 
 func (k batchNorm) gradient(at place, in []*node, y, dy *node) []*node {
-	dy = at.activateBackward(k.act, y, dy) // one for x's branch and the residual's
 	x, mean, invstd, gamma, beta := in[0], in[1], in[2], in[3], in[4]
+	act := k.act
+	if !k.batch || len(in) == 6 {
+		// With frozen statistics y may have taken x's place; a residual is not at hand, and gets the same gradient as x's
+		// branch. Else the activation's gradient is part of the batch norm's, which reads its slope off x.
+		dy, act = at.activateBackward(act, y, dy), kernels.Identity
+	}
 	grads := make([]*node, len(in))
 	var dgamma, dbeta *node
 	if at.wants[gamma] || at.wants[beta] || k.batch && at.wants[x] {
-		sums := at.apply(batchNormReduce{k.m, k.c}, tensor.Shape{2, k.c}, dy, x, mean, invstd)
+		sums := at.apply(batchNormReduce{k.m, k.c, act}, tensor.Shape{2, k.c}, dy, x, mean, invstd, gamma, beta)
 		dgamma, dbeta = at.part(sums, 0, k.c), at.part(sums, k.c, 2*k.c)
 	}
 	if at.wants[gamma] {
@@ -86,9 +91,9 @@ func (k batchNorm) gradient(at place, in []*node, y, dy *node) []*node {
 		grads[4] = dbeta
 	}
 	if at.wants[x] {
-		b := batchNormBackward{k.m, k.c}
+		b := batchNormBackward{k.m, k.c, act}
 		if k.batch {
-			grads[0] = at.apply(b, x.Shape().Clone(), dy, invstd, gamma, x, mean, dgamma, dbeta)
+			grads[0] = at.apply(b, x.Shape().Clone(), dy, invstd, gamma, x, mean, beta, dgamma, dbeta)
 		} else {
 			grads[0] = at.apply(b, x.Shape().Clone(), dy, invstd, gamma)
 		}
@@ -99,18 +104,24 @@ func (k batchNorm) gradient(at place, in []*node, y, dy *node) []*node {
 	return grads
 }
 
-// batchNormReduce: dy, x (M,C), mean, invstd (C) → y (2,C), dgamma and dbeta.
-type batchNormReduce struct{ m, c int }
+// batchNormReduce: dy, x (M,C), mean, invstd, gamma, beta (C) → y (2,C), dgamma and dbeta, of dy before act.
+type batchNormReduce struct {
+	m, c int
+	act  kernels.Activation
+}
 
 func (batchNormReduce) String() string { return "batch norm reduce" }
 
 func (k batchNormReduce) run(dev kernels.Device, in []kernels.Buffer, y kernels.Buffer) error {
-	return dev.BatchNormReduce(k.m, k.c, in[0], in[1], in[2], in[3], y.Slice(0, k.c), y.Slice(k.c, 2*k.c))
+	return dev.BatchNormReduce(k.m, k.c, in[0], in[1], in[2], in[3], in[4], in[5], y.Slice(0, k.c), y.Slice(k.c, 2*k.c), k.act)
 }
 
-// batchNormBackward: dy (M,C), invstd, gamma (C) and, with batch statistics, x (M,C), mean, dgamma, dbeta (C)
-// → dx (M,C).
-type batchNormBackward struct{ m, c int }
+// batchNormBackward: dy (M,C), invstd, gamma (C) and, with batch statistics, x (M,C), mean, beta, dgamma, dbeta (C)
+// → dx (M,C), of dy before act.
+type batchNormBackward struct {
+	m, c int
+	act  kernels.Activation
+}
 
 func (batchNormBackward) String() string    { return "batch norm backward" }
 func (batchNormBackward) overwrites() []int { return []int{0} }
@@ -118,8 +129,8 @@ func (batchNormBackward) overwrites() []int { return []int{0} }
 func (k batchNormBackward) run(dev kernels.Device, in []kernels.Buffer, dx kernels.Buffer) error {
 	dy, invstd, gamma := in[0], in[1], in[2]
 	if len(in) == 3 {
-		return dev.BatchNormBackwardData(k.m, k.c, dy, nil, nil, invstd, gamma, nil, nil, dx)
+		return dev.BatchNormBackwardData(k.m, k.c, dy, nil, nil, invstd, gamma, nil, nil, nil, dx, k.act)
 	}
-	x, mean, dgamma, dbeta := in[3], in[4], in[5], in[6]
-	return dev.BatchNormBackwardData(k.m, k.c, dy, x, mean, invstd, gamma, dgamma, dbeta, dx)
+	x, mean, beta, dgamma, dbeta := in[3], in[4], in[5], in[6], in[7]
+	return dev.BatchNormBackwardData(k.m, k.c, dy, x, mean, invstd, gamma, beta, dgamma, dbeta, dx, k.act)
 }

@@ -78,7 +78,7 @@ func (p *Program) compile() error {
 	if p.set.Training && p.net.Aux != Input {
 		outputs = append(outputs, p.net.Aux)
 	}
-	net := reduce(p.net, p.set.Training, outputs)
+	net := reduce(p.net, p.set, outputs)
 	for salt := 0; ; salt++ {
 		if err := p.build(net, salt); err != nil {
 			return err
@@ -103,13 +103,18 @@ func (p *Program) compile() error {
 func (p *Program) build(net *reduced, salt int) error {
 	g := newGraph(p.store.dev, salt)
 	p.graph = g
-	p.losses = nil
+	p.losses, p.packed = nil, nil
 	in := p.net.Input
 	p.input = g.leaf("input", tensor.Shape{p.set.Batch, in.H, in.W, in.C}, nil, p.set.inputToo)
 	results := map[Ref]*node{Input: p.input}
+	joints := map[Ref]*joint{}
 	p.params = make([]*node, len(p.net.Params))
 	for _, u := range net.units {
-		results[u.out] = p.lower(u, results)
+		y, err := p.lower(u, results, joints)
+		if err != nil {
+			return err
+		}
+		results[u.out] = y
 	}
 	p.results = func(x Ref) *node { return results[net.resolve(x)] }
 	p.logits = p.results(p.net.Logits)
@@ -143,12 +148,14 @@ type site struct {
 	out        Shape   // the result's
 	params     []*node // the layer's, nil for a counter
 	residual   *node
+	packed     *packedConv // of a convolution with packed weights
+	joint      *joint      // the concatenation that this is or lies in
 	batchStats bool
 	seed       uint64 // of dropout
 }
 
 // lower adds a unit's operation to the graph.
-func (p *Program) lower(u unit, results map[Ref]*node) *node {
+func (p *Program) lower(u unit, results map[Ref]*node, joints map[Ref]*joint) (*node, error) {
 	l := p.net.Layers[u.index]
 	at := site{
 		place:    place{p.graph, l.Name},
@@ -166,11 +173,30 @@ func (p *Program) lower(u unit, results map[Ref]*node) *node {
 		at.in = append(at.in, results[x])
 		at.shapes = append(at.shapes, p.shape(x))
 	}
+	at.batchStats = p.set.batchStats(u.index)
+	_, concat := l.Op.(Concat)
+	if whole := u.within; concat || whole != Input {
+		if concat {
+			whole = u.out
+		}
+		if joints[whole] == nil {
+			joints[whole] = newJoint(at.batch, p.shape(whole))
+		}
+		at.joint = joints[whole]
+	}
+	if u.packs {
+		packed, err := p.store.packed(u, l.Op.(Conv2d).shape(at))
+		if err != nil {
+			return nil, err
+		}
+		at.packed = packed
+		p.packed = append(p.packed, packed)
+		return l.Op.lower(at), nil
+	}
 	for _, i := range l.Params {
 		at.params = append(at.params, p.param(i))
 	}
-	at.batchStats = p.set.batchStats(u.index)
-	return l.Op.lower(at)
+	return l.Op.lower(at), nil
 }
 
 // param is the leaf of parameter i.
@@ -191,11 +217,13 @@ func (p *Program) param(i int) *node {
 }
 
 // shape is that of a result, for one picture.
-func (p *Program) shape(x Ref) Shape {
+func (p *Program) shape(x Ref) Shape { return p.net.shape(x) }
+
+func (n *Net) shape(x Ref) Shape {
 	if x == Input {
-		return p.net.Input
+		return n.Input
 	}
-	return p.net.Layers[x].Out
+	return n.Layers[x].Out
 }
 
 func (p *Program) addLoss(logits Ref, scale float32, weights *node) {

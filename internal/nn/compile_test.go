@@ -3,6 +3,7 @@ package nn
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,11 @@ func operations(p *Program) []string {
 			switch k := o.kernel.(type) {
 			case conv:
 				name += " " + k.act.String()
+			case packedConvForward:
+				name += " " + k.conv.act.String()
+				if k.residual {
+					name += " residual"
+				}
 			case linear:
 				name += " " + k.act.String()
 			case addition:
@@ -46,19 +52,45 @@ func TestFusion(t *testing.T) {
 	tests := []struct {
 		name   string
 		set    Settings
+		train  string // the parameter that is trained
 		keep   []string
 		layers func(b *Builder) Ref
 		want   []string
 	}{
 		{
 			name: "a residual block",
+			set:  Settings{Numerics: kernels.Default},
 			layers: func(b *Builder) Ref {
 				x := b.ReLU("r1", b.Conv2d("c1", Input, conv, Default))
 				y := b.BatchNorm2d("n", b.Conv2d("c2", x, conv, Default), norm)
 				return b.Flatten("f", b.AdaptiveAvgPool2d("p", b.ReLU6("r2", b.Add("a", x, y)), 1, 1))
 			},
-			want: []string{"c1 conv relu", "c2 conv identity", "n inverse deviation", "n batch norm relu6 residual",
-				"p adaptive average pool", "f reshape"},
+			want: []string{"c1 packed conv relu", "c2 packed conv relu6 residual", "p adaptive average pool", "f reshape"},
+		},
+		{
+			name: "a residual block with exact numerics",
+			layers: func(b *Builder) Ref {
+				x := b.ReLU("r1", b.Conv2d("c1", Input, conv, Default))
+				y := b.BatchNorm2d("n", b.Conv2d("c2", x, conv, Default), norm)
+				return b.Flatten("f", b.ReLU6("r2", b.Add("a", x, y)))
+			},
+			want: []string{"c1 packed conv relu", "c2 packed conv identity", "n inverse deviation",
+				"n batch norm relu6 residual", "f flatten"},
+		},
+		{
+			name:  "a residual block that is trained, behind one that is not",
+			set:   Settings{Training: true, Numerics: kernels.Default},
+			train: "n2.weight",
+			layers: func(b *Builder) Ref {
+				x := b.ReLU("r1", b.BatchNorm2d("n1", b.Conv2d("c1", Input, conv, Default), norm))
+				y := b.BatchNorm2d("n2", b.Conv2d("c2", x, conv, Default), norm)
+				z := b.ReLU("r2", b.Add("a", x, y))
+				return b.Flatten("f", b.BatchNorm2d("n3", b.Conv2d("c3", z, conv, Default), norm))
+			},
+			want: []string{"c1 packed conv relu", "c2 packed conv identity", "n2 inverse deviation", "n2 batch norm relu residual",
+				"c3 conv identity", "n3 inverse deviation", "n3 batch norm identity", "f flatten", "loss cross-entropy",
+				"loss part", "loss cross-entropy backward", "f unflatten", "n3 batch norm backward", "c3 conv backward data",
+				"n2 relu backward", "n2 batch norm reduce", "n2 part", "n2 part"},
 		},
 		{
 			name: "results that others read stay",
@@ -68,14 +100,14 @@ func TestFusion(t *testing.T) {
 				c2 := b.ReLU("r2", b.Conv2d("c2", b.ReLU("r1", c1), conv, Default))
 				return b.Flatten("f", b.ReLU("r3", b.Add("a", c1, c2, c2)))
 			},
-			want: []string{"c1 conv identity", "r1 relu", "c2 conv identity", "r2 relu", "a add relu", "f flatten"},
+			want: []string{"c1 packed conv identity", "r1 relu", "c2 packed conv identity", "r2 relu", "a add relu", "f flatten"},
 		},
 		{
 			name: "an activation of an activation",
 			layers: func(b *Builder) Ref {
 				return b.Flatten("f", b.ReLU6("r2", b.ReLU("r1", b.Conv2d("c", Input, conv, Default))))
 			},
-			want: []string{"c conv relu", "r2 relu6", "f flatten"},
+			want: []string{"c packed conv relu", "r2 relu6", "f flatten"},
 		},
 		{
 			name: "evaluation leaves out dropout and what leads to the auxiliary output alone",
@@ -85,7 +117,7 @@ func TestFusion(t *testing.T) {
 				b.Aux(b.Flatten("auxf", aux), 0.4)
 				return b.Dropout("d2", b.Flatten("f", b.Dropout("d1", x, 0.5)), 0.5)
 			},
-			want: []string{"c conv relu", "f flatten"},
+			want: []string{"c packed conv relu", "f flatten"},
 		},
 		{
 			name: "training keeps them, but for dropout of probability 0",
@@ -96,7 +128,7 @@ func TestFusion(t *testing.T) {
 				b.Aux(b.Flatten("auxf", aux), 0.4)
 				return b.Dropout("d2", b.Flatten("f", b.Dropout("d1", x, 0.5)), 0)
 			},
-			want: []string{"c conv relu", "aux conv identity", "auxf flatten", "d1 dropout", "f flatten",
+			want: []string{"c packed conv relu", "aux packed conv identity", "auxf flatten", "d1 dropout", "f flatten",
 				"loss cross-entropy", "loss cross-entropy"},
 		},
 		{
@@ -106,14 +138,14 @@ func TestFusion(t *testing.T) {
 				y := b.Add("a1", b.BatchNorm2d("n", x, norm), x)
 				return b.Flatten("f", b.Add("a2", y, x))
 			},
-			want: []string{"c conv identity", "n inverse deviation", "n batch norm identity residual", "a2 add identity", "f flatten"},
+			want: []string{"c packed conv identity", "n inverse deviation", "n batch norm identity residual", "a2 add identity", "f flatten"},
 		},
 		{
 			name: "an activation after a skipped dropout",
 			layers: func(b *Builder) Ref {
 				return b.Flatten("f", b.ReLU("r", b.Dropout("d", b.Conv2d("c", Input, conv, Default), 0.5)))
 			},
-			want: []string{"c conv relu", "f flatten"},
+			want: []string{"c packed conv relu", "f flatten"},
 		},
 	}
 	for _, test := range tests {
@@ -123,7 +155,7 @@ func TestFusion(t *testing.T) {
 				test.set.Keep = append(test.set.Keep, net.Modules[name])
 			}
 			test.set.Batch = 2
-			test.set.Trainable = make([]bool, len(net.Params))
+			test.set.Trainable = mark(net, func(p Param) bool { return p.Name == test.train })
 			got := operations(compile(t, net, randomStore(t, net, 1), test.set))
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("operations (-want +got):\n%s", diff)
@@ -142,11 +174,59 @@ func TestFrozen(t *testing.T) {
 		Batch: 2, Training: true, BatchStats: slices.Repeat([]bool{true}, len(net.Layers)),
 		Trainable: mark(net, func(p Param) bool { return p.Name == "fc.weight" || p.Name == "fc.bias" }),
 	})
-	want := []string{"c conv identity", "n batch statistics", "n part", "n part", "n batch norm relu", "f flatten",
+	want := []string{"c packed conv identity", "n batch statistics", "n part", "n part", "n batch norm relu", "f flatten",
 		"fc linear identity", "loss cross-entropy", "loss part", "loss cross-entropy backward",
 		"fc linear backward weights", "fc sum rows"}
 	if diff := cmp.Diff(want, operations(p)); diff != "" {
 		t.Errorf("operations (-want +got):\n%s", diff)
+	}
+}
+
+// TestFoldedBatchNorm compares an evaluation in which batch norms are folded into convolutions with one in which they are
+// not, while a training changes the weights and the running statistics under both.
+func TestFoldedBatchNorm(t *testing.T) {
+	norm := BatchNorm2d{Eps: 1e-3, Momentum: 0.1}
+	net := build(t, Shape{5, 6, 3}, func(b *Builder) Ref {
+		biased := b.Conv2d("c1", Input, Conv2d{Out: 4, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}, Bias: true}, Default)
+		x := b.ReLU("r1", b.BatchNorm2d("n1", biased, norm))
+		depthwise := b.Conv2d("c2", x, Conv2d{Out: 4, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}, Groups: 4}, Default)
+		y := b.BatchNorm2d("n2", depthwise, norm)
+		z := b.BatchNorm2d("n3", b.Conv2d("c3", x, Conv2d{Out: 4, Kernel: [2]int{1, 1}}, Default), norm)
+		return b.Linear("fc", b.Flatten("f", b.ReLU("r2", b.Add("a", y, z))), Linear{Out: 3}, Default)
+	})
+	s := randomStore(t, net, 1)
+	stats := make([]bool, len(net.Layers))
+	for i, l := range net.Layers {
+		_, stats[i] = l.Op.(BatchNorm2d)
+	}
+	train := compile(t, net, s, Settings{Batch: 3, Training: true, Trainable: mark(net, nil), BatchStats: stats})
+	folded := compile(t, net, s, Settings{Batch: 2, Numerics: kernels.Default})
+	exact := compile(t, net, s, Settings{Batch: 2, Numerics: kernels.Exact})
+	if got := strings.Join(operations(folded), "; "); strings.Contains(got, "norm") {
+		t.Errorf("a batch norm is left: %s", got)
+	}
+	var before []float32
+	for step := range uint64(3) {
+		got, want := slices.Clone(run(t, folded, 9).Logits), run(t, exact, 9).Logits
+		for i := range want {
+			if d := math.Abs(float64(got[i] - want[i])); d > 1e-5 {
+				t.Errorf("step %d: logit %d is %v folded, %v exact", step, i, got[i], want[i])
+			}
+		}
+		if slices.Equal(got, before) {
+			t.Errorf("step %d changed nothing", step)
+		}
+		before = got
+		run(t, train, step)
+		for i, p := range net.Params {
+			if p.Kind != Weight {
+				continue
+			}
+			if err := s.Device().SGD(kernels.SGD{LR: 0.1}, s.Buffer(i), train.Gradient(i), nil); err != nil {
+				t.Fatal(err)
+			}
+			s.Changed(i)
+		}
 	}
 }
 

@@ -13,7 +13,13 @@ type unit struct {
 	out         Ref // the layer whose result it gives: the last one that is fused into it
 	act         kernels.Activation
 	hasResidual bool
-	residual    Ref // batch norm only: what is added before act
+	residual    Ref // what is added before act: batch norm, and convolution with packed weights
+
+	packs bool // a convolution whose weights are kept as the device reads them
+	norm  int  // the layer of the batch norm that is folded into those; -1: none
+
+	within Ref // the concatenation in whose result this one lies, or Input: none
+	from   int // the first of its channels there
 }
 
 // reads calls visit for each result that u reads.
@@ -33,23 +39,33 @@ type pass func(*reduced)
 var passes = []pass{
 	prune,           // what nothing asks for
 	skipDropout,     // dropout in evaluation
+	packWeights,     // convolutions that no gradient passes
+	foldBatchNorms,  // those → batch norm with running statistics
 	fuseActivations, // conv → relu, linear → relu, batch norm → relu, add → relu
-	fuseResiduals,   // batch norm → add (→ relu)
+	fuseResiduals,   // batch norm → add (→ relu), convolution with packed weights → add (→ relu)
+	placeInConcats,  // convolution (→ relu) → concat
 }
 
 // reduced is a network on its way through the passes.
 type reduced struct {
-	net      *Net
-	training bool
-	units    []unit
-	outputs  []Ref       // what must be had in the end
-	alias    map[Ref]Ref // results that equal others
+	net     *Net
+	set     Settings
+	wants   []bool // by layer: whether a gradient passes its result
+	units   []unit
+	outputs []Ref       // what must be had in the end
+	alias   map[Ref]Ref // results that equal others
 }
 
-func reduce(net *Net, training bool, outputs []Ref) *reduced {
-	r := &reduced{net: net, training: training, outputs: outputs, alias: map[Ref]Ref{}}
+func reduce(net *Net, set Settings, outputs []Ref) *reduced {
+	r := &reduced{net: net, set: set, outputs: outputs, alias: map[Ref]Ref{}}
+	var trainable []bool
+	if set.Training {
+		trainable = set.Trainable
+	}
+	r.wants = net.WantsGradient(trainable)
 	for i, l := range net.Layers {
-		r.units = append(r.units, unit{index: i, in: slices.Clone(l.In), out: Ref(i)})
+		r.wants[i] = r.wants[i] || set.inputToo
+		r.units = append(r.units, unit{index: i, in: slices.Clone(l.In), out: Ref(i), norm: -1, within: Input})
 	}
 	for _, p := range passes {
 		p(r)
@@ -100,7 +116,7 @@ func prune(r *reduced) {
 func skipDropout(r *reduced) {
 	r.units = slices.DeleteFunc(r.units, func(u unit) bool {
 		d, ok := r.op(u).(Dropout)
-		if !ok || r.training && d.P > 0 {
+		if !ok || r.set.Training && d.P > 0 {
 			return false
 		}
 		r.alias[u.out] = u.in[0]
@@ -109,6 +125,37 @@ func skipDropout(r *reduced) {
 	for _, u := range r.units {
 		u.reads(func(x *Ref) { *x = r.resolve(*x) })
 	}
+}
+
+// packWeights marks the convolutions that no gradient passes: nothing that is trained, and in evaluation nothing at all,
+// is in them or before them.
+func packWeights(r *reduced) {
+	for i, u := range r.units {
+		_, conv := r.op(u).(Conv2d)
+		r.units[i].packs = conv && !r.wants[u.index]
+	}
+}
+
+// foldBatchNorms makes a batch norm with running statistics part of the packed weights before it, where nothing else reads
+// the convolution's result and no gradient passes. With exact numerics it stays by itself: folded in, it rounds otherwise.
+func foldBatchNorms(r *reduced) {
+	if r.set.Numerics == kernels.Exact {
+		return
+	}
+	uses, by := r.uses(), r.producers()
+	gone := map[int]bool{}
+	for i, u := range r.units {
+		if _, ok := r.op(u).(BatchNorm2d); !ok || r.wants[u.index] || r.set.batchStats(u.index) {
+			continue
+		}
+		j, ok := by[u.in[0]]
+		if !ok || uses[u.in[0]] != 1 || !r.units[j].packs {
+			continue
+		}
+		r.units[j].norm, r.units[j].out = u.index, u.out
+		gone[i] = true
+	}
+	r.remove(gone)
 }
 
 // fuseActivations makes an activation part of the operation before it, where nothing else reads that one's result.
@@ -134,7 +181,7 @@ func fuseActivations(r *reduced) {
 }
 
 // fuseResiduals makes the sum of a batch norm's result and another one part of the batch norm, where nothing else reads
-// the former.
+// the former; so too for convolutions with packed weights.
 func fuseResiduals(r *reduced) {
 	uses, by := r.uses(), r.producers()
 	gone := map[int]bool{}
@@ -148,7 +195,7 @@ func fuseResiduals(r *reduced) {
 				continue
 			}
 			b := r.units[j]
-			if _, ok := r.op(b).(BatchNorm2d); !ok || b.act != kernels.Identity || b.hasResidual {
+			if _, norm := r.op(b).(BatchNorm2d); !norm && !b.packs || b.act != kernels.Identity || b.hasResidual {
 				continue
 			}
 			b.out, b.act, b.hasResidual, b.residual = u.out, u.act, true, u.in[1-side]
@@ -159,6 +206,29 @@ func fuseResiduals(r *reduced) {
 	}
 	r.remove(gone)
 }
+
+// placeInConcats lets convolutions whose result nothing but a concatenation reads write it there, so that it need not be
+// copied.
+func placeInConcats(r *reduced) {
+	uses, by := r.uses(), r.producers()
+	for _, u := range r.units {
+		if _, ok := r.op(u).(Concat); !ok {
+			continue
+		}
+		from := 0
+		for _, x := range u.in {
+			if j, ok := by[x]; ok && uses[x] == 1 {
+				if _, conv := r.op(r.units[j]).(Conv2d); conv && !r.units[j].hasResidual {
+					r.units[j].within, r.units[j].from = u.out, from
+				}
+			}
+			from += r.shape(x).C
+		}
+	}
+}
+
+// shape is that of a result, for one picture.
+func (r *reduced) shape(x Ref) Shape { return r.net.shape(x) }
 
 // producers is the unit that makes each result, by its place in r.units.
 func (r *reduced) producers() map[Ref]int {

@@ -187,6 +187,12 @@ func TestGradients(t *testing.T) {
 			z := conv(b, "c2", b.Concat("k2", Input, x, y), 2)
 			return head(b, b.Concat("k3", x, z, y, z))
 		}},
+		{name: "parts of a concat", layers: func(b *Builder) Ref {
+			x := b.ReLU("r0", conv(b, "c0", Input, 4))
+			k := b.Concat("k", b.ReLU("r1", conv(b, "c1", x, 3)), b.BatchNorm2d("n", x, norm), conv(b, "c2", x, 2),
+				b.ReLU6("r3", conv(b, "c3", Input, 5)))
+			return head(b, b.ReLU("r4", conv(b, "c4", k, 3)))
+		}},
 		{name: "max pool with padding", layers: func(b *Builder) Ref {
 			return head(b, b.MaxPool2d("p", conv(b, "c", Input, 4), MaxPool2d{Kernel: 3, Stride: 2, Padding: 1}))
 		}},

@@ -69,10 +69,11 @@ type memoryPlan struct {
 	spots map[*node]spot
 }
 
-// spot is where a result lies: in a block, from an element on.
+// spot is where a result lies: in a block, from an element on, over so many elements.
 type spot struct {
 	block *block
 	from  int
+	len   int
 }
 
 // planMemory lays out the results of the nodes, which are run in this order. A block is free for others when the last
@@ -106,18 +107,26 @@ func planMemory(g *graph, kept func(*node) bool, separate bool) *memoryPlan {
 		if computed {
 			s = p.reuse(o, i, separate)
 		}
+		if s.block == nil && computed {
+			s = p.inJoint(o, i, &blocks)
+		}
 		if s.block == nil {
 			s.block = &block{size: aligned(n.Shape().TotalSize()), start: i}
 			if !computed {
 				s.block.start = 0 // it is uploaded before the run
 			}
 			blocks = append(blocks, s.block)
-			p.total += s.block.size
+		}
+		if s.len == 0 {
+			s.len = n.Shape().TotalSize()
 		}
 		s.block.end = max(s.block.end, last[n])
 		p.spots[n] = s
 	}
 
+	for _, b := range blocks {
+		p.total += b.size
+	}
 	slices.SortStableFunc(blocks, func(a, b *block) int { return cmp.Compare(b.size, a.size) })
 	var placed []*block // by at
 	for _, b := range blocks {
@@ -146,7 +155,7 @@ func (p *memoryPlan) reuse(o *op, i int, separate bool) spot {
 		if !ok {
 			panic(fmt.Sprintf("nn: %s: a part of something that is not in the slab", o))
 		}
-		return spot{in.block, in.from + lo}
+		return spot{block: in.block, from: in.from + lo}
 	}
 	w, ok := o.kernel.(overwriter)
 	if !ok || separate {
@@ -173,12 +182,30 @@ func (p *memoryPlan) reuse(o *op, i int, separate bool) spot {
 	return spot{}
 }
 
+// inJoint finds the place of the result of node i where that is a concatenation or lies in one, of which the first part to
+// be computed makes the block.
+func (p *memoryPlan) inJoint(o *op, i int, blocks *[]*block) spot {
+	k, ok := o.kernel.(placed)
+	if !ok {
+		return spot{}
+	}
+	whole, from := k.lies()
+	if whole == nil {
+		return spot{}
+	}
+	if whole.block == nil {
+		whole.block = &block{size: aligned(whole.m * whole.c), start: i}
+		*blocks = append(*blocks, whole.block)
+	}
+	return spot{whole.block, from, kernels.ChannelsLen(whole.m, o.shape.TotalSize()/whole.m, whole.c)}
+}
+
 // bind gives each result its part of the slab.
 func (p *memoryPlan) bind(g *graph, slab kernels.Buffer) {
 	for _, n := range g.nodes {
 		if s, ok := p.spots[n]; ok {
 			lo := s.block.at + s.from
-			g.values[n].buf = slab.Slice(lo, lo+n.Shape().TotalSize())
+			g.values[n].buf = slab.Slice(lo, lo+s.len)
 		}
 	}
 }

@@ -123,11 +123,23 @@ func checkOverlaps(t *testing.T, p *Program) {
 				return -1, -1
 			}
 			lo = s.block.at + s.from
-			return lo, lo + n.Shape().TotalSize()
+			return lo, lo + s.len
 		}
 		lo, hi := place(n)
 		shared := 0
+		k, concat := o.kernel.(concat)
+		from := lo
 		for i, x := range o.from {
+			if concat && k.inside[i] {
+				if begin, _ := place(x); begin != from {
+					t.Errorf("%s: input %d begins at %d, not at its channels, %d", o, i, begin, from)
+				}
+				from += k.c[i]
+				continue
+			}
+			if concat {
+				from += k.c[i]
+			}
 			xlo, xhi := place(x)
 			if xhi <= lo || hi <= xlo {
 				continue

@@ -20,6 +20,10 @@ type ParamStore struct {
 	memory   kernels.Buffer
 	buffers  []kernels.Buffer // by index in net.Params, nil for counters
 	counters []int64
+	versions []int // how often each entry has changed
+
+	packs      map[packedKey]*packedConv
+	packMemory []kernels.Buffer
 }
 
 // NewParamStore allocates zeroed parameters for net.
@@ -29,6 +33,8 @@ func NewParamStore(dev kernels.Device, net *Net) (*ParamStore, error) {
 		dev:      dev,
 		buffers:  make([]kernels.Buffer, len(net.Params)),
 		counters: make([]int64, len(net.Params)),
+		versions: make([]int, len(net.Params)),
+		packs:    map[packedKey]*packedConv{},
 	}
 	n := 0
 	for _, p := range net.Params {
@@ -62,17 +68,26 @@ func (s *ParamStore) Device() kernels.Device { return s.dev }
 
 // Memory is the number of bytes held on the device.
 func (s *ParamStore) Memory() int64 {
-	if s.memory == nil {
-		return 0
+	n := 0
+	if s.memory != nil {
+		n = s.memory.Len()
 	}
-	return 4 * int64(s.memory.Len())
+	for _, b := range s.packMemory {
+		n += b.Len()
+	}
+	return 4 * int64(n)
 }
 
-// Buffer is parameter i in the device's layout: convolution weights RSCK, everything else in torch's order.
+// Buffer is parameter i in the device's layout: convolution weights RSCK, everything else in torch's order. Who writes to
+// it calls Changed.
 func (s *ParamStore) Buffer(i int) kernels.Buffer { return s.buffers[i] }
+
+// Changed says that parameter i has new values: what Programs keep that was made of it is made anew.
+func (s *ParamStore) Changed(i int) { s.versions[i]++ }
 
 // Set stores parameter i, given in torch's order.
 func (s *ParamStore) Set(i int, torchOrder []float32) error {
+	s.Changed(i)
 	return s.FromTorch(i, torchOrder, s.buffers[i])
 }
 
@@ -126,6 +141,10 @@ func (s *ParamStore) SetCounter(i int, n int64) { s.counters[i] = n }
 
 // Close frees the parameters. Programs over this store must not run any more.
 func (s *ParamStore) Close() error {
+	for _, b := range s.packMemory {
+		s.dev.Free(b)
+	}
+	s.packs, s.packMemory = nil, nil
 	if s.memory != nil {
 		s.dev.Free(s.memory)
 		s.memory, s.buffers = nil, nil

@@ -20,6 +20,7 @@ type Program struct {
 	input   *node
 	labels  *node
 	params  []*node // by index in net.Params; nil where no operation reads it
+	packed  []*packedConv
 	logits  *node
 	losses  []loss
 	results func(Ref) *node
@@ -71,6 +72,11 @@ func (p *Program) Run(x []float32, labels []int, step uint64) (Result, error) {
 			return Result{}, fmt.Errorf("labels: %w", err)
 		}
 	}
+	for _, c := range p.packed {
+		if err := p.store.refresh(c); err != nil {
+			return Result{}, err
+		}
+	}
 	if err := p.execute(step); err != nil {
 		return Result{}, err
 	}
@@ -104,11 +110,15 @@ func (p *Program) execute(step uint64) error {
 	return err
 }
 
-// count counts the step in num_batches_tracked.
+// count counts the step in num_batches_tracked, and says that it has moved the running statistics.
 func (p *Program) count() {
 	for i, par := range p.net.Params {
-		if par.Kind == Counter && p.set.batchStats(par.Layer) {
+		switch {
+		case !p.set.batchStats(par.Layer):
+		case par.Kind == Counter:
 			p.store.counters[i]++
+		case par.Kind == Buffer:
+			p.store.Changed(i)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"fmt"
 	"math"
 	"unsafe"
 
@@ -18,7 +19,6 @@ func (d *Device) BatchNormStats(m, c int, x, mean, invstd, runningMean, runningV
 	momentum, eps float32) error {
 	xs, means, invstds := floats(x, m*c), floats(mean, c), floats(invstd, c)
 	rm, rv := optional(runningMean, c), optional(runningVar, c)
-	s := d.streams()
 
 	shift := means // until the mean is known
 	clear(shift)
@@ -29,9 +29,7 @@ func (d *Device) BatchNormStats(m, c int, x, mean, invstd, runningMean, runningV
 			shift[j] += v / float32(picked)
 		}
 	}
-	partial := d.reduce(m, c, 2, func(first, column, rows, n int, sums *float32) {
-		s.moments.of(n, s)(&xs[first], &shift[column], sums, at(sums, c), rows, c, n)
-	})
+	partial := reduce(d, m, c, 2, batchNormStats{xs, shift, c})
 	keep, move := 1-float64(momentum), float64(momentum)
 	bessel := float64(m) / float64(max(m-1, 1))
 	for j := range means {
@@ -48,6 +46,15 @@ func (d *Device) BatchNormStats(m, c int, x, mean, invstd, runningMean, runningV
 	return nil
 }
 
+type batchNormStats struct {
+	x, shift []float32
+	c        int
+}
+
+func (t *batchNormStats) sum(s *streams, first, column, rows, n int, sums *float32) {
+	s.moments.of(n, s)(&t.x[first], &t.shift[column], sums, at(sums, t.c), rows, t.c, n)
+}
+
 // BatchNormInvStd: variance (C) → invstd (C) = 1/sqrt(variance+eps).
 func (d *Device) BatchNormInvStd(c int, variance, invstd kernels.Buffer, eps float32) error {
 	in, out := floats(variance, c), floats(invstd, c)
@@ -62,32 +69,46 @@ func (d *Device) BatchNormApply(m, c int, x, mean, invstd, gamma, beta, residual
 	act kernels.Activation) error {
 	xs, ys, res := floats(x, m*c), floats(y, m*c), optional(residual, m*c)
 	means, invstds, gammas, betas := floats(mean, c), floats(invstd, c), floats(gamma, c), floats(beta, c)
-	f := grow(&d.shared.partial, c)
-	for j := range f {
-		f[j] = invstds[j] * gammas[j]
-	}
+	f := grow(&d.shared.factors, c)
+	multiply(f, invstds, gammas)
 	lo, hi := bounds(act)
-	s := d.streams()
-	pMean, pF, pBeta := unsafe.SliceData(means), unsafe.SliceData(f), unsafe.SliceData(betas)
-	d.eachRow(m, c, func(from, to int) {
-		if res == nil {
-			s.normalize(&xs[from*c], &ys[from*c], pMean, pF, pBeta, to-from, c, lo, hi)
-		} else {
-			s.normalizeAdd(&xs[from*c], &res[from*c], &ys[from*c], pMean, pF, pBeta, to-from, c, lo, hi)
-		}
-	})
+	eachRow(d, m, c, batchNormApply{xs, res, ys, means, f, betas, c, lo, hi})
 	return nil
 }
 
-// BatchNormReduce: dy, x (M,C), mean, invstd (C) → dgamma (C) = Σ_m dy·xhat, dbeta (C) = Σ_m dy.
-func (d *Device) BatchNormReduce(m, c int, dy, x, mean, invstd, dgamma, dbeta kernels.Buffer) error {
+type batchNormApply struct {
+	x, res, y     []float32
+	mean, f, beta []float32
+	c             int
+	floor, ceil   float32
+}
+
+func (t *batchNormApply) part(s *streams, lo, hi int) {
+	mean, f, beta := unsafe.SliceData(t.mean), unsafe.SliceData(t.f), unsafe.SliceData(t.beta)
+	first := lo * t.c
+	if t.res == nil {
+		s.normalize(&t.x[first], &t.y[first], mean, f, beta, hi-lo, t.c, t.floor, t.ceil)
+	} else {
+		s.normalizeAdd(&t.x[first], &t.res[first], &t.y[first], mean, f, beta, hi-lo, t.c, t.floor, t.ceil)
+	}
+}
+
+// BatchNormReduce: dy, x (M,C), mean, invstd, gamma, beta (C) → dgamma (C) = Σ_m g·xhat, dbeta (C) = Σ_m g, where g is dy
+// times act's slope.
+func (d *Device) BatchNormReduce(m, c int, dy, x, mean, invstd, gamma, beta, dgamma, dbeta kernels.Buffer,
+	act kernels.Activation) error {
 	dys, xs := floats(dy, m*c), floats(x, m*c)
 	means, invstds := floats(mean, c), floats(invstd, c)
+	gammas, betas := floats(gamma, c), floats(beta, c)
 	dgammas, dbetas := floats(dgamma, c), floats(dbeta, c)
-	s := d.streams()
-	partial := d.reduce(m, c, 2, func(first, column, rows, n int, sums *float32) {
-		s.projections.of(n, s)(&dys[first], &xs[first], &means[column], sums, at(sums, c), rows, c, n)
-	})
+	var partial []float32
+	if act == kernels.Identity {
+		partial = reduce(d, m, c, 2, batchNormReduce{dys, xs, means, c})
+	} else {
+		f := grow(&d.shared.factors, c)
+		multiply(f, invstds, gammas)
+		partial = reduce(d, m, c, 2, batchNormReduceGated{batchNormReduce{dys, xs, means, c}, f, betas, slopeTop(act)})
+	}
 	for j := range dgammas {
 		dbetas[j] = float32(total(partial, 2, c, 0, j))
 		dgammas[j] = float32(total(partial, 2, c, 1, j) * float64(invstds[j]))
@@ -95,32 +116,94 @@ func (d *Device) BatchNormReduce(m, c int, dy, x, mean, invstd, dgamma, dbeta ke
 	return nil
 }
 
+type batchNormReduce struct {
+	dy, x, mean []float32
+	c           int
+}
+
+func (t *batchNormReduce) sum(s *streams, first, column, rows, n int, sums *float32) {
+	s.projections.of(n, s)(&t.dy[first], &t.x[first], &t.mean[column], sums, at(sums, t.c), rows, t.c, n)
+}
+
+type batchNormReduceGated struct {
+	batchNormReduce
+	f, beta []float32
+	top     float32
+}
+
+func (t *batchNormReduceGated) sum(s *streams, first, column, rows, n int, sums *float32) {
+	s.projectionsGated.of(n, s)(&t.dy[first], &t.x[first], &t.mean[column], &t.f[column], &t.beta[column], sums,
+		at(sums, t.c), rows, t.c, n, t.top)
+}
+
 // BatchNormBackwardData: dy, x (M,C), the rest (C) → dx (M,C), with batch statistics
-// gamma·invstd·(dy − dbeta/M − xhat·dgamma/M), with frozen ones gamma·invstd·dy.
-func (d *Device) BatchNormBackwardData(m, c int, dy, x, mean, invstd, gamma, dgamma, dbeta, dx kernels.Buffer) error {
+// gamma·invstd·(g − dbeta/M − xhat·dgamma/M), where g is dy times act's slope, with frozen ones gamma·invstd·dy.
+func (d *Device) BatchNormBackwardData(m, c int, dy, x, mean, invstd, gamma, beta, dgamma, dbeta, dx kernels.Buffer,
+	act kernels.Activation) error {
 	dys, dxs := floats(dy, m*c), floats(dx, m*c)
 	invstds, gammas := floats(invstd, c), floats(gamma, c)
-	s := d.streams()
-	factors := grow(&d.shared.partial, 3*c)
+	factors := grow(&d.shared.factors, 3*c)
 	f, a, b := factors[:c], factors[c:2*c], factors[2*c:]
-	for j := range f {
-		f[j] = gammas[j] * invstds[j]
-	}
+	multiply(f, invstds, gammas)
 	if dgamma == nil && dbeta == nil {
-		d.eachRow(m, c, func(from, to int) {
-			s.scaleRows(&dys[from*c], &dxs[from*c], unsafe.SliceData(f), to-from, c)
-		})
+		if act != kernels.Identity {
+			panic(fmt.Sprintf("cpu: BatchNormBackwardData of frozen statistics with %v", act))
+		}
+		eachRow(d, m, c, scaleRows{dys, dxs, f, c})
 		return nil
 	}
-	xs, means := floats(x, m*c), floats(mean, c)
+	xs, means, betas := floats(x, m*c), floats(mean, c), floats(beta, c)
 	dgammas, dbetas := floats(dgamma, c), floats(dbeta, c)
 	for j := range f {
 		a[j] = dbetas[j] / float32(m)
 		b[j] = dgammas[j] / float32(m) * invstds[j]
 	}
-	d.eachRow(m, c, func(from, to int) {
-		s.normalizeBackward(&dys[from*c], &xs[from*c], &dxs[from*c], unsafe.SliceData(means), unsafe.SliceData(f),
-			unsafe.SliceData(a), unsafe.SliceData(b), to-from, c)
-	})
+	t := batchNormBackwardData{dys, xs, dxs, means, f, a, b, c}
+	if act == kernels.Identity {
+		eachRow(d, m, c, t)
+	} else {
+		eachRow(d, m, c, batchNormBackwardDataGated{t, betas, slopeTop(act)})
+	}
 	return nil
+}
+
+type batchNormBackwardData struct {
+	dy, x, dx     []float32
+	mean, f, a, b []float32
+	c             int
+}
+
+func (t *batchNormBackwardData) part(s *streams, lo, hi int) {
+	first := lo * t.c
+	s.normalizeBackward(&t.dy[first], &t.x[first], &t.dx[first], unsafe.SliceData(t.mean), unsafe.SliceData(t.f),
+		unsafe.SliceData(t.a), unsafe.SliceData(t.b), hi-lo, t.c)
+}
+
+type batchNormBackwardDataGated struct {
+	batchNormBackwardData
+	beta []float32
+	top  float32
+}
+
+func (t *batchNormBackwardDataGated) part(s *streams, lo, hi int) {
+	first := lo * t.c
+	s.normalizeBackwardGated(&t.dy[first], &t.x[first], &t.dx[first], unsafe.SliceData(t.mean), unsafe.SliceData(t.f),
+		unsafe.SliceData(t.a), unsafe.SliceData(t.b), unsafe.SliceData(t.beta), hi-lo, t.c, t.top)
+}
+
+type scaleRows struct {
+	x, y, f []float32
+	c       int
+}
+
+func (t *scaleRows) part(s *streams, lo, hi int) {
+	s.scaleRows(&t.x[lo*t.c], &t.y[lo*t.c], unsafe.SliceData(t.f), hi-lo, t.c)
+}
+
+// multiply: a, b → y = a·b. Forward and backward must agree on the bits of a batch norm's factor, so that both see the
+// same results of its activation.
+func multiply(y, a, b []float32) {
+	for j := range y {
+		y[j] = a[j] * b[j]
+	}
 }

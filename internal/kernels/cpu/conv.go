@@ -12,11 +12,12 @@ import (
 // a tile. Backward data is the same correlation, run over dy with the filter turned round; a stride s splits it into s·s
 // phases, each of stride 1 with every s-th tap. Backward weights sums outer products over pixels (conv_weights.go).
 
-// post is what happens to a result before it is stored: bias, then bounds.
+// post is what happens to a result before it is stored: what y holds is added, then bias, then come the bounds.
 type post struct {
-	on     bool
-	bias   []float32 // nil for none
-	lo, hi float32
+	accumulate bool
+	on         bool      // bias and bounds
+	bias       []float32 // nil for none
+	lo, hi     float32
 }
 
 // zeros stands for a bias that was left out.
@@ -54,7 +55,7 @@ func (p *post) at(k int) *float32 {
 // checkConv panics where the shape is not one of a convolution.
 func checkConv(c kernels.Conv) {
 	if c.N < 1 || c.Groups < 1 || c.C%c.Groups != 0 || c.K%c.Groups != 0 || c.StrideH < 1 || c.StrideW < 1 ||
-		c.PadH < 0 || c.PadW < 0 || c.H+2*c.PadH < c.R || c.W+2*c.PadW < c.S {
+		c.PadH < 0 || c.PadW < 0 || c.H+2*c.PadH < c.R || c.W+2*c.PadW < c.S || c.PositionY() < c.K {
 		panic(fmt.Sprintf("cpu: impossible shape: %v", c))
 	}
 }
@@ -74,25 +75,91 @@ func (d *Device) ConvForward(c kernels.Conv, x, w, bias, y kernels.Buffer, act k
 	f := forwardOf(c, d.micro)
 	f.post = pst
 	if how := d.winogradFor(&f, c.Numerics); how.m > 0 {
-		d.winograd(&f, how, xs, ws, ys, false)
+		plan := d.winogradOf(f, how.m, ws, false)
+		d.winograd(&plan, how, xs, ys)
 		return nil
 	}
 	packed := grow(&d.shared.weights, f.packedLen())
-	d.parallel(func(worker int) { d.packWeights(&f, packed, ws, worker) })
+	parallel(d, packWeights{f, packed, ws})
 	d.correlate(&f, xs, packed, ys)
 	return nil
+}
+
+// PackedLen is the number of elements of packed weights: panels, or Winograd's filters.
+func (d *Device) PackedLen(c kernels.Conv) int {
+	checkConv(c)
+	if isDepthwise(c) {
+		return c.LenW()
+	}
+	f := forwardOf(c, d.micro)
+	if how := d.winogradFor(&f, c.Numerics); how.m > 0 {
+		plan := d.winogradOf(f, how.m, nil, false)
+		return plan.filtersLen()
+	}
+	return f.packedLen()
+}
+
+// PackWeights brings w into the form that ConvForwardPacked reads.
+func (d *Device) PackWeights(c kernels.Conv, w, packed kernels.Buffer) error {
+	ws, to := floats(w, c.LenW()), floats(packed, d.PackedLen(c))
+	if isDepthwise(c) {
+		copy(to, ws)
+		return nil
+	}
+	f := forwardOf(c, d.micro)
+	if how := d.winogradFor(&f, c.Numerics); how.m > 0 {
+		plan := d.winogradOf(f, how.m, ws, false)
+		parallel(d, transformFilters{plan, to})
+		return nil
+	}
+	parallel(d, packWeights{f, to, ws})
+	return nil
+}
+
+// ConvForwardPacked computes y = act(conv(x, w) + bias + residual) from packed w.
+func (d *Device) ConvForwardPacked(c kernels.Conv, x, packed, bias, residual, y kernels.Buffer, act kernels.Activation) error {
+	xs, ws, ys := floats(x, c.LenX()), floats(packed, d.PackedLen(c)), floats(y, c.LenY())
+	pst, rs := newPost(optional(bias, c.K), act), optional(residual, len(ys))
+	if isDepthwise(c) {
+		d.depthwisePacked(c, xs, ws, rs, ys, pst)
+		return nil
+	}
+	if rs != nil {
+		pst.accumulate = true
+		if &rs[0] != &ys[0] {
+			eachRow(d, len(ys), 1, copyChannels{rs, ys, 1, 1, 0, 1, 0})
+		}
+	}
+	f := forwardOf(c, d.micro)
+	f.post = pst
+	if how := d.winogradFor(&f, c.Numerics); how.m > 0 {
+		plan := d.winogradOf(f, how.m, nil, false)
+		plan.filters = ws
+		d.winograd(&plan, how, xs, ys)
+		return nil
+	}
+	d.correlate(&f, xs, ws, ys)
+	return nil
+}
+
+// depthwisePacked computes a depthwise y = act(conv(x, w) + bias + residual).
+func (d *Device) depthwisePacked(c kernels.Conv, x, w, residual, y []float32, p post) {
+	if residual == nil {
+		d.depthwiseForward(c, x, w, y, p)
+		return
+	}
+	sum := grow(&d.shared.partial, len(y))
+	d.depthwiseForward(c, x, w, sum, newPost(p.bias, kernels.Identity))
+	eachElement(d, len(y), addPair{sum, residual, y, p.lo, p.hi})
 }
 
 // ConvBackwardData computes dx from w and dy.
 func (d *Device) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) error {
 	checkConv(c)
 	ws, dys, dxs := floats(w, c.LenW()), floats(dy, c.LenY()), floats(dx, c.LenX())
-	phases, covered := phasesOf(c, d.micro)
+	phases, covered := d.phasesOf(c)
 	if !covered {
-		d.parallel(func(worker int) {
-			lo, hi := d.split(len(dxs), worker)
-			clear(dxs[lo:hi])
-		})
+		parallel(d, clearing{dxs})
 	}
 	if isDepthwise(c) {
 		d.depthwiseBackwardData(c, phases, ws, dys, dxs)
@@ -101,7 +168,8 @@ func (d *Device) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) erro
 	if len(phases) == 1 {
 		f := &phases[0].correlation
 		if how := d.winogradFor(f, c.Numerics); how.m > 0 {
-			d.winograd(f, how, dys, ws, dxs, true)
+			plan := d.winogradOf(*f, how.m, ws, true)
+			d.winograd(&plan, how, dys, dxs)
 			return nil
 		}
 	}
@@ -110,13 +178,7 @@ func (d *Device) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) erro
 		total += phases[i].packedLen()
 	}
 	packed := grow(&d.shared.weights, total)
-	d.parallel(func(worker int) {
-		rest := packed
-		for i := range phases {
-			d.packTurned(c, &phases[i], rest, ws, worker)
-			rest = rest[phases[i].packedLen():]
-		}
-	})
+	parallel(d, packTurned{c, phases, packed, ws})
 	for i := range phases {
 		p := &phases[i]
 		d.correlate(&p.correlation, dys, packed, dxs[p.offset:])
@@ -146,7 +208,7 @@ func forwardOf(c kernels.Conv, m *micro) correlation {
 	return correlation{
 		n: c.N, h: c.H, w: c.W, c: c.C / c.Groups, k: c.K / c.Groups, groups: c.Groups, r: c.R, s: c.S,
 		sh: c.StrideH, sw: c.StrideW, padH: c.PadH, padW: c.PadW, p: c.P(), q: c.Q(),
-		yImage: c.P() * c.Q() * c.K, yRow: c.Q() * c.K, yPixel: c.K,
+		yImage: c.P() * c.Q() * c.PositionY(), yRow: c.Q() * c.PositionY(), yPixel: c.PositionY(),
 		panels: panels{m.width, c.K / c.Groups},
 	}
 }
@@ -160,8 +222,8 @@ type phase struct {
 }
 
 // phasesOf splits backward data; covered tells whether the phases fill all of dx. What they leave out gets no gradient.
-func phasesOf(c kernels.Conv, m *micro) (phases []phase, covered bool) {
-	covered = true
+func (d *Device) phasesOf(c kernels.Conv) (phases []phase, covered bool) {
+	phases, covered = d.phases[:0], true
 	for r0 := range c.StrideH {
 		for s0 := range c.StrideW {
 			// Row h of dx takes part in tap r where h + PadH − r is a multiple of the stride.
@@ -180,12 +242,13 @@ func phasesOf(c kernels.Conv, m *micro) (phases []phase, covered bool) {
 					n: c.N, h: c.P(), w: c.Q(), c: c.K / c.Groups, k: c.C / c.Groups, groups: c.Groups, r: r, s: s,
 					sh: 1, sw: 1, padH: r - 1 - p0, padW: s - 1 - q0, p: rows, q: cols,
 					yImage: c.H * c.W * c.C, yRow: c.StrideH * c.W * c.C, yPixel: c.StrideW * c.C,
-					panels: panels{m.width, c.C / c.Groups},
+					panels: panels{d.micro.width, c.C / c.Groups},
 				},
 				r0: r0, s0: s0, offset: (h0*c.W + w0) * c.C,
 			})
 		}
 	}
+	d.phases = phases
 	return phases, covered
 }
 
@@ -208,18 +271,24 @@ func (f *correlation) pointwise() bool {
 		f.yRow == f.q*f.yPixel && f.yImage == f.p*f.yRow
 }
 
-// packWeights writes worker's share of w (R,S,C/G,K) as panels [group][panel][R·S·C/G][width].
-func (d *Device) packWeights(f *correlation, packed, w []float32, worker int) {
+// packWeights writes w (R,S,C/G,K) as panels [group][panel][R·S·C/G][width].
+type packWeights struct {
+	f         correlation
+	packed, w []float32
+}
+
+func (t *packWeights) run(d *Device, worker int) {
+	f := &t.f
 	depth, cols := f.depth(), f.groups*f.k
 	lo, hi := d.split(depth, worker)
 	for g := range f.groups {
 		for i := range f.panels.count() {
 			kind, n := f.panels.panel(i)
 			width := f.panels.width[kind]
-			panel := packed[g*f.groupLen()+i*f.panels.width[1]*depth:]
+			panel := t.packed[g*f.groupLen()+i*f.panels.width[1]*depth:]
 			for row := lo; row < hi; row++ {
 				dst := panel[row*width : row*width+width]
-				src := w[row*cols+g*f.k+i*f.panels.width[1]:]
+				src := t.w[row*cols+g*f.k+i*f.panels.width[1]:]
 				copy(dst, src[:n])
 				clear(dst[n:])
 			}
@@ -227,8 +296,24 @@ func (d *Device) packWeights(f *correlation, packed, w []float32, worker int) {
 	}
 }
 
-// packTurned writes worker's share of the phase's filter, taps in reverse and channels of input and output exchanged.
-func (d *Device) packTurned(c kernels.Conv, p *phase, packed, w []float32, worker int) {
+// packTurned writes the filters of the phases, one after the other, taps in reverse and channels of input and output
+// exchanged.
+type packTurned struct {
+	c         kernels.Conv
+	phases    []phase
+	packed, w []float32
+}
+
+func (t *packTurned) run(d *Device, worker int) {
+	rest := t.packed
+	for i := range t.phases {
+		d.packPhase(t.c, &t.phases[i], rest, t.w, worker)
+		rest = rest[t.phases[i].packedLen():]
+	}
+}
+
+// packPhase writes worker's share of a phase's filter.
+func (d *Device) packPhase(c kernels.Conv, p *phase, packed, w []float32, worker int) {
 	depth, count := p.depth(), p.panels.count()
 	lo, hi := d.split(p.groups*count*p.r*p.s, worker)
 	for u := lo; u < hi; u++ {
@@ -278,23 +363,34 @@ func (d *Device) padPanel(src []float32, worker, rows, cols, lds, width int) []f
 
 // correlate runs f over x.
 func (d *Device) correlate(f *correlation, x, packed, y []float32) {
-	units, run := f.n*f.p, d.correlateRows
+	t := correlate{f: *f, x: x, packed: packed, y: y, rows: f.n * f.p, panels: f.groups * f.panels.count()}
 	if f.pointwise() {
-		units, run = (f.n*f.p*f.q+d.micro.rows-1)/d.micro.rows, d.multiplyRows
+		t.rows = (f.n*f.p*f.q + d.micro.rows - 1) / d.micro.rows
 	}
-	all := f.groups * f.panels.count()
 	// Rows are what threads share; where they are few, panels may part more evenly.
-	if idle(units, d.threads) > idle(all, d.threads)+0.05 {
-		d.parallel(func(worker int) {
-			lo, hi := d.split(all, worker)
-			run(f, x, packed, y, worker, 0, units, lo, hi)
-		})
-		return
+	t.byPanels = idle(t.rows, d.threads) > idle(t.panels, d.threads)+0.05
+	parallel(d, t)
+}
+
+type correlate struct {
+	f            correlation
+	x, packed, y []float32
+	rows, panels int // rows of the result, or, of a pointwise convolution, tiles; panels of all groups
+	byPanels     bool
+}
+
+func (t *correlate) run(d *Device, worker int) {
+	lo, hi, p0, p1 := 0, t.rows, 0, t.panels
+	if t.byPanels {
+		p0, p1 = d.split(t.panels, worker)
+	} else {
+		lo, hi = d.split(t.rows, worker)
 	}
-	d.parallel(func(worker int) {
-		lo, hi := d.split(units, worker)
-		run(f, x, packed, y, worker, lo, hi, 0, all)
-	})
+	if t.f.pointwise() {
+		d.multiplyRows(&t.f, t.x, t.packed, t.y, worker, lo, hi, p0, p1)
+	} else {
+		d.correlateRows(&t.f, t.x, t.packed, t.y, worker, lo, hi, p0, p1)
+	}
 }
 
 // idle is the share of the threads' time that is lost when n equal units are cut into parts.
@@ -449,7 +545,7 @@ func (d *Device) passPanel(f *correlation, l layout, segments []segment, input, 
 				end = nil
 			}
 			tiles[t.rows](at(&input[0], t.a+lo*l.rowLen), b, &y[t.c+col], end, b, f.sw*l.pixel, l.rowLen, hi-lo, run, f.yPixel, m,
-				lo > t.r0, f.post.lo, f.post.hi)
+				lo > t.r0 || f.post.accumulate, f.post.lo, f.post.hi)
 		}
 	}
 }
@@ -475,7 +571,7 @@ func (d *Device) multiplyRows(f *correlation, x, packed, y []float32, worker, lo
 					// Each call fetches a part of the next block's rows, so that all of them come in time.
 					ahead := min(next*pix+((t-b)+(e-b)*(i-first))*f.c*4, len(x)-1)
 					d.micro.gemm[kind][m1-m0](&x[m0*pix+g*f.c], weights, &y[m0*f.yPixel+g*f.k+col], bias, &x[ahead],
-						pix, 0, 1, f.c, f.yPixel, mask(cols), false, f.post.lo, f.post.hi)
+						pix, 0, 1, f.c, f.yPixel, mask(cols), f.post.accumulate, f.post.lo, f.post.hi)
 				}
 			}
 		}

@@ -26,63 +26,91 @@ func (d *Device) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) e
 	}
 	f := forwardOf(c, d.micro)
 	if m := d.winogradFor(&f, c.Numerics).weights; m > 0 {
-		d.winogradWeights(&f, m, xs, dys, dws)
+		d.winogradWeights(f, m, xs, dys, dws)
 		return nil
 	}
 	chunks := min(maxChunks, max(1, len(dys)/(chunkBenefit*len(dws))))
 	if f.s > 1 && f.c < fewChannels {
 		chunks = min(chunks, f.n*f.p)
-		d.sumChunks(chunks, dws, func(sums func(chunk int) []float32) {
-			d.parallel(func(worker int) {
-				lo, hi := d.split(chunks*f.groups, worker)
-				for u := lo; u < hi; u++ {
-					chunk, g := u/f.groups, u%f.groups
-					r0, r1 := share(f.n*f.p, chunk, chunks)
-					d.tapRows(&f, xs, dys, sums(chunk), worker, g, r0, r1)
-				}
-			})
-		})
+		sums := d.chunkSums(chunks, dws)
+		parallel(d, sumTapRows{f, xs, dys, sums})
+		d.addChunks(sums)
 		return nil
 	}
-	chunks = min(chunks, f.n)
-	t := tapTiles{correlation: &f, rows: (f.c + d.micro.rows - 1) / d.micro.rows}
-	tiles := f.r * f.s * t.rows
-	d.sumChunks(chunks, dws, func(sums func(chunk int) []float32) {
-		d.parallel(func(worker int) {
-			lo, hi := d.split(chunks*f.groups*tiles, worker)
-			for lo < hi {
-				u := lo / tiles
-				end := min(hi, (u+1)*tiles)
-				chunk, g := u/f.groups, u%f.groups
-				n0, n1 := share(f.n, chunk, chunks)
-				d.tapChannels(&t, xs, dys, sums(chunk), worker, g, n0, n1, lo-u*tiles, end-u*tiles)
-				lo = end
-			}
-		})
-	})
+	sums := d.chunkSums(min(chunks, f.n), dws)
+	parallel(d, sumTapChannels{tapTiles{correlation: f, rows: (f.c + d.micro.rows - 1) / d.micro.rows}, xs, dys, sums})
+	d.addChunks(sums)
 	return nil
 }
 
-// sumChunks lets run compute the sums of all chunks, and adds them in order into dw.
-func (d *Device) sumChunks(chunks int, dw []float32, run func(sums func(chunk int) []float32)) {
-	n := len(dw)
-	partial := grow(&d.shared.partial, (chunks-1)*n)
-	run(func(chunk int) []float32 {
-		if chunk == 0 {
-			return dw
-		}
-		return partial[(chunk-1)*n : chunk*n]
-	})
-	if chunks == 1 {
-		return
+// chunkSums holds the gradients of chunks: the first in dw, the others beside it.
+type chunkSums struct {
+	chunks      int
+	dw, partial []float32
+}
+
+func (d *Device) chunkSums(chunks int, dw []float32) chunkSums {
+	return chunkSums{chunks, dw, grow(&d.shared.partial, (chunks-1)*len(dw))}
+}
+
+// of is the gradient of a chunk.
+func (s *chunkSums) of(chunk int) []float32 {
+	if chunk == 0 {
+		return s.dw
 	}
-	st := d.streams()
-	lo, hi := bounds(kernels.Identity)
-	d.eachElement(n, func(from, to int) {
-		for chunk := 1; chunk < chunks; chunk++ {
-			st.addClamp(&dw[from], &partial[(chunk-1)*n+from], &dw[from], to-from, lo, hi)
-		}
-	})
+	return s.partial[(chunk-1)*len(s.dw) : chunk*len(s.dw)]
+}
+
+// addChunks adds the gradients in order into dw.
+func (d *Device) addChunks(s chunkSums) {
+	if s.chunks > 1 {
+		eachElement(d, len(s.dw), s)
+	}
+}
+
+func (s *chunkSums) part(st *streams, lo, hi int) {
+	floor, ceil := bounds(kernels.Identity)
+	for chunk := 1; chunk < s.chunks; chunk++ {
+		st.addClamp(&s.dw[lo], &s.of(chunk)[lo], &s.dw[lo], hi-lo, floor, ceil)
+	}
+}
+
+// sumTapRows sums gradients by rows of taps; chunks are of rows of n·p.
+type sumTapRows struct {
+	f     correlation
+	x, dy []float32
+	sums  chunkSums
+}
+
+func (t *sumTapRows) run(d *Device, worker int) {
+	f, chunks := &t.f, t.sums.chunks
+	lo, hi := d.split(chunks*f.groups, worker)
+	for u := lo; u < hi; u++ {
+		chunk, g := u/f.groups, u%f.groups
+		r0, r1 := share(f.n*f.p, chunk, chunks)
+		d.tapRows(f, t.x, t.dy, t.sums.of(chunk), worker, g, r0, r1)
+	}
+}
+
+// sumTapChannels sums gradients by tiles of taps and channels; chunks are of pictures.
+type sumTapChannels struct {
+	t     tapTiles
+	x, dy []float32
+	sums  chunkSums
+}
+
+func (t *sumTapChannels) run(d *Device, worker int) {
+	f, chunks := &t.t, t.sums.chunks
+	tiles := f.r * f.s * f.rows
+	lo, hi := d.split(chunks*f.groups*tiles, worker)
+	for lo < hi {
+		u := lo / tiles
+		end := min(hi, (u+1)*tiles)
+		chunk, g := u/f.groups, u%f.groups
+		n0, n1 := share(f.n, chunk, chunks)
+		d.tapChannels(f, t.x, t.dy, t.sums.of(chunk), worker, g, n0, n1, lo-u*tiles, end-u*tiles)
+		lo = end
+	}
 }
 
 // panelOf returns panel i of group g of dy, for rows of q pixels from row p of picture n on, and the elements between
@@ -101,7 +129,7 @@ func (d *Device) panelOf(f *correlation, dy []float32, worker, g, i, n, p, image
 
 // tapTiles numbers the tiles of a gradient: taps, and the rows of channels at each.
 type tapTiles struct {
-	*correlation
+	correlation
 	rows int // tiles of channels at a tap
 }
 
@@ -118,7 +146,7 @@ func (d *Device) tapChannels(t *tapTiles, x, dy, dw []float32, worker, g, n0, n1
 			p0, p1 := share(t.p, part, parts)
 			for i := range t.panels.count() {
 				kind, own := t.panels.panel(i)
-				b, pixel, row, image := d.panelOf(t.correlation, dy, worker, g, i, n, p0, count, p1-p0)
+				b, pixel, row, image := d.panelOf(&t.correlation, dy, worker, g, i, n, p0, count, p1-p0)
 				for u := t0; u < t1; u++ {
 					tap := u / t.rows
 					r, s := tap/t.s, tap%t.s

@@ -92,12 +92,13 @@ func (d *Device) emptyPixel(f *correlation, y []float32) {
 func (d *Device) depthwiseBackwardWeights(c kernels.Conv, x, dy, dw []float32) {
 	f := forwardOf(c, d.micro)
 	chunks := min(maxChunks, f.n*f.p, max(1, len(dy)/(chunkBenefit*len(dw))))
-	d.sumChunks(chunks, dw, func(sums func(chunk int) []float32) {
+	sums := d.chunkSums(chunks, dw)
+	{
 		d.parallel(func(worker int) {
 			lo, hi := d.split(chunks, worker)
 			for chunk := lo; chunk < hi; chunk++ {
 				r0, r1 := share(f.n*f.p, chunk, chunks)
-				sum := sums(chunk)
+				sum := sums.of(chunk)
 				clear(sum)
 				for u := r0; u < r1; {
 					n, p := u/f.p, u%f.p
@@ -107,7 +108,8 @@ func (d *Device) depthwiseBackwardWeights(c kernels.Conv, x, dy, dw []float32) {
 				}
 			}
 		})
-	})
+	}
+	d.addChunks(sums)
 }
 
 // depthwiseRows adds rows [p0, p1) of picture n to the gradient.

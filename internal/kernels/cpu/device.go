@@ -27,10 +27,15 @@ type Device struct {
 	pool    *pool // nil where threads is 1
 
 	// choose is the rule by which convolutions are computed as Winograd's; a variable for tests.
-	choose func(f *correlation, numerics kernels.Numerics) winogradChoice
+	choose func(f correlation, numerics kernels.Numerics) winogradChoice
 
+	phases  []phase   // of the last backward data, for the memory
 	shared  scratch   // packed weights and partial sums, written by all workers
 	workers []scratch // one per worker
+
+	task  runner           // the parallel region under way
+	share func(worker int) // computes a worker's share of task
+	kept  []any            // a task of each type that has run
 }
 
 var _ kernels.Device = (*Device)(nil)
@@ -50,6 +55,7 @@ func New(threads int) (*Device, error) {
 	}
 	d := &Device{path: p, micro: microOf(p), threads: threads, choose: chooseWinograd, workers: make([]scratch, threads)}
 	if threads > 1 {
+		d.share = func(worker int) { d.task.run(d, worker) }
 		d.pool = newPool(threads)
 	}
 	return d, nil
@@ -90,17 +96,8 @@ func (d *Device) Close() error {
 		d.pool.close()
 		d.pool = nil
 	}
-	d.shared, d.workers = scratch{}, nil
+	d.shared, d.workers, d.kept = scratch{}, nil, nil
 	return nil
-}
-
-// parallel calls body(worker) for every worker in [0, d.threads), side by side, and returns when all are done.
-func (d *Device) parallel(body func(worker int)) {
-	if d.pool == nil {
-		body(0)
-		return
-	}
-	d.pool.run(body)
 }
 
 // split cuts n units evenly among the workers: worker's share is [lo, hi).

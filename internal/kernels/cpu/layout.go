@@ -12,12 +12,21 @@ func (d *Device) CopyChannels(m, n int, src kernels.Buffer, srcC, srcOff int, ds
 		panic(fmt.Sprintf("cpu: %d channels do not go from %d of %d to %d of %d", n, srcOff, srcC, dstOff, dstC))
 	}
 	from, to := floats(src, m*srcC), floats(dst, m*dstC)
-	d.eachRow(m, n, func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			copy(to[i*dstC+dstOff:][:n], from[i*srcC+srcOff:])
-		}
-	})
+	eachRow(d, m, n, copyChannels{from, to, n, srcC, srcOff, dstC, dstOff})
 	return nil
+}
+
+type copyChannels struct {
+	src, dst     []float32
+	n            int
+	srcC, srcOff int
+	dstC, dstOff int
+}
+
+func (t *copyChannels) part(_ *streams, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		copy(t.dst[i*t.dstC+t.dstOff:][:t.n], t.src[i*t.srcC+t.srcOff:])
+	}
 }
 
 // ToNCHW: x (N,H,W,C) → y (N,C,H,W).
@@ -38,18 +47,36 @@ const square = grain
 // transposeEach: x (N,rows,cols) → y (N,cols,rows).
 func (d *Device) transposeEach(n, rows, cols int, x, y []float32) {
 	bands := (rows + square - 1) / square
-	d.eachUnit(n*bands, square*cols, func(unit int) {
-		base := unit / bands * rows * cols
-		r0 := unit % bands * square
-		r1 := min(r0+square, rows)
-		for c0 := 0; c0 < cols; c0 += square {
-			for c := c0; c < min(c0+square, cols); c++ {
-				out := y[base+c*rows+r0 : base+c*rows+r1]
-				in := x[base+r0*cols+c : base+(r1-1)*cols+c+1]
+	eachRow(d, n*bands, square*cols, transposition{x, y, rows, cols, bands})
+}
+
+// transposition is the work of transposeEach, in n·bands units of square rows.
+type transposition struct {
+	x, y              []float32
+	rows, cols, bands int
+}
+
+func (t *transposition) part(_ *streams, lo, hi int) {
+	for unit := lo; unit < hi; unit++ {
+		base := unit / t.bands * t.rows * t.cols
+		r0 := unit % t.bands * square
+		r1 := min(r0+square, t.rows)
+		for c0 := 0; c0 < t.cols; c0 += square {
+			for c := c0; c < min(c0+square, t.cols); c++ {
+				out := t.y[base+c*t.rows+r0 : base+c*t.rows+r1]
+				in := t.x[base+r0*t.cols+c : base+(r1-1)*t.cols+c+1]
 				for r := range out {
-					out[r] = in[r*cols]
+					out[r] = in[r*t.cols]
 				}
 			}
 		}
-	})
+	}
+}
+
+// clearing sets x to zero.
+type clearing struct{ x []float32 }
+
+func (t *clearing) run(d *Device, worker int) {
+	lo, hi := d.split(len(t.x), worker)
+	clear(t.x[lo:hi])
 }

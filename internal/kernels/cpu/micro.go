@@ -27,8 +27,9 @@ type (
 	// squareFunc transforms squares of values, one a channel, for Winograd's convolution; between is scratch memory.
 	squareFunc func(src, dst, between *float32, srcRow, srcColumn, dstRow, dstColumn, channels int)
 
-	// finishFunc is squareFunc with bias and bounds where bias is not nil.
-	finishFunc func(src, dst, between, bias *float32, srcRow, srcColumn, dstRow, dstColumn, channels int, lo, hi float32)
+	// finishFunc is squareFunc, with what dst holds added where accumulate says so, then bias and bounds where bias is not
+	// nil.
+	finishFunc func(src, dst, between, bias *float32, srcRow, srcColumn, dstRow, dstColumn, channels int, accumulate bool, lo, hi float32)
 
 	// transposeFunc transposes a square.
 	transposeFunc func(src, dst *float32, lds, ldd int)

@@ -101,19 +101,19 @@ TEXT ·gateAVX512(SB), NOSPLIT, $0-36
 	MOVL         $0x0000ffff, DI
 	BZHIL        BX, DI, DI
 	KMOVW        DI, K1
-	VBROADCASTSS top+32(FP), Z0
-	VPXORD       Z1, Z1, Z1
+	VPXORD       Z0, Z0, Z0
+	VBROADCASTSS top+32(FP), Z1
 	XORQ         DI, DI
 	CMPQ         SI, $0x00
 	JE           tail
 
 vector:
-	VMOVUPS   (AX)(DI*1), Z2
-	VMOVUPS   (CX)(DI*1), Z3
-	VCMPPS    $0x1e, Z1, Z2, K2
-	VCMPPS    $0x12, Z0, Z2, K2, K2
-	VMOVAPS.Z Z3, K2, Z3
-	VMOVUPS   Z3, (DX)(DI*1)
+	VMOVUPS   (CX)(DI*1), Z2
+	VMOVUPS   (AX)(DI*1), Z3
+	VCMPPS    $0x1e, Z0, Z3, K2
+	VCMPPS    $0x12, Z1, Z3, K2, K2
+	VMOVAPS.Z Z2, K2, Z2
+	VMOVUPS   Z2, (DX)(DI*1)
 	ADDQ      $0x40, DI
 	CMPQ      DI, SI
 	JL        vector
@@ -121,12 +121,12 @@ vector:
 tail:
 	TESTQ     BX, BX
 	JE        next
-	VMOVUPS.Z (AX)(DI*1), K1, Z2
-	VMOVUPS.Z (CX)(DI*1), K1, Z3
-	VCMPPS    $0x1e, Z1, Z2, K2
-	VCMPPS    $0x12, Z0, Z2, K2, K2
-	VMOVAPS.Z Z3, K2, Z3
-	VMOVUPS   Z3, K1, (DX)(DI*1)
+	VMOVUPS.Z (CX)(DI*1), K1, Z2
+	VMOVUPS.Z (AX)(DI*1), K1, Z3
+	VCMPPS    $0x1e, Z0, Z3, K2
+	VCMPPS    $0x12, Z1, Z3, K2, K2
+	VMOVAPS.Z Z2, K2, Z2
+	VMOVUPS   Z2, K1, (DX)(DI*1)
 
 next:
 	VZEROUPPER
@@ -425,6 +425,333 @@ done:
 	VZEROUPPER
 	RET
 
+// func normalizeBackwardGatedAVX512(dy *float32, x *float32, dx *float32, mean *float32, f *float32, a *float32, b *float32, beta *float32, rows int, n int, top float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normalizeBackwardGatedAVX512(SB), NOSPLIT, $0-84
+	MOVQ         dy+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dx+16(FP), DX
+	MOVQ         mean+24(FP), BX
+	MOVQ         f+32(FP), SI
+	MOVQ         a+40(FP), DI
+	MOVQ         b+48(FP), R8
+	MOVQ         beta+56(FP), R9
+	MOVQ         n+72(FP), R10
+	MOVQ         R10, R12
+	SHLQ         $0x02, R12
+	MOVQ         R12, R11
+	ANDQ         $-64, R11
+	ANDQ         $0x0f, R10
+	MOVL         $0x0000ffff, R13
+	BZHIL        R10, R13, R13
+	KMOVW        R13, K1
+	VPXORD       Z0, Z0, Z0
+	VBROADCASTSS top+80(FP), Z1
+	MOVQ         rows+64(FP), R13
+	TESTQ        R13, R13
+	JLE          done
+
+row:
+	XORQ R14, R14
+	CMPQ R11, $0x00
+	JE   tail
+
+vector:
+	VMOVUPS      (CX)(R14*1), Z2
+	VMOVUPS      (AX)(R14*1), Z3
+	VMOVUPS      (BX)(R14*1), Z4
+	VSUBPS       Z4, Z2, Z2
+	VMOVUPS      (SI)(R14*1), Z4
+	VMOVUPS      (R9)(R14*1), Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VCMPPS       $0x1e, Z0, Z4, K2
+	VCMPPS       $0x12, Z1, Z4, K2, K2
+	VMOVAPS.Z    Z3, K2, Z3
+	VMOVUPS      (DI)(R14*1), Z4
+	VSUBPS       Z4, Z3, Z3
+	VMOVUPS      (R8)(R14*1), Z4
+	VFNMADD231PS Z4, Z2, Z3
+	VMOVUPS      (SI)(R14*1), Z2
+	VMULPS       Z2, Z3, Z3
+	VMOVUPS      Z3, (DX)(R14*1)
+	ADDQ         $0x40, R14
+	CMPQ         R14, R11
+	JL           vector
+
+tail:
+	TESTQ        R10, R10
+	JE           next
+	VMOVUPS.Z    (CX)(R14*1), K1, Z2
+	VMOVUPS.Z    (AX)(R14*1), K1, Z3
+	VMOVUPS.Z    (BX)(R14*1), K1, Z4
+	VSUBPS       Z4, Z2, Z2
+	VMOVUPS.Z    (SI)(R14*1), K1, Z4
+	VMOVUPS.Z    (R9)(R14*1), K1, Z5
+	VFMADD213PS  Z5, Z2, Z4
+	VCMPPS       $0x1e, Z0, Z4, K2
+	VCMPPS       $0x12, Z1, Z4, K2, K2
+	VMOVAPS.Z    Z3, K2, Z3
+	VMOVUPS.Z    (DI)(R14*1), K1, Z4
+	VSUBPS       Z4, Z3, Z3
+	VMOVUPS.Z    (R8)(R14*1), K1, Z4
+	VFNMADD231PS Z4, Z2, Z3
+	VMOVUPS.Z    (SI)(R14*1), K1, Z2
+	VMULPS       Z2, Z3, Z3
+	VMOVUPS      Z3, K1, (DX)(R14*1)
+
+next:
+	ADDQ R12, AX
+	ADDQ R12, CX
+	ADDQ R12, DX
+	DECQ R13
+	JNE  row
+
+done:
+	VZEROUPPER
+	RET
+
+// func dropoutAVX512(x *float32, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block uint32, threshold uint32, factor float32)
+// Requires: AVX, AVX512F, BMI2, CMOV
+TEXT ·dropoutAVX512(SB), NOSPLIT, $0-52
+	MOVQ         x+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         keys+24(FP), BX
+	MOVQ         ctr+32(FP), SI
+	VBROADCASTSS block+40(FP), Z0
+	VPADDQ       blocksAVX512<>+0(SB), Z0, Z0
+	VPBROADCASTD (SI), Z1
+	VPBROADCASTD 4(SI), Z2
+	VPBROADCASTD 8(SI), Z3
+	MOVL         $0xd2511f53, SI
+	VMOVD        SI, X4
+	VPBROADCASTD X4, Z4
+	MOVL         $0xcd9e8d57, SI
+	VMOVD        SI, X5
+	VPBROADCASTD X5, Z5
+	VBROADCASTSS threshold+44(FP), Z6
+	VBROADCASTSS factor+48(FP), Z7
+
+group:
+	CMPQ            DX, $0x20
+	JL              tail
+	VPMULUDQ        Z0, Z4, Z8
+	VPMULUDQ        Z2, Z5, Z9
+	VPSRLQ          $0x20, Z9, Z10
+	VPTERNLOGD.BCST $0x96, (BX), Z1, Z10
+	VPSRLQ          $0x20, Z8, Z11
+	VPTERNLOGD.BCST $0x96, 4(BX), Z3, Z11
+	VPMULUDQ        Z10, Z4, Z10
+	VPMULUDQ        Z11, Z5, Z11
+	VPSRLQ          $0x20, Z11, Z12
+	VPTERNLOGD.BCST $0x96, 8(BX), Z9, Z12
+	VPSRLQ          $0x20, Z10, Z9
+	VPTERNLOGD.BCST $0x96, 12(BX), Z8, Z9
+	VPMULUDQ        Z12, Z4, Z8
+	VPMULUDQ        Z9, Z5, Z9
+	VPSRLQ          $0x20, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 16(BX), Z11, Z12
+	VPSRLQ          $0x20, Z8, Z11
+	VPTERNLOGD.BCST $0x96, 20(BX), Z10, Z11
+	VPMULUDQ        Z12, Z4, Z10
+	VPMULUDQ        Z11, Z5, Z11
+	VPSRLQ          $0x20, Z11, Z12
+	VPTERNLOGD.BCST $0x96, 24(BX), Z9, Z12
+	VPSRLQ          $0x20, Z10, Z9
+	VPTERNLOGD.BCST $0x96, 28(BX), Z8, Z9
+	VPMULUDQ        Z12, Z4, Z8
+	VPMULUDQ        Z9, Z5, Z9
+	VPSRLQ          $0x20, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 32(BX), Z11, Z12
+	VPSRLQ          $0x20, Z8, Z11
+	VPTERNLOGD.BCST $0x96, 36(BX), Z10, Z11
+	VPMULUDQ        Z12, Z4, Z10
+	VPMULUDQ        Z11, Z5, Z11
+	VPSRLQ          $0x20, Z11, Z12
+	VPTERNLOGD.BCST $0x96, 40(BX), Z9, Z12
+	VPSRLQ          $0x20, Z10, Z9
+	VPTERNLOGD.BCST $0x96, 44(BX), Z8, Z9
+	VPMULUDQ        Z12, Z4, Z8
+	VPMULUDQ        Z9, Z5, Z9
+	VPSRLQ          $0x20, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 48(BX), Z11, Z12
+	VPSRLQ          $0x20, Z8, Z11
+	VPTERNLOGD.BCST $0x96, 52(BX), Z10, Z11
+	VPMULUDQ        Z12, Z4, Z10
+	VPMULUDQ        Z11, Z5, Z11
+	VPSRLQ          $0x20, Z11, Z12
+	VPTERNLOGD.BCST $0x96, 56(BX), Z9, Z12
+	VPSRLQ          $0x20, Z10, Z9
+	VPTERNLOGD.BCST $0x96, 60(BX), Z8, Z9
+	VPMULUDQ        Z12, Z4, Z8
+	VPMULUDQ        Z9, Z5, Z9
+	VPSRLQ          $0x20, Z9, Z12
+	VPTERNLOGD.BCST $0x96, 64(BX), Z11, Z12
+	VPSRLQ          $0x20, Z8, Z11
+	VPTERNLOGD.BCST $0x96, 68(BX), Z10, Z11
+	VPMULUDQ        Z12, Z4, Z10
+	VPMULUDQ        Z11, Z5, Z11
+	VPSRLQ          $0x20, Z11, Z12
+	VPTERNLOGD.BCST $0x96, 72(BX), Z9, Z12
+	VPSRLQ          $0x20, Z10, Z9
+	VPTERNLOGD.BCST $0x96, 76(BX), Z8, Z9
+	VPADDQ          stepAVX512<>+0(SB), Z0, Z0
+	VPSLLQ          $0x20, Z11, Z11
+	MOVL            $0x0000aaaa, SI
+	KMOVW           SI, K1
+	VPBLENDMD       Z11, Z12, K1, Z12
+	VPSLLQ          $0x20, Z10, Z10
+	MOVL            $0x0000aaaa, SI
+	KMOVW           SI, K1
+	VPBLENDMD       Z10, Z9, K1, Z9
+	VPUNPCKLQDQ     Z9, Z12, Z8
+	VPUNPCKHQDQ     Z9, Z12, Z9
+	VMOVUPS         (AX), Z10
+	VPCMPUD         $0x05, Z6, Z8, K1
+	VMULPS.Z        Z7, Z10, K1, Z10
+	VMOVUPS         Z10, (CX)
+	VMOVUPS         64(AX), Z8
+	VPCMPUD         $0x05, Z6, Z9, K1
+	VMULPS.Z        Z7, Z8, K1, Z8
+	VMOVUPS         Z8, 64(CX)
+	ADDQ            $0x80, AX
+	ADDQ            $0x80, CX
+	SUBQ            $0x20, DX
+	JMP             group
+
+tail:
+	TESTQ           DX, DX
+	JE              done
+	XORQ            DI, DI
+	MOVQ            DX, SI
+	SUBQ            $0x10, SI
+	CMOVQLT         DI, SI
+	MOVL            $0x0000ffff, DI
+	BZHIL           DX, DI, DI
+	KMOVW           DI, K1
+	MOVL            $0x0000ffff, DX
+	BZHIL           SI, DX, DX
+	KMOVW           DX, K2
+	VPMULUDQ        Z0, Z4, Z8
+	VPMULUDQ        Z2, Z5, Z2
+	VPSRLQ          $0x20, Z2, Z9
+	VPTERNLOGD.BCST $0x96, (BX), Z1, Z9
+	VPSRLQ          $0x20, Z8, Z1
+	VPTERNLOGD.BCST $0x96, 4(BX), Z3, Z1
+	VPMULUDQ        Z9, Z4, Z3
+	VPMULUDQ        Z1, Z5, Z1
+	VPSRLQ          $0x20, Z1, Z9
+	VPTERNLOGD.BCST $0x96, 8(BX), Z2, Z9
+	VPSRLQ          $0x20, Z3, Z2
+	VPTERNLOGD.BCST $0x96, 12(BX), Z8, Z2
+	VPMULUDQ        Z9, Z4, Z8
+	VPMULUDQ        Z2, Z5, Z2
+	VPSRLQ          $0x20, Z2, Z9
+	VPTERNLOGD.BCST $0x96, 16(BX), Z1, Z9
+	VPSRLQ          $0x20, Z8, Z1
+	VPTERNLOGD.BCST $0x96, 20(BX), Z3, Z1
+	VPMULUDQ        Z9, Z4, Z3
+	VPMULUDQ        Z1, Z5, Z1
+	VPSRLQ          $0x20, Z1, Z9
+	VPTERNLOGD.BCST $0x96, 24(BX), Z2, Z9
+	VPSRLQ          $0x20, Z3, Z2
+	VPTERNLOGD.BCST $0x96, 28(BX), Z8, Z2
+	VPMULUDQ        Z9, Z4, Z8
+	VPMULUDQ        Z2, Z5, Z2
+	VPSRLQ          $0x20, Z2, Z9
+	VPTERNLOGD.BCST $0x96, 32(BX), Z1, Z9
+	VPSRLQ          $0x20, Z8, Z1
+	VPTERNLOGD.BCST $0x96, 36(BX), Z3, Z1
+	VPMULUDQ        Z9, Z4, Z3
+	VPMULUDQ        Z1, Z5, Z1
+	VPSRLQ          $0x20, Z1, Z9
+	VPTERNLOGD.BCST $0x96, 40(BX), Z2, Z9
+	VPSRLQ          $0x20, Z3, Z2
+	VPTERNLOGD.BCST $0x96, 44(BX), Z8, Z2
+	VPMULUDQ        Z9, Z4, Z8
+	VPMULUDQ        Z2, Z5, Z2
+	VPSRLQ          $0x20, Z2, Z9
+	VPTERNLOGD.BCST $0x96, 48(BX), Z1, Z9
+	VPSRLQ          $0x20, Z8, Z1
+	VPTERNLOGD.BCST $0x96, 52(BX), Z3, Z1
+	VPMULUDQ        Z9, Z4, Z3
+	VPMULUDQ        Z1, Z5, Z1
+	VPSRLQ          $0x20, Z1, Z9
+	VPTERNLOGD.BCST $0x96, 56(BX), Z2, Z9
+	VPSRLQ          $0x20, Z3, Z2
+	VPTERNLOGD.BCST $0x96, 60(BX), Z8, Z2
+	VPMULUDQ        Z9, Z4, Z8
+	VPMULUDQ        Z2, Z5, Z2
+	VPSRLQ          $0x20, Z2, Z9
+	VPTERNLOGD.BCST $0x96, 64(BX), Z1, Z9
+	VPSRLQ          $0x20, Z8, Z1
+	VPTERNLOGD.BCST $0x96, 68(BX), Z3, Z1
+	VPMULUDQ        Z9, Z4, Z3
+	VPMULUDQ        Z1, Z5, Z1
+	VPSRLQ          $0x20, Z1, Z4
+	VPTERNLOGD.BCST $0x96, 72(BX), Z2, Z4
+	VPSRLQ          $0x20, Z3, Z2
+	VPTERNLOGD.BCST $0x96, 76(BX), Z8, Z2
+	VPADDQ          stepAVX512<>+0(SB), Z0, Z0
+	VPSLLQ          $0x20, Z1, Z1
+	MOVL            $0x0000aaaa, DX
+	KMOVW           DX, K3
+	VPBLENDMD       Z1, Z4, K3, Z4
+	VPSLLQ          $0x20, Z3, Z3
+	MOVL            $0x0000aaaa, DX
+	KMOVW           DX, K3
+	VPBLENDMD       Z3, Z2, K3, Z2
+	VPUNPCKLQDQ     Z2, Z4, Z0
+	VPUNPCKHQDQ     Z2, Z4, Z1
+	VMOVUPS.Z       (AX), K1, Z2
+	VPCMPUD         $0x05, Z6, Z0, K3
+	VMULPS.Z        Z7, Z2, K3, Z2
+	VMOVUPS         Z2, K1, (CX)
+	VMOVUPS.Z       64(AX), K2, Z0
+	VPCMPUD         $0x05, Z6, Z1, K1
+	VMULPS.Z        Z7, Z0, K1, Z0
+	VMOVUPS         Z0, K2, 64(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA blocksAVX512<>+0(SB)/4, $0x00000000
+DATA blocksAVX512<>+4(SB)/4, $0x00000000
+DATA blocksAVX512<>+8(SB)/4, $0x00000004
+DATA blocksAVX512<>+12(SB)/4, $0x00000000
+DATA blocksAVX512<>+16(SB)/4, $0x00000001
+DATA blocksAVX512<>+20(SB)/4, $0x00000000
+DATA blocksAVX512<>+24(SB)/4, $0x00000005
+DATA blocksAVX512<>+28(SB)/4, $0x00000000
+DATA blocksAVX512<>+32(SB)/4, $0x00000002
+DATA blocksAVX512<>+36(SB)/4, $0x00000000
+DATA blocksAVX512<>+40(SB)/4, $0x00000006
+DATA blocksAVX512<>+44(SB)/4, $0x00000000
+DATA blocksAVX512<>+48(SB)/4, $0x00000003
+DATA blocksAVX512<>+52(SB)/4, $0x00000000
+DATA blocksAVX512<>+56(SB)/4, $0x00000007
+DATA blocksAVX512<>+60(SB)/4, $0x00000000
+GLOBL blocksAVX512<>(SB), RODATA|NOPTR, $64
+
+DATA stepAVX512<>+0(SB)/4, $0x00000008
+DATA stepAVX512<>+4(SB)/4, $0x00000000
+DATA stepAVX512<>+8(SB)/4, $0x00000008
+DATA stepAVX512<>+12(SB)/4, $0x00000000
+DATA stepAVX512<>+16(SB)/4, $0x00000008
+DATA stepAVX512<>+20(SB)/4, $0x00000000
+DATA stepAVX512<>+24(SB)/4, $0x00000008
+DATA stepAVX512<>+28(SB)/4, $0x00000000
+DATA stepAVX512<>+32(SB)/4, $0x00000008
+DATA stepAVX512<>+36(SB)/4, $0x00000000
+DATA stepAVX512<>+40(SB)/4, $0x00000008
+DATA stepAVX512<>+44(SB)/4, $0x00000000
+DATA stepAVX512<>+48(SB)/4, $0x00000008
+DATA stepAVX512<>+52(SB)/4, $0x00000000
+DATA stepAVX512<>+56(SB)/4, $0x00000008
+DATA stepAVX512<>+60(SB)/4, $0x00000000
+GLOBL stepAVX512<>(SB), RODATA|NOPTR, $64
+
 // func sgdAVX512(w *float32, grad *float32, n int, lr float32, decay float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sgdAVX512(SB), NOSPLIT, $0-32
@@ -706,6 +1033,55 @@ done:
 	VZEROUPPER
 	RET
 
+// func projectionsGated1AVX512(dy *float32, x *float32, mean *float32, f *float32, beta *float32, sum *float32, products *float32, rows int, stride int, n int, top float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·projectionsGated1AVX512(SB), NOSPLIT, $0-84
+	MOVQ         dy+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         f+24(FP), BX
+	MOVQ         beta+32(FP), SI
+	MOVQ         sum+40(FP), DI
+	MOVQ         products+48(FP), R8
+	MOVQ         rows+56(FP), R9
+	MOVQ         stride+64(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         n+72(FP), R11
+	MOVL         $0x0000ffff, R12
+	BZHIL        R11, R12, R12
+	KMOVW        R12, K1
+	VPXORD       Z0, Z0, Z0
+	VBROADCASTSS top+80(FP), Z1
+	VMOVUPS.Z    (DX), K1, Z2
+	VMOVUPS.Z    (BX), K1, Z3
+	VMOVUPS.Z    (SI), K1, Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	TESTQ        R9, R9
+	JLE          done
+
+row:
+	VMOVUPS.Z   (AX), K1, Z7
+	VMOVUPS.Z   (CX), K1, Z8
+	VSUBPS      Z2, Z8, Z8
+	VMOVUPS     Z3, Z9
+	VFMADD213PS Z4, Z8, Z9
+	VCMPPS      $0x1e, Z0, Z9, K2
+	VCMPPS      $0x12, Z1, Z9, K2, K2
+	VMOVAPS.Z   Z7, K2, Z7
+	VADDPS      Z7, Z5, Z5
+	VFMADD231PS Z7, Z8, Z6
+	ADDQ        R10, AX
+	ADDQ        R10, CX
+	DECQ        R9
+	JNE         row
+
+done:
+	VMOVUPS Z5, K1, (DI)
+	VMOVUPS Z6, K1, (R8)
+	VZEROUPPER
+	RET
+
 // func sumColumns4AVX512(x *float32, sum *float32, rows int, stride int, n int)
 // Requires: AVX, AVX512F
 TEXT ·sumColumns4AVX512(SB), NOSPLIT, $0-40
@@ -864,6 +1240,102 @@ done:
 	VZEROUPPER
 	RET
 
+// func projectionsGated4AVX512(dy *float32, x *float32, mean *float32, f *float32, beta *float32, sum *float32, products *float32, rows int, stride int, n int, top float32)
+// Requires: AVX, AVX512F
+TEXT ·projectionsGated4AVX512(SB), NOSPLIT, $0-84
+	MOVQ         dy+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         f+24(FP), BX
+	MOVQ         beta+32(FP), SI
+	MOVQ         sum+40(FP), DI
+	MOVQ         products+48(FP), R8
+	MOVQ         rows+56(FP), R9
+	MOVQ         stride+64(FP), R10
+	SHLQ         $0x02, R10
+	VPXORD       Z0, Z0, Z0
+	VBROADCASTSS top+80(FP), Z1
+	VMOVUPS      (DX), Z2
+	VMOVUPS      (BX), Z3
+	VMOVUPS      (SI), Z4
+	VPXORD       Z5, Z5, Z5
+	VPXORD       Z6, Z6, Z6
+	VMOVUPS      64(DX), Z7
+	VMOVUPS      64(BX), Z8
+	VMOVUPS      64(SI), Z9
+	VPXORD       Z10, Z10, Z10
+	VPXORD       Z11, Z11, Z11
+	VMOVUPS      128(DX), Z12
+	VMOVUPS      128(BX), Z13
+	VMOVUPS      128(SI), Z14
+	VPXORD       Z15, Z15, Z15
+	VPXORD       Z16, Z16, Z16
+	VMOVUPS      192(DX), Z17
+	VMOVUPS      192(BX), Z18
+	VMOVUPS      192(SI), Z19
+	VPXORD       Z20, Z20, Z20
+	VPXORD       Z21, Z21, Z21
+	TESTQ        R9, R9
+	JLE          done
+
+row:
+	VMOVUPS     (AX), Z22
+	VMOVUPS     (CX), Z23
+	VSUBPS      Z2, Z23, Z23
+	VMOVUPS     Z3, Z24
+	VFMADD213PS Z4, Z23, Z24
+	VCMPPS      $0x1e, Z0, Z24, K1
+	VCMPPS      $0x12, Z1, Z24, K1, K1
+	VMOVAPS.Z   Z22, K1, Z22
+	VADDPS      Z22, Z5, Z5
+	VFMADD231PS Z22, Z23, Z6
+	VMOVUPS     64(AX), Z22
+	VMOVUPS     64(CX), Z23
+	VSUBPS      Z7, Z23, Z23
+	VMOVUPS     Z8, Z24
+	VFMADD213PS Z9, Z23, Z24
+	VCMPPS      $0x1e, Z0, Z24, K1
+	VCMPPS      $0x12, Z1, Z24, K1, K1
+	VMOVAPS.Z   Z22, K1, Z22
+	VADDPS      Z22, Z10, Z10
+	VFMADD231PS Z22, Z23, Z11
+	VMOVUPS     128(AX), Z22
+	VMOVUPS     128(CX), Z23
+	VSUBPS      Z12, Z23, Z23
+	VMOVUPS     Z13, Z24
+	VFMADD213PS Z14, Z23, Z24
+	VCMPPS      $0x1e, Z0, Z24, K1
+	VCMPPS      $0x12, Z1, Z24, K1, K1
+	VMOVAPS.Z   Z22, K1, Z22
+	VADDPS      Z22, Z15, Z15
+	VFMADD231PS Z22, Z23, Z16
+	VMOVUPS     192(AX), Z22
+	VMOVUPS     192(CX), Z23
+	VSUBPS      Z17, Z23, Z23
+	VMOVUPS     Z18, Z24
+	VFMADD213PS Z19, Z23, Z24
+	VCMPPS      $0x1e, Z0, Z24, K1
+	VCMPPS      $0x12, Z1, Z24, K1, K1
+	VMOVAPS.Z   Z22, K1, Z22
+	VADDPS      Z22, Z20, Z20
+	VFMADD231PS Z22, Z23, Z21
+	ADDQ        R10, AX
+	ADDQ        R10, CX
+	DECQ        R9
+	JNE         row
+
+done:
+	VMOVUPS Z5, (DI)
+	VMOVUPS Z6, (R8)
+	VMOVUPS Z10, 64(DI)
+	VMOVUPS Z11, 64(R8)
+	VMOVUPS Z15, 128(DI)
+	VMOVUPS Z16, 128(R8)
+	VMOVUPS Z20, 192(DI)
+	VMOVUPS Z21, 192(R8)
+	VZEROUPPER
+	RET
+
 // func sumSquaresAVX512(x *float32, lanes *float64, n int)
 // Requires: AVX, AVX512F
 TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-24
@@ -1015,20 +1487,20 @@ TEXT ·gateAVX2(SB), NOSPLIT, $0-36
 	VMOVD        BX, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
-	VBROADCASTSS top+32(FP), Y1
-	VXORPS       Y2, Y2, Y2
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS top+32(FP), Y2
 	XORQ         DI, DI
 	CMPQ         SI, $0x00
 	JE           tail
 
 vector:
-	VMOVUPS (AX)(DI*1), Y3
-	VMOVUPS (CX)(DI*1), Y4
-	VCMPPS  $0x1e, Y2, Y3, Y5
-	VCMPPS  $0x12, Y1, Y3, Y3
-	VANDPS  Y5, Y4, Y4
-	VANDPS  Y3, Y4, Y4
-	VMOVUPS Y4, (DX)(DI*1)
+	VMOVUPS (CX)(DI*1), Y3
+	VMOVUPS (AX)(DI*1), Y4
+	VCMPPS  $0x1e, Y1, Y4, Y5
+	VCMPPS  $0x12, Y2, Y4, Y4
+	VANDPS  Y5, Y3, Y3
+	VANDPS  Y4, Y3, Y3
+	VMOVUPS Y3, (DX)(DI*1)
 	ADDQ    $0x20, DI
 	CMPQ    DI, SI
 	JL      vector
@@ -1036,13 +1508,13 @@ vector:
 tail:
 	TESTQ      BX, BX
 	JE         next
-	VMASKMOVPS (AX)(DI*1), Y0, Y3
-	VMASKMOVPS (CX)(DI*1), Y0, Y4
-	VCMPPS     $0x1e, Y2, Y3, Y2
-	VCMPPS     $0x12, Y1, Y3, Y1
-	VANDPS     Y2, Y4, Y4
-	VANDPS     Y1, Y4, Y4
-	VMASKMOVPS Y4, Y0, (DX)(DI*1)
+	VMASKMOVPS (CX)(DI*1), Y0, Y3
+	VMASKMOVPS (AX)(DI*1), Y0, Y4
+	VCMPPS     $0x1e, Y1, Y4, Y1
+	VCMPPS     $0x12, Y2, Y4, Y2
+	VANDPS     Y1, Y3, Y3
+	VANDPS     Y2, Y3, Y3
+	VMASKMOVPS Y3, Y0, (DX)(DI*1)
 
 next:
 	VZEROUPPER
@@ -1341,6 +1813,415 @@ done:
 	VZEROUPPER
 	RET
 
+// func normalizeBackwardGatedAVX2(dy *float32, x *float32, dx *float32, mean *float32, f *float32, a *float32, b *float32, beta *float32, rows int, n int, top float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·normalizeBackwardGatedAVX2(SB), NOSPLIT, $0-84
+	MOVQ         dy+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         dx+16(FP), DX
+	MOVQ         mean+24(FP), BX
+	MOVQ         f+32(FP), SI
+	MOVQ         a+40(FP), DI
+	MOVQ         b+48(FP), R8
+	MOVQ         beta+56(FP), R9
+	MOVQ         n+72(FP), R10
+	MOVQ         R10, R12
+	SHLQ         $0x02, R12
+	MOVQ         R12, R11
+	ANDQ         $-32, R11
+	ANDQ         $0x07, R10
+	VMOVD        R10, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS top+80(FP), Y2
+	MOVQ         rows+64(FP), R13
+	TESTQ        R13, R13
+	JLE          done
+
+row:
+	XORQ R14, R14
+	CMPQ R11, $0x00
+	JE   tail
+
+vector:
+	VMOVUPS      (CX)(R14*1), Y3
+	VMOVUPS      (AX)(R14*1), Y4
+	VMOVUPS      (BX)(R14*1), Y5
+	VSUBPS       Y5, Y3, Y3
+	VMOVUPS      (SI)(R14*1), Y5
+	VMOVUPS      (R9)(R14*1), Y6
+	VFMADD213PS  Y6, Y3, Y5
+	VCMPPS       $0x1e, Y1, Y5, Y6
+	VCMPPS       $0x12, Y2, Y5, Y5
+	VANDPS       Y6, Y4, Y4
+	VANDPS       Y5, Y4, Y4
+	VMOVUPS      (DI)(R14*1), Y5
+	VSUBPS       Y5, Y4, Y4
+	VMOVUPS      (R8)(R14*1), Y5
+	VFNMADD231PS Y5, Y3, Y4
+	VMOVUPS      (SI)(R14*1), Y3
+	VMULPS       Y3, Y4, Y4
+	VMOVUPS      Y4, (DX)(R14*1)
+	ADDQ         $0x20, R14
+	CMPQ         R14, R11
+	JL           vector
+
+tail:
+	TESTQ        R10, R10
+	JE           next
+	VMASKMOVPS   (CX)(R14*1), Y0, Y3
+	VMASKMOVPS   (AX)(R14*1), Y0, Y4
+	VMASKMOVPS   (BX)(R14*1), Y0, Y5
+	VSUBPS       Y5, Y3, Y3
+	VMASKMOVPS   (SI)(R14*1), Y0, Y5
+	VMASKMOVPS   (R9)(R14*1), Y0, Y6
+	VFMADD213PS  Y6, Y3, Y5
+	VCMPPS       $0x1e, Y1, Y5, Y6
+	VCMPPS       $0x12, Y2, Y5, Y5
+	VANDPS       Y6, Y4, Y4
+	VANDPS       Y5, Y4, Y4
+	VMASKMOVPS   (DI)(R14*1), Y0, Y5
+	VSUBPS       Y5, Y4, Y4
+	VMASKMOVPS   (R8)(R14*1), Y0, Y5
+	VFNMADD231PS Y5, Y3, Y4
+	VMASKMOVPS   (SI)(R14*1), Y0, Y3
+	VMULPS       Y3, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (DX)(R14*1)
+
+next:
+	ADDQ R12, AX
+	ADDQ R12, CX
+	ADDQ R12, DX
+	DECQ R13
+	JNE  row
+
+done:
+	VZEROUPPER
+	RET
+
+// func dropoutAVX2(x *float32, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block uint32, threshold uint32, factor float32)
+// Requires: AVX, AVX2, CMOV
+TEXT ·dropoutAVX2(SB), NOSPLIT, $0-52
+	MOVQ         x+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         keys+24(FP), BX
+	MOVQ         ctr+32(FP), SI
+	VBROADCASTSS block+40(FP), Y0
+	VPADDQ       blocksAVX2<>+0(SB), Y0, Y0
+	VPBROADCASTD (SI), Y1
+	VPBROADCASTD 4(SI), Y2
+	VPBROADCASTD 8(SI), Y3
+	MOVL         $0xd2511f53, SI
+	VMOVD        SI, X4
+	VPBROADCASTD X4, Y4
+	MOVL         $0xcd9e8d57, SI
+	VMOVD        SI, X5
+	VPBROADCASTD X5, Y5
+	VBROADCASTSS threshold+44(FP), Y6
+	VBROADCASTSS factor+48(FP), Y7
+
+group:
+	CMPQ         DX, $0x10
+	JL           tail
+	VPMULUDQ     Y0, Y4, Y8
+	VPMULUDQ     Y2, Y5, Y9
+	VPSRLQ       $0x20, Y9, Y10
+	VPXOR        Y1, Y10, Y10
+	VPBROADCASTD (BX), Y11
+	VPXOR        Y11, Y10, Y10
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y3, Y11, Y11
+	VPBROADCASTD 4(BX), Y12
+	VPXOR        Y12, Y11, Y11
+	VPMULUDQ     Y10, Y4, Y10
+	VPMULUDQ     Y11, Y5, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPXOR        Y9, Y12, Y12
+	VPBROADCASTD 8(BX), Y9
+	VPXOR        Y9, Y12, Y12
+	VPSRLQ       $0x20, Y10, Y9
+	VPXOR        Y8, Y9, Y9
+	VPBROADCASTD 12(BX), Y8
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     Y12, Y4, Y8
+	VPMULUDQ     Y9, Y5, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPXOR        Y11, Y12, Y12
+	VPBROADCASTD 16(BX), Y11
+	VPXOR        Y11, Y12, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y10, Y11, Y11
+	VPBROADCASTD 20(BX), Y10
+	VPXOR        Y10, Y11, Y11
+	VPMULUDQ     Y12, Y4, Y10
+	VPMULUDQ     Y11, Y5, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPXOR        Y9, Y12, Y12
+	VPBROADCASTD 24(BX), Y9
+	VPXOR        Y9, Y12, Y12
+	VPSRLQ       $0x20, Y10, Y9
+	VPXOR        Y8, Y9, Y9
+	VPBROADCASTD 28(BX), Y8
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     Y12, Y4, Y8
+	VPMULUDQ     Y9, Y5, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPXOR        Y11, Y12, Y12
+	VPBROADCASTD 32(BX), Y11
+	VPXOR        Y11, Y12, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y10, Y11, Y11
+	VPBROADCASTD 36(BX), Y10
+	VPXOR        Y10, Y11, Y11
+	VPMULUDQ     Y12, Y4, Y10
+	VPMULUDQ     Y11, Y5, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPXOR        Y9, Y12, Y12
+	VPBROADCASTD 40(BX), Y9
+	VPXOR        Y9, Y12, Y12
+	VPSRLQ       $0x20, Y10, Y9
+	VPXOR        Y8, Y9, Y9
+	VPBROADCASTD 44(BX), Y8
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     Y12, Y4, Y8
+	VPMULUDQ     Y9, Y5, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPXOR        Y11, Y12, Y12
+	VPBROADCASTD 48(BX), Y11
+	VPXOR        Y11, Y12, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y10, Y11, Y11
+	VPBROADCASTD 52(BX), Y10
+	VPXOR        Y10, Y11, Y11
+	VPMULUDQ     Y12, Y4, Y10
+	VPMULUDQ     Y11, Y5, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPXOR        Y9, Y12, Y12
+	VPBROADCASTD 56(BX), Y9
+	VPXOR        Y9, Y12, Y12
+	VPSRLQ       $0x20, Y10, Y9
+	VPXOR        Y8, Y9, Y9
+	VPBROADCASTD 60(BX), Y8
+	VPXOR        Y8, Y9, Y9
+	VPMULUDQ     Y12, Y4, Y8
+	VPMULUDQ     Y9, Y5, Y9
+	VPSRLQ       $0x20, Y9, Y12
+	VPXOR        Y11, Y12, Y12
+	VPBROADCASTD 64(BX), Y11
+	VPXOR        Y11, Y12, Y12
+	VPSRLQ       $0x20, Y8, Y11
+	VPXOR        Y10, Y11, Y11
+	VPBROADCASTD 68(BX), Y10
+	VPXOR        Y10, Y11, Y11
+	VPMULUDQ     Y12, Y4, Y10
+	VPMULUDQ     Y11, Y5, Y11
+	VPSRLQ       $0x20, Y11, Y12
+	VPXOR        Y9, Y12, Y12
+	VPBROADCASTD 72(BX), Y9
+	VPXOR        Y9, Y12, Y12
+	VPSRLQ       $0x20, Y10, Y9
+	VPXOR        Y8, Y9, Y9
+	VPBROADCASTD 76(BX), Y8
+	VPXOR        Y8, Y9, Y9
+	VPADDQ       stepAVX2<>+0(SB), Y0, Y0
+	VPSLLQ       $0x20, Y11, Y11
+	VPBLENDD     $0xaa, Y11, Y12, Y12
+	VPSLLQ       $0x20, Y10, Y10
+	VPBLENDD     $0xaa, Y10, Y9, Y9
+	VPUNPCKLQDQ  Y9, Y12, Y8
+	VPUNPCKHQDQ  Y9, Y12, Y9
+	VMOVUPS      (AX), Y10
+	VPMAXUD      Y6, Y8, Y11
+	VPCMPEQD     Y8, Y11, Y11
+	VMULPS       Y7, Y10, Y10
+	VANDPS       Y11, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VMOVUPS      32(AX), Y8
+	VPMAXUD      Y6, Y9, Y10
+	VPCMPEQD     Y9, Y10, Y10
+	VMULPS       Y7, Y8, Y8
+	VANDPS       Y10, Y8, Y8
+	VMOVUPS      Y8, 32(CX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	SUBQ         $0x10, DX
+	JMP          group
+
+tail:
+	TESTQ        DX, DX
+	JE           done
+	XORQ         DI, DI
+	MOVQ         DX, SI
+	SUBQ         $0x08, SI
+	CMOVQLT      DI, SI
+	VMOVD        DX, X8
+	VPBROADCASTD X8, Y8
+	VPCMPGTD     lanes32<>+0(SB), Y8, Y8
+	VMOVD        SI, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     lanes32<>+0(SB), Y9, Y9
+	VPMULUDQ     Y0, Y4, Y10
+	VPMULUDQ     Y2, Y5, Y2
+	VPSRLQ       $0x20, Y2, Y11
+	VPXOR        Y1, Y11, Y11
+	VPBROADCASTD (BX), Y1
+	VPXOR        Y1, Y11, Y11
+	VPSRLQ       $0x20, Y10, Y1
+	VPXOR        Y3, Y1, Y1
+	VPBROADCASTD 4(BX), Y3
+	VPXOR        Y3, Y1, Y1
+	VPMULUDQ     Y11, Y4, Y3
+	VPMULUDQ     Y1, Y5, Y1
+	VPSRLQ       $0x20, Y1, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 8(BX), Y2
+	VPXOR        Y2, Y11, Y11
+	VPSRLQ       $0x20, Y3, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 12(BX), Y10
+	VPXOR        Y10, Y2, Y2
+	VPMULUDQ     Y11, Y4, Y10
+	VPMULUDQ     Y2, Y5, Y2
+	VPSRLQ       $0x20, Y2, Y11
+	VPXOR        Y1, Y11, Y11
+	VPBROADCASTD 16(BX), Y1
+	VPXOR        Y1, Y11, Y11
+	VPSRLQ       $0x20, Y10, Y1
+	VPXOR        Y3, Y1, Y1
+	VPBROADCASTD 20(BX), Y3
+	VPXOR        Y3, Y1, Y1
+	VPMULUDQ     Y11, Y4, Y3
+	VPMULUDQ     Y1, Y5, Y1
+	VPSRLQ       $0x20, Y1, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 24(BX), Y2
+	VPXOR        Y2, Y11, Y11
+	VPSRLQ       $0x20, Y3, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 28(BX), Y10
+	VPXOR        Y10, Y2, Y2
+	VPMULUDQ     Y11, Y4, Y10
+	VPMULUDQ     Y2, Y5, Y2
+	VPSRLQ       $0x20, Y2, Y11
+	VPXOR        Y1, Y11, Y11
+	VPBROADCASTD 32(BX), Y1
+	VPXOR        Y1, Y11, Y11
+	VPSRLQ       $0x20, Y10, Y1
+	VPXOR        Y3, Y1, Y1
+	VPBROADCASTD 36(BX), Y3
+	VPXOR        Y3, Y1, Y1
+	VPMULUDQ     Y11, Y4, Y3
+	VPMULUDQ     Y1, Y5, Y1
+	VPSRLQ       $0x20, Y1, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 40(BX), Y2
+	VPXOR        Y2, Y11, Y11
+	VPSRLQ       $0x20, Y3, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 44(BX), Y10
+	VPXOR        Y10, Y2, Y2
+	VPMULUDQ     Y11, Y4, Y10
+	VPMULUDQ     Y2, Y5, Y2
+	VPSRLQ       $0x20, Y2, Y11
+	VPXOR        Y1, Y11, Y11
+	VPBROADCASTD 48(BX), Y1
+	VPXOR        Y1, Y11, Y11
+	VPSRLQ       $0x20, Y10, Y1
+	VPXOR        Y3, Y1, Y1
+	VPBROADCASTD 52(BX), Y3
+	VPXOR        Y3, Y1, Y1
+	VPMULUDQ     Y11, Y4, Y3
+	VPMULUDQ     Y1, Y5, Y1
+	VPSRLQ       $0x20, Y1, Y11
+	VPXOR        Y2, Y11, Y11
+	VPBROADCASTD 56(BX), Y2
+	VPXOR        Y2, Y11, Y11
+	VPSRLQ       $0x20, Y3, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 60(BX), Y10
+	VPXOR        Y10, Y2, Y2
+	VPMULUDQ     Y11, Y4, Y10
+	VPMULUDQ     Y2, Y5, Y2
+	VPSRLQ       $0x20, Y2, Y11
+	VPXOR        Y1, Y11, Y11
+	VPBROADCASTD 64(BX), Y1
+	VPXOR        Y1, Y11, Y11
+	VPSRLQ       $0x20, Y10, Y1
+	VPXOR        Y3, Y1, Y1
+	VPBROADCASTD 68(BX), Y3
+	VPXOR        Y3, Y1, Y1
+	VPMULUDQ     Y11, Y4, Y3
+	VPMULUDQ     Y1, Y5, Y1
+	VPSRLQ       $0x20, Y1, Y4
+	VPXOR        Y2, Y4, Y4
+	VPBROADCASTD 72(BX), Y2
+	VPXOR        Y2, Y4, Y4
+	VPSRLQ       $0x20, Y3, Y2
+	VPXOR        Y10, Y2, Y2
+	VPBROADCASTD 76(BX), Y5
+	VPXOR        Y5, Y2, Y2
+	VPADDQ       stepAVX2<>+0(SB), Y0, Y0
+	VPSLLQ       $0x20, Y1, Y1
+	VPBLENDD     $0xaa, Y1, Y4, Y4
+	VPSLLQ       $0x20, Y3, Y3
+	VPBLENDD     $0xaa, Y3, Y2, Y2
+	VPUNPCKLQDQ  Y2, Y4, Y0
+	VPUNPCKHQDQ  Y2, Y4, Y1
+	VMASKMOVPS   (AX), Y8, Y2
+	VPMAXUD      Y6, Y0, Y3
+	VPCMPEQD     Y0, Y3, Y3
+	VMULPS       Y7, Y2, Y2
+	VANDPS       Y3, Y2, Y2
+	VMASKMOVPS   Y2, Y8, (CX)
+	VMASKMOVPS   32(AX), Y9, Y0
+	VPMAXUD      Y6, Y1, Y2
+	VPCMPEQD     Y1, Y2, Y2
+	VMULPS       Y7, Y0, Y0
+	VANDPS       Y2, Y0, Y0
+	VMASKMOVPS   Y0, Y9, 32(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA blocksAVX2<>+0(SB)/4, $0x00000000
+DATA blocksAVX2<>+4(SB)/4, $0x00000000
+DATA blocksAVX2<>+8(SB)/4, $0x00000002
+DATA blocksAVX2<>+12(SB)/4, $0x00000000
+DATA blocksAVX2<>+16(SB)/4, $0x00000001
+DATA blocksAVX2<>+20(SB)/4, $0x00000000
+DATA blocksAVX2<>+24(SB)/4, $0x00000003
+DATA blocksAVX2<>+28(SB)/4, $0x00000000
+DATA blocksAVX2<>+32(SB)/4, $0x00000000
+DATA blocksAVX2<>+36(SB)/4, $0x00000000
+DATA blocksAVX2<>+40(SB)/4, $0x00000002
+DATA blocksAVX2<>+44(SB)/4, $0x00000000
+DATA blocksAVX2<>+48(SB)/4, $0x00000001
+DATA blocksAVX2<>+52(SB)/4, $0x00000000
+DATA blocksAVX2<>+56(SB)/4, $0x00000003
+DATA blocksAVX2<>+60(SB)/4, $0x00000000
+GLOBL blocksAVX2<>(SB), RODATA|NOPTR, $64
+
+DATA stepAVX2<>+0(SB)/4, $0x00000004
+DATA stepAVX2<>+4(SB)/4, $0x00000000
+DATA stepAVX2<>+8(SB)/4, $0x00000004
+DATA stepAVX2<>+12(SB)/4, $0x00000000
+DATA stepAVX2<>+16(SB)/4, $0x00000004
+DATA stepAVX2<>+20(SB)/4, $0x00000000
+DATA stepAVX2<>+24(SB)/4, $0x00000004
+DATA stepAVX2<>+28(SB)/4, $0x00000000
+DATA stepAVX2<>+32(SB)/4, $0x00000004
+DATA stepAVX2<>+36(SB)/4, $0x00000000
+DATA stepAVX2<>+40(SB)/4, $0x00000004
+DATA stepAVX2<>+44(SB)/4, $0x00000000
+DATA stepAVX2<>+48(SB)/4, $0x00000004
+DATA stepAVX2<>+52(SB)/4, $0x00000000
+DATA stepAVX2<>+56(SB)/4, $0x00000004
+DATA stepAVX2<>+60(SB)/4, $0x00000000
+GLOBL stepAVX2<>(SB), RODATA|NOPTR, $64
+
 // func sgdAVX2(w *float32, grad *float32, n int, lr float32, decay float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sgdAVX2(SB), NOSPLIT, $0-32
@@ -1622,6 +2503,56 @@ done:
 	VZEROUPPER
 	RET
 
+// func projectionsGated1AVX2(dy *float32, x *float32, mean *float32, f *float32, beta *float32, sum *float32, products *float32, rows int, stride int, n int, top float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·projectionsGated1AVX2(SB), NOSPLIT, $0-84
+	MOVQ         dy+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         f+24(FP), BX
+	MOVQ         beta+32(FP), SI
+	MOVQ         sum+40(FP), DI
+	MOVQ         products+48(FP), R8
+	MOVQ         rows+56(FP), R9
+	MOVQ         stride+64(FP), R10
+	SHLQ         $0x02, R10
+	MOVQ         n+72(FP), R11
+	VMOVD        R11, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS top+80(FP), Y2
+	VMASKMOVPS   (DX), Y0, Y3
+	VMASKMOVPS   (BX), Y0, Y4
+	VMASKMOVPS   (SI), Y0, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	TESTQ        R9, R9
+	JLE          done
+
+row:
+	VMASKMOVPS  (AX), Y0, Y8
+	VMASKMOVPS  (CX), Y0, Y9
+	VSUBPS      Y3, Y9, Y9
+	VMOVUPS     Y4, Y10
+	VFMADD213PS Y5, Y9, Y10
+	VCMPPS      $0x1e, Y1, Y10, Y11
+	VCMPPS      $0x12, Y2, Y10, Y10
+	VANDPS      Y11, Y8, Y8
+	VANDPS      Y10, Y8, Y8
+	VADDPS      Y8, Y6, Y6
+	VFMADD231PS Y8, Y9, Y7
+	ADDQ        R10, AX
+	ADDQ        R10, CX
+	DECQ        R9
+	JNE         row
+
+done:
+	VMASKMOVPS Y6, Y0, (DI)
+	VMASKMOVPS Y7, Y0, (R8)
+	VZEROUPPER
+	RET
+
 // func sumColumns4AVX2(x *float32, sum *float32, rows int, stride int, n int)
 // Requires: AVX
 TEXT ·sumColumns4AVX2(SB), NOSPLIT, $0-40
@@ -1777,6 +2708,94 @@ done:
 	VMOVUPS Y8, 64(SI)
 	VMOVUPS Y10, 96(BX)
 	VMOVUPS Y11, 96(SI)
+	VZEROUPPER
+	RET
+
+// func projectionsGated4AVX2(dy *float32, x *float32, mean *float32, f *float32, beta *float32, sum *float32, products *float32, rows int, stride int, n int, top float32)
+// Requires: AVX, FMA3
+TEXT ·projectionsGated4AVX2(SB), NOSPLIT, $0-84
+	MOVQ         dy+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         f+24(FP), BX
+	MOVQ         beta+32(FP), SI
+	MOVQ         sum+40(FP), DI
+	MOVQ         products+48(FP), R8
+	MOVQ         rows+56(FP), R9
+	MOVQ         stride+64(FP), R10
+	SHLQ         $0x02, R10
+	VXORPS       Y0, Y0, Y0
+	VBROADCASTSS top+80(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	TESTQ        R9, R9
+	JLE          done
+
+row:
+	VMOVUPS     (AX), Y10
+	VMOVUPS     (CX), Y11
+	VSUBPS      (DX), Y11, Y11
+	VMOVUPS     (BX), Y12
+	VFMADD213PS (SI), Y11, Y12
+	VCMPPS      $0x1e, Y0, Y12, Y13
+	VCMPPS      $0x12, Y1, Y12, Y12
+	VANDPS      Y13, Y10, Y10
+	VANDPS      Y12, Y10, Y10
+	VADDPS      Y10, Y2, Y2
+	VFMADD231PS Y10, Y11, Y3
+	VMOVUPS     32(AX), Y10
+	VMOVUPS     32(CX), Y11
+	VSUBPS      32(DX), Y11, Y11
+	VMOVUPS     32(BX), Y12
+	VFMADD213PS 32(SI), Y11, Y12
+	VCMPPS      $0x1e, Y0, Y12, Y13
+	VCMPPS      $0x12, Y1, Y12, Y12
+	VANDPS      Y13, Y10, Y10
+	VANDPS      Y12, Y10, Y10
+	VADDPS      Y10, Y4, Y4
+	VFMADD231PS Y10, Y11, Y5
+	VMOVUPS     64(AX), Y10
+	VMOVUPS     64(CX), Y11
+	VSUBPS      64(DX), Y11, Y11
+	VMOVUPS     64(BX), Y12
+	VFMADD213PS 64(SI), Y11, Y12
+	VCMPPS      $0x1e, Y0, Y12, Y13
+	VCMPPS      $0x12, Y1, Y12, Y12
+	VANDPS      Y13, Y10, Y10
+	VANDPS      Y12, Y10, Y10
+	VADDPS      Y10, Y6, Y6
+	VFMADD231PS Y10, Y11, Y7
+	VMOVUPS     96(AX), Y10
+	VMOVUPS     96(CX), Y11
+	VSUBPS      96(DX), Y11, Y11
+	VMOVUPS     96(BX), Y12
+	VFMADD213PS 96(SI), Y11, Y12
+	VCMPPS      $0x1e, Y0, Y12, Y13
+	VCMPPS      $0x12, Y1, Y12, Y12
+	VANDPS      Y13, Y10, Y10
+	VANDPS      Y12, Y10, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y11, Y9
+	ADDQ        R10, AX
+	ADDQ        R10, CX
+	DECQ        R9
+	JNE         row
+
+done:
+	VMOVUPS Y2, (DI)
+	VMOVUPS Y3, (R8)
+	VMOVUPS Y4, 32(DI)
+	VMOVUPS Y5, 32(R8)
+	VMOVUPS Y6, 64(DI)
+	VMOVUPS Y7, 64(R8)
+	VMOVUPS Y8, 96(DI)
+	VMOVUPS Y9, 96(R8)
 	VZEROUPPER
 	RET
 

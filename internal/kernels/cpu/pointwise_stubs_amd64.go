@@ -78,12 +78,40 @@ func normalizeAddAVX512(x *float32, res *float32, y *float32, mean *float32, f *
 //
 //	for r := range rows {
 //		for j := range n {
-//			dx[r*n+j] = f[j] * fma(-(x[r*n+j] - mean[j]), b[j], dy[r*n+j]-a[j])
+//			dy := dy[r*n+j]
+//			dx[r*n+j] = f[j] * fma(-(x[r*n+j] - mean[j]), b[j], dy-a[j])
 //		}
 //	}
 //
 //go:noescape
 func normalizeBackwardAVX512(dy *float32, x *float32, dx *float32, mean *float32, f *float32, a *float32, b *float32, rows int, n int)
+
+// normalizeBackwardGatedAVX512 passes dy where normalize gave a result in (0, top], takes the two projections out of dy and multiplies each column by its factor.
+//
+//	for r := range rows {
+//		for j := range n {
+//			dy := dy[r*n+j]
+//			if v := fma(x[r*n+j]-mean[j], f[j], beta[j]); !(0 < v && v <= top) {
+//				dy = 0
+//			}
+//			dx[r*n+j] = f[j] * fma(-(x[r*n+j] - mean[j]), b[j], dy-a[j])
+//		}
+//	}
+//
+//go:noescape
+func normalizeBackwardGatedAVX512(dy *float32, x *float32, dx *float32, mean *float32, f *float32, a *float32, b *float32, beta *float32, rows int, n int, top float32)
+
+// dropoutAVX512 scales the elements whose words are at least threshold, and clears the others.
+//
+//	for i := range n {
+//		y[i] = 0
+//		if philox.Rounds(keys, [4]uint32{block + i/4, ctr[0], ctr[1], ctr[2]})[i%4] >= threshold {
+//			y[i] = x[i] * factor
+//		}
+//	}
+//
+//go:noescape
+func dropoutAVX512(x *float32, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block uint32, threshold uint32, factor float32)
 
 // sgdAVX512 is a step without momentum.
 //
@@ -153,6 +181,22 @@ func moments1AVX512(x *float32, shift *float32, sum *float32, squares *float32, 
 //go:noescape
 func projections1AVX512(dy *float32, x *float32, mean *float32, sum *float32, products *float32, rows int, stride int, n int)
 
+// projectionsGated1AVX512 is projections of dy where normalize gave a result in (0, top], and 0 elsewhere.
+//
+//	for j := range n {
+//		for r := range rows {
+//			dy := dy[r*stride+j]
+//			if v := fma(x[r*stride+j]-mean[j], f[j], beta[j]); !(0 < v && v <= top) {
+//				dy = 0
+//			}
+//			sum[j] += dy // from 0
+//			products[j] = fma(dy, x[r*stride+j]-mean[j], products[j])
+//		}
+//	}
+//
+//go:noescape
+func projectionsGated1AVX512(dy *float32, x *float32, mean *float32, f *float32, beta *float32, sum *float32, products *float32, rows int, stride int, n int, top float32)
+
 // sumColumns4AVX512 sums columns.
 //
 //	for j := range n {
@@ -188,6 +232,22 @@ func moments4AVX512(x *float32, shift *float32, sum *float32, squares *float32, 
 //
 //go:noescape
 func projections4AVX512(dy *float32, x *float32, mean *float32, sum *float32, products *float32, rows int, stride int, n int)
+
+// projectionsGated4AVX512 is projections of dy where normalize gave a result in (0, top], and 0 elsewhere.
+//
+//	for j := range n {
+//		for r := range rows {
+//			dy := dy[r*stride+j]
+//			if v := fma(x[r*stride+j]-mean[j], f[j], beta[j]); !(0 < v && v <= top) {
+//				dy = 0
+//			}
+//			sum[j] += dy // from 0
+//			products[j] = fma(dy, x[r*stride+j]-mean[j], products[j])
+//		}
+//	}
+//
+//go:noescape
+func projectionsGated4AVX512(dy *float32, x *float32, mean *float32, f *float32, beta *float32, sum *float32, products *float32, rows int, stride int, n int, top float32)
 
 // sumSquaresAVX512 sums squares into lanes. n is a multiple of their number.
 //
@@ -274,12 +334,40 @@ func normalizeAddAVX2(x *float32, res *float32, y *float32, mean *float32, f *fl
 //
 //	for r := range rows {
 //		for j := range n {
-//			dx[r*n+j] = f[j] * fma(-(x[r*n+j] - mean[j]), b[j], dy[r*n+j]-a[j])
+//			dy := dy[r*n+j]
+//			dx[r*n+j] = f[j] * fma(-(x[r*n+j] - mean[j]), b[j], dy-a[j])
 //		}
 //	}
 //
 //go:noescape
 func normalizeBackwardAVX2(dy *float32, x *float32, dx *float32, mean *float32, f *float32, a *float32, b *float32, rows int, n int)
+
+// normalizeBackwardGatedAVX2 passes dy where normalize gave a result in (0, top], takes the two projections out of dy and multiplies each column by its factor.
+//
+//	for r := range rows {
+//		for j := range n {
+//			dy := dy[r*n+j]
+//			if v := fma(x[r*n+j]-mean[j], f[j], beta[j]); !(0 < v && v <= top) {
+//				dy = 0
+//			}
+//			dx[r*n+j] = f[j] * fma(-(x[r*n+j] - mean[j]), b[j], dy-a[j])
+//		}
+//	}
+//
+//go:noescape
+func normalizeBackwardGatedAVX2(dy *float32, x *float32, dx *float32, mean *float32, f *float32, a *float32, b *float32, beta *float32, rows int, n int, top float32)
+
+// dropoutAVX2 scales the elements whose words are at least threshold, and clears the others.
+//
+//	for i := range n {
+//		y[i] = 0
+//		if philox.Rounds(keys, [4]uint32{block + i/4, ctr[0], ctr[1], ctr[2]})[i%4] >= threshold {
+//			y[i] = x[i] * factor
+//		}
+//	}
+//
+//go:noescape
+func dropoutAVX2(x *float32, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block uint32, threshold uint32, factor float32)
 
 // sgdAVX2 is a step without momentum.
 //
@@ -349,6 +437,22 @@ func moments1AVX2(x *float32, shift *float32, sum *float32, squares *float32, ro
 //go:noescape
 func projections1AVX2(dy *float32, x *float32, mean *float32, sum *float32, products *float32, rows int, stride int, n int)
 
+// projectionsGated1AVX2 is projections of dy where normalize gave a result in (0, top], and 0 elsewhere.
+//
+//	for j := range n {
+//		for r := range rows {
+//			dy := dy[r*stride+j]
+//			if v := fma(x[r*stride+j]-mean[j], f[j], beta[j]); !(0 < v && v <= top) {
+//				dy = 0
+//			}
+//			sum[j] += dy // from 0
+//			products[j] = fma(dy, x[r*stride+j]-mean[j], products[j])
+//		}
+//	}
+//
+//go:noescape
+func projectionsGated1AVX2(dy *float32, x *float32, mean *float32, f *float32, beta *float32, sum *float32, products *float32, rows int, stride int, n int, top float32)
+
 // sumColumns4AVX2 sums columns.
 //
 //	for j := range n {
@@ -384,6 +488,22 @@ func moments4AVX2(x *float32, shift *float32, sum *float32, squares *float32, ro
 //
 //go:noescape
 func projections4AVX2(dy *float32, x *float32, mean *float32, sum *float32, products *float32, rows int, stride int, n int)
+
+// projectionsGated4AVX2 is projections of dy where normalize gave a result in (0, top], and 0 elsewhere.
+//
+//	for j := range n {
+//		for r := range rows {
+//			dy := dy[r*stride+j]
+//			if v := fma(x[r*stride+j]-mean[j], f[j], beta[j]); !(0 < v && v <= top) {
+//				dy = 0
+//			}
+//			sum[j] += dy // from 0
+//			products[j] = fma(dy, x[r*stride+j]-mean[j], products[j])
+//		}
+//	}
+//
+//go:noescape
+func projectionsGated4AVX2(dy *float32, x *float32, mean *float32, f *float32, beta *float32, sum *float32, products *float32, rows int, stride int, n int, top float32)
 
 // sumSquaresAVX2 sums squares into lanes. n is a multiple of their number.
 //

@@ -6,6 +6,8 @@ import (
 	"time"
 )
 
+// The pool is the threads of a device. Operations reach it through tasks, the structs of task.go, which allocate nothing.
+
 // spin is how long a thread looks for work before it parks. Waking a parked goroutine costs 25 to 100 µs and a spinning
 // one well under 1 µs; a training step has hundreds of parallel regions with a few µs between them.
 const spin = 50 * time.Microsecond

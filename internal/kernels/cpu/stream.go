@@ -8,29 +8,35 @@ type streams struct {
 	addClamp func(a, b, y *float32, n int, lo, hi float32)
 	gate     func(y, dy, dx *float32, n int, top float32)
 	scale    func(x *float32, n int, f float32)
+	dropout  func(x, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block, threshold uint32, factor float32)
 
-	scaleRows         func(x, y, f *float32, rows, n int)
-	normalize         func(x, y, mean, f, beta *float32, rows, n int, lo, hi float32)
-	normalizeAdd      func(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32)
-	normalizeBackward func(dy, x, dx, mean, f, a, b *float32, rows, n int)
+	scaleRows              func(x, y, f *float32, rows, n int)
+	normalize              func(x, y, mean, f, beta *float32, rows, n int, lo, hi float32)
+	normalizeAdd           func(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32)
+	normalizeBackward      func(dy, x, dx, mean, f, a, b *float32, rows, n int)
+	normalizeBackwardGated func(dy, x, dx, mean, f, a, b, beta *float32, rows, n int, top float32)
 
 	sgd         func(w, grad *float32, n int, lr, decay float32)
 	sgdMomentum func(w, grad, v *float32, n int, lr, momentum, decay, ofG, ofV float32)
 	adam        func(w, grad, m, v *float32, n int, keep1, new1, keep2, new2, step, unbias, eps, decay, shrink float32)
 
 	// The sums over rows take up to narrow columns, or exactly wide ones.
-	narrow, wide int
-	sumColumns   columns[func(x, sum *float32, rows, stride, n int)]
-	moments      columns[func(x, shift, sum, squares *float32, rows, stride, n int)]
-	projections  columns[func(dy, x, mean, sum, products *float32, rows, stride, n int)]
+	narrow, wide     int
+	sumColumns       columns[func(x, sum *float32, rows, stride, n int)]
+	moments          columns[func(x, shift, sum, squares *float32, rows, stride, n int)]
+	projections      columns[func(dy, x, mean, sum, products *float32, rows, stride, n int)]
+	projectionsGated columns[func(dy, x, mean, f, beta, sum, products *float32, rows, stride, n int, top float32)]
 
 	squareLanes int // at most maxSquareLanes; n of sumSquares is a multiple
 	sumSquares  func(x *float32, lanes *float64, n int)
 
-	maxWindow         func(x, y *float32, r, s, row, column, n int)
-	maxWindowBackward func(x, dx, y, dy *float32, r, s, row, column, n int)
-	sumWindow         func(x, y *float32, r, s, row, column, n int, f float32)
-	spreadWindow      func(dx, dy *float32, r, s, row, column, n int, f float32)
+	maxWindow    func(x, y *float32, r, s, row, column, n int)
+	sumWindow    func(x, y *float32, r, s, row, column, n int, f float32)
+	spreadWindow func(dx, dy *float32, r, s, row, column, n int, f float32)
+
+	// Over some windows, or pixels, of a row; no count may be 0.
+	firstMaximum func(x, y *float32, index *int32, windows, r, s, row, column, step, n, first, line int)
+	collect      func(index *int32, dy, dx *float32, pixels, windows, step, n, tap, stride int, add bool)
 }
 
 // columns is the two widths of a sum over rows.
@@ -57,44 +63,39 @@ const (
 	grain = cacheLine / 4
 )
 
-// eachPart calls f for parts [lo, hi) of n units, spread over the threads; size is the elements of a unit, of which a
-// part has at most callElements unless one unit has more. Cuts lie at multiples of grain units.
-func (d *Device) eachPart(n, size, grain int, f func(lo, hi int)) {
-	step := max(callElements/max(size, 1)/grain, 1) * grain
-	part := func(lo, hi int) {
-		for ; lo < hi; lo += step {
-			f(lo, min(lo+step, hi))
-		}
-	}
-	if n*size < parallelElements {
-		part(0, n)
-		return
-	}
-	grains := (n + grain - 1) / grain
-	d.parallel(func(worker int) {
-		lo, hi := d.split(grains, worker)
-		part(lo*grain, min(hi*grain, n))
-	})
+// parted is a struct of arguments with a method that treats units [lo, hi) of the work; *T is one.
+type parted[T any] interface {
+	*T
+	part(s *streams, lo, hi int)
 }
 
-// eachElement calls f for parts of n elements, spread over the threads.
-func (d *Device) eachElement(n int, f func(lo, hi int)) { d.eachPart(n, 1, grain, f) }
+// eachElement calls part of t for parts of n elements, spread over the threads.
+func eachElement[T any, P parted[T]](d *Device, n int, t T) { eachPart[T, P](d, n, 1, grain, t) }
 
-// eachRow calls f for parts of m rows of c elements, spread over the threads.
-func (d *Device) eachRow(m, c int, f func(lo, hi int)) { d.eachPart(m, c, 1, f) }
+// eachRow calls part of t for parts of n rows, or other units, of size elements, spread over the threads.
+func eachRow[T any, P parted[T]](d *Device, n, size int, t T) { eachPart[T, P](d, n, size, 1, t) }
 
-// eachUnit calls f for each of n units of work of size elements, spread over the threads.
-func (d *Device) eachUnit(n, size int, f func(unit int)) {
+// eachPart cuts n units of size elements at multiples of grain units, into parts that have at most callElements unless
+// one unit has more.
+func eachPart[T any, P parted[T]](d *Device, n, size, grain int, t T) {
+	threads := d.threads
 	if n*size < parallelElements {
-		for unit := range n {
-			f(unit)
-		}
-		return
+		threads = 1
 	}
-	d.parallel(func(worker int) {
-		lo, hi := d.split(n, worker)
-		for unit := lo; unit < hi; unit++ {
-			f(unit)
-		}
-	})
+	step := max(callElements/max(size, 1)/grain, 1) * grain
+	start(d, threads, partition[T, P]{n, grain, step, threads, t})
+}
+
+// partition is the task of eachPart.
+type partition[T any, P parted[T]] struct {
+	n, grain, step, threads int
+	body                    T
+}
+
+func (p *partition[T, P]) run(d *Device, worker int) {
+	lo, hi := share((p.n+p.grain-1)/p.grain, worker, p.threads)
+	lo, hi = lo*p.grain, min(hi*p.grain, p.n)
+	for s := d.streams(); lo < hi; lo += p.step {
+		P(&p.body).part(s, lo, min(lo+p.step, hi))
+	}
 }

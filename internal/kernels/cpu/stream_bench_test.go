@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/kernels"
@@ -17,10 +18,16 @@ func BenchmarkStreams(b *testing.B) {
 	w, g, v, v2 := randomHost(params), randomHost(params), randomHost(params), make(kernels.Host, params)
 	pool := kernels.Pool{N: benchBatch, H: 112, W: 112, C: c, P: 56, Q: 56, R: 3, S: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1}
 	in, din := randomHost(pool.LenX()), randomHost(pool.LenX())
+	maxima := randomHost(pool.LenY())
+	average := kernels.Pool{N: benchBatch, H: 35, W: 35, C: 192, P: 35, Q: 35, R: 3, S: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1}
+	halved := kernels.Pool{N: benchBatch, H: 56, W: 56, C: 128, P: 28, Q: 28, R: 2, S: 2, StrideH: 2, StrideW: 2}
 	global := kernels.Adaptive{N: benchBatch, H: 7, W: 7, C: 512, P: 1, Q: 1}
 	last, pooled := randomHost(benchBatch*49*512), randomHost(benchBatch*512)
 
 	d := benchDevice(b)
+	if err := d.MaxPoolForward(pool, in, maxima); err != nil {
+		b.Fatal(err)
+	}
 	benchmarks := []struct {
 		name     string
 		elements int // read and written
@@ -33,16 +40,26 @@ func BenchmarkStreams(b *testing.B) {
 		{"BatchNormApplyResidual", 3 * m * c, func() error {
 			return d.BatchNormApply(m, c, x, mean, invstd, gamma, beta, z, y, kernels.ReLU)
 		}},
-		{"BatchNormReduce", 2 * m * c, func() error { return d.BatchNormReduce(m, c, y, x, mean, invstd, dgamma, dbeta) }},
+		{"BatchNormReduce", 2 * m * c, func() error {
+			return d.BatchNormReduce(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, kernels.Identity)
+		}},
 		{"BatchNormBackwardData", 3 * m * c, func() error {
-			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, dgamma, dbeta, dx)
+			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, dx, kernels.Identity)
 		}},
 		{"SumRows", m * c, func() error { return d.SumRows(m, c, x, dbeta) }},
 		{"ActivateBackward", 3 * m * c, func() error { return d.ActivateBackward(kernels.ReLU, y, z, dx) }},
 		{"Add", 3 * m * c, func() error { return d.Add([]kernels.Buffer{x, z}, y, kernels.ReLU) }},
 		{"Dropout", 2 * m * c, func() error { return d.Dropout(0.5, kernels.DropoutKey{}, x, y) }},
 		{"MaxPoolForward", 5 * m * c, func() error { return d.MaxPoolForward(pool, in, y) }},
-		{"MaxPoolBackward", 10 * m * c, func() error { return d.MaxPoolBackward(pool, in, y, z, din) }},
+		{"MaxPoolBackward", 10 * m * c, func() error { return d.MaxPoolBackward(pool, in, maxima, z, din) }},
+		{"AvgPoolForward3x3", 2 * average.LenX(), func() error { return d.AvgPoolForward(average, in[:average.LenX()], din[:average.LenX()]) }},
+		{"AvgPoolBackward3x3", 2 * average.LenX(), func() error { return d.AvgPoolBackward(average, in[:average.LenX()], din[:average.LenX()]) }},
+		{"AvgPoolForward2x2", halved.LenX() + halved.LenY(), func() error {
+			return d.AvgPoolForward(halved, in[:halved.LenX()], din[:halved.LenY()])
+		}},
+		{"AvgPoolBackward2x2", halved.LenX() + halved.LenY(), func() error {
+			return d.AvgPoolBackward(halved, in[:halved.LenY()], din[:halved.LenX()])
+		}},
 		{"GlobalAverage", 49 * 512 * benchBatch, func() error { return d.AdaptiveAvgPoolForward(global, last, pooled) }},
 		{"GlobalAverageBackward", 49 * 512 * benchBatch, func() error { return d.AdaptiveAvgPoolBackward(global, pooled, last) }},
 		{"CopyChannels", 2 * m * c, func() error { return d.CopyChannels(m, c, x, c, 0, in[:2*m*c], 2*c, c) }},
@@ -60,6 +77,32 @@ func BenchmarkStreams(b *testing.B) {
 				if err := bm.run(); err != nil {
 					b.Fatal(err)
 				}
+			}
+		})
+	}
+}
+
+func BenchmarkPools(b *testing.B) {
+	d := benchDevice(b)
+	for _, n := range []int{1, 2, 4, 8} {
+		pool := kernels.Pool{N: n, H: 112, W: 112, C: 64, P: 56, Q: 56, R: 3, S: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1}
+		x, dx, y, dy := randomHost(pool.LenX()), randomHost(pool.LenX()), randomHost(pool.LenY()), randomHost(pool.LenY())
+		b.Run(fmt.Sprintf("Forward%d", n), func(b *testing.B) {
+			b.SetBytes(int64(4*pool.LenX() + 4*pool.LenY()))
+			for b.Loop() {
+				d.MaxPoolForward(pool, x, y)
+			}
+		})
+		b.Run(fmt.Sprintf("Backward%d", n), func(b *testing.B) {
+			b.SetBytes(int64(8*pool.LenX() + 8*pool.LenY()))
+			for b.Loop() {
+				d.MaxPoolBackward(pool, x, y, dy, dx)
+			}
+		})
+		b.Run(fmt.Sprintf("Copy%d", n), func(b *testing.B) {
+			b.SetBytes(int64(8 * pool.LenX()))
+			for b.Loop() {
+				copy(dx, x)
 			}
 		})
 	}

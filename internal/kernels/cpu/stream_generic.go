@@ -3,6 +3,8 @@ package cpu
 import (
 	"math"
 	"unsafe"
+
+	"github.com/ftrun/ftrun/internal/kernels/philox"
 )
 
 // genericStreams is the kernels in portable Go.
@@ -24,16 +26,25 @@ var genericStreams = streams{
 		ys, dys := elements2(y, dy, n)
 		dxs := unsafe.Slice(dx, n)
 		for i, v := range ys {
-			g := dys[i]
-			if !(0 < v && v <= top) {
-				g = 0
-			}
-			dxs[i] = g
+			dxs[i] = gate(v, dys[i], top)
 		}
 	},
 	scale: func(x *float32, n int, f float32) {
 		for i, v := range unsafe.Slice(x, n) {
 			*at(x, i) = v * f
+		}
+	},
+	dropout: func(x, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block, threshold uint32, factor float32) {
+		xs, ys := elements2(x, y, n)
+		for i := 0; i < n; i += 4 {
+			words := philox.Rounds(keys, [4]uint32{block + uint32(i/4), ctr[0], ctr[1], ctr[2]})
+			for j := i; j < min(i+4, n); j++ {
+				v := float32(0)
+				if words[j-i] >= threshold {
+					v = xs[j] * factor
+				}
+				ys[j] = v
+			}
 		}
 	},
 
@@ -52,7 +63,7 @@ var genericStreams = streams{
 		for r := range rows {
 			xs, ys := elements2(at(x, r*n), at(y, r*n), n)
 			for j, v := range xs {
-				ys[j] = clamp((v-means[j])*fs[j]+betas[j], lo, hi)
+				ys[j] = clamp(normalized(v-means[j], fs[j], betas[j]), lo, hi)
 			}
 		}
 	},
@@ -63,7 +74,7 @@ var genericStreams = streams{
 			xs, ys := elements2(at(x, r*n), at(y, r*n), n)
 			added := unsafe.Slice(at(res, r*n), n)
 			for j, v := range xs {
-				ys[j] = clamp((v-means[j])*fs[j]+betas[j]+added[j], lo, hi)
+				ys[j] = clamp(normalized(v-means[j], fs[j], betas[j])+added[j], lo, hi)
 			}
 		}
 	},
@@ -75,6 +86,19 @@ var genericStreams = streams{
 			xs := unsafe.Slice(at(x, r*n), n)
 			for j, g := range dys {
 				dxs[j] = fs[j] * (g - as[j] - (xs[j]-means[j])*bs[j])
+			}
+		}
+	},
+	normalizeBackwardGated: func(dy, x, dx, mean, f, a, b, beta *float32, rows, n int, top float32) {
+		means, fs := elements2(mean, f, n)
+		as, bs := elements2(a, b, n)
+		betas := unsafe.Slice(beta, n)
+		for r := range rows {
+			dys, dxs := elements2(at(dy, r*n), at(dx, r*n), n)
+			xs := unsafe.Slice(at(x, r*n), n)
+			for j, g := range dys {
+				e := xs[j] - means[j]
+				dxs[j] = fs[j] * (gate(normalized(e, fs[j], betas[j]), g, top) - as[j] - e*bs[j])
 			}
 		}
 	},
@@ -116,6 +140,9 @@ var genericStreams = streams{
 	projections: columns[func(dy, x, mean, sum, products *float32, rows, stride, n int)]{
 		narrow: genericProjections, wide: genericProjections,
 	},
+	projectionsGated: columns[func(dy, x, mean, f, beta, sum, products *float32, rows, stride, n int, top float32)]{
+		narrow: genericProjectionsGated, wide: genericProjectionsGated,
+	},
 
 	squareLanes: 4,
 	sumSquares: func(x *float32, lanes *float64, n int) {
@@ -136,21 +163,6 @@ var genericStreams = streams{
 				for j, v := range unsafe.Slice(at(x, h*row+w*column), n) {
 					if v > ys[j] || v != v {
 						ys[j] = v
-					}
-				}
-			}
-		}
-	},
-	maxWindowBackward: func(x, dx, y, dy *float32, r, s, row, column, n int) {
-		ys, dys := elements2(y, dy, n)
-	channels:
-		for j, v := range ys {
-			for h := range r {
-				for w := range s {
-					i := h*row + w*column + j
-					if e := *at(x, i); e == v || e != e && v != v {
-						*at(dx, i) += dys[j]
-						continue channels
 					}
 				}
 			}
@@ -181,11 +193,57 @@ var genericStreams = streams{
 			}
 		}
 	},
+	firstMaximum: func(x, y *float32, index *int32, windows, r, s, row, column, step, n, first, line int) {
+		for i := range windows {
+			found, ys := unsafe.Slice(index, windows*n)[i*n:(i+1)*n], unsafe.Slice(at(y, i*n), n)
+			for j := range found {
+				found[j] = -1
+			}
+			for h := r - 1; h >= 0; h-- {
+				for w := s - 1; w >= 0; w-- {
+					for j, e := range unsafe.Slice(at(x, i*step+h*row+w*column), n) {
+						if e == ys[j] || e != e && ys[j] != ys[j] {
+							found[j] = int32(first + h*line + w)
+						}
+					}
+				}
+			}
+		}
+	},
+	collect: func(index *int32, dy, dx *float32, pixels, windows, step, n, tap, stride int, add bool) {
+		indexes := unsafe.Slice(index, (pixels+windows-1)*n)
+		for i := range pixels {
+			dxs := unsafe.Slice(at(dx, i*step), n)
+			if !add {
+				clear(dxs)
+			}
+			for q := range windows {
+				wanted, dys := int32(tap-q*stride), unsafe.Slice(at(dy, (i+q)*n), n)
+				for j, found := range indexes[(i+q)*n : (i+q+1)*n] {
+					if found == wanted {
+						dxs[j] += dys[j]
+					}
+				}
+			}
+		}
+	},
 }
 
 // elements2 is n elements from each pointer.
 func elements2(a, b *float32, n int) (as, bs []float32) {
 	return unsafe.Slice(a, n), unsafe.Slice(b, n)
+}
+
+// normalized is the result of a batch norm for an element less its mean. One function, rounded at every step, so that the
+// compiler cannot make of forward and backward different sums.
+func normalized(e, f, beta float32) float32 { return float32(e*f) + beta }
+
+// gate is dy where y is in (0, top], else 0.
+func gate(y, dy, top float32) float32 {
+	if 0 < y && y <= top {
+		return dy
+	}
+	return 0
 }
 
 func genericSumColumns(x, sum *float32, rows, stride, n int) {
@@ -222,6 +280,23 @@ func genericProjections(dy, x, mean, sum, products *float32, rows, stride, n int
 		for j, g := range dys {
 			sums[j] += g
 			productSums[j] += g * (xs[j] - means[j])
+		}
+	}
+}
+
+func genericProjectionsGated(dy, x, mean, f, beta, sum, products *float32, rows, stride, n int, top float32) {
+	sums, productSums := elements2(sum, products, n)
+	clear(sums)
+	clear(productSums)
+	fs, betas := elements2(f, beta, n)
+	means := unsafe.Slice(mean, n)
+	for r := range rows {
+		dys, xs := elements2(at(dy, r*stride), at(x, r*stride), n)
+		for j, g := range dys {
+			e := xs[j] - means[j]
+			g = gate(normalized(e, fs[j], betas[j]), g, top)
+			sums[j] += g
+			productSums[j] += g * e
 		}
 	}
 }

@@ -79,100 +79,403 @@ done:
 	VZEROUPPER
 	RET
 
-// func maxWindowBackwardAVX512(x *float32, dx *float32, y *float32, dy *float32, r int, s int, row int, column int, n int)
+// func firstMaximumAVX512(x *float32, y *float32, index *int32, windows int, r int, s int, row int, column int, step int, n int, first int, line int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·maxWindowBackwardAVX512(SB), NOSPLIT, $8-72
-	MOVQ  x+0(FP), AX
-	MOVQ  dx+8(FP), CX
-	MOVQ  y+16(FP), DX
-	MOVQ  dy+24(FP), BX
-	MOVQ  row+48(FP), SI
-	SHLQ  $0x02, SI
-	MOVQ  column+56(FP), DI
-	SHLQ  $0x02, DI
-	MOVQ  n+64(FP), R8
-	MOVQ  R8, R9
-	ANDQ  $0x0f, R9
-	MOVL  $0x0000ffff, R10
-	BZHIL R9, R10, R10
-	KMOVW R10, K1
-	SHLQ  $0x02, R8
-	ANDQ  $-64, R8
-	XORQ  R10, R10
-	CMPQ  R8, $0x00
-	JE    tail
+TEXT ·firstMaximumAVX512(SB), NOSPLIT, $0-96
+	MOVQ         x+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         index+16(FP), DX
+	MOVQ         windows+24(FP), BX
+	MOVQ         row+48(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         column+56(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         n+72(FP), R8
+	MOVQ         R8, R9
+	ANDQ         $0x0f, R9
+	SHLQ         $0x02, R8
+	MOVL         $0x0000ffff, R10
+	BZHIL        R9, R10, R10
+	KMOVW        R10, K1
+	MOVQ         line+88(FP), R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Z1
+	MOVQ         first+80(FP), R9
+	VMOVD        R9, X8
+	VPBROADCASTD X8, Z8
+	VPTERNLOGD   $0xff, Z0, Z0, Z0
+	MOVQ         s+40(FP), R9
+	VMOVD        R9, X9
+	VPBROADCASTD X9, Z9
+	VPSUBD       Z9, Z1, Z1
+	MOVQ         r+32(FP), R9
+	MOVQ         s+40(FP), R10
+	DECQ         R9
+	DECQ         R10
+	MOVQ         line+88(FP), R11
+	IMULQ        R9, R11
+	ADDQ         R10, R11
+	VMOVD        R11, X9
+	VPBROADCASTD X9, Z9
+	VPADDD       Z9, Z8, Z8
+	MOVQ         SI, R11
+	IMULQ        R9, R11
+	ADDQ         R11, AX
+	IMULQ        DI, R10
+	ADDQ         R10, AX
 
-vector:
-	VMOVUPS (DX)(R10*1), Z0
-	VMOVUPS (BX)(R10*1), Z1
-	KXNORW  K2, K2, K2
-	VCMPPS  $0x03, Z0, Z0, K2, K3
-	MOVQ    AX, R11
-	MOVQ    CX, R13
-	MOVQ    r+32(FP), R15
+window:
+	XORQ R9, R9
 
-line:
-	MOVQ R11, R12
-	MOVQ R13, R14
-	MOVQ s+40(FP), BP
+channelsOf4:
+	MOVQ       R8, R10
+	SUBQ       R9, R10
+	CMPQ       R10, $+256
+	JL         endOf4
+	VMOVUPS    (CX), Z9
+	VPTERNLOGD $0xff, Z2, Z2, Z2
+	VMOVUPS    64(CX), Z10
+	VPTERNLOGD $0xff, Z3, Z3, Z3
+	VMOVUPS    128(CX), Z11
+	VPTERNLOGD $0xff, Z4, Z4, Z4
+	VMOVUPS    192(CX), Z12
+	VPTERNLOGD $0xff, Z5, Z5, Z5
+	VMOVDQA32  Z8, Z13
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
 
-pixel:
-	VMOVUPS (R12)(R10*1), Z2
-	VCMPPS  $0x00, Z0, Z2, K2, K4
-	VCMPPS  $0x03, Z2, Z2, K3, K5
-	KORW    K5, K4, K4
-	KANDNW  K2, K4, K2
-	KANDNW  K3, K4, K3
-	VMOVUPS (R14)(R10*1), Z2
-	VADDPS  Z1, Z2, Z2
-	VMOVUPS Z2, K4, (R14)(R10*1)
-	ADDQ    DI, R12
-	ADDQ    DI, R14
-	DECQ    BP
-	JNE     pixel
-	ADDQ    SI, R11
-	ADDQ    SI, R13
-	DECQ    R15
-	JNE     line
-	ADDQ    $0x40, R10
-	CMPQ    R10, R8
-	JL      vector
+lineOf4:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
 
-tail:
-	TESTQ     R9, R9
-	JE        done
-	VMOVUPS.Z (DX)(R10*1), K1, Z0
-	VMOVUPS.Z (BX)(R10*1), K1, Z1
-	KMOVW     K1, K2
-	VCMPPS    $0x03, Z0, Z0, K2, K3
-	MOVQ      CX, DX
-	MOVQ      r+32(FP), R8
+pixelOf4:
+	VCMPPS    $0x00, (R11), Z9, K2
+	VMOVDQA32 Z13, K2, Z2
+	VCMPPS    $0x00, 64(R11), Z10, K2
+	VMOVDQA32 Z13, K2, Z3
+	VCMPPS    $0x00, 128(R11), Z11, K2
+	VMOVDQA32 Z13, K2, Z4
+	VCMPPS    $0x00, 192(R11), Z12, K2
+	VMOVDQA32 Z13, K2, Z5
+	VPADDD    Z0, Z13, Z13
+	SUBQ      DI, R11
+	DECQ      R13
+	JNE       pixelOf4
+	VPSUBD    Z1, Z13, Z13
+	SUBQ      SI, R10
+	DECQ      R12
+	JNE       lineOf4
+	KXORW     K3, K3, K3
+	VCMPPS    $0x03, Z9, Z9, K2
+	KORW      K2, K3, K3
+	VCMPPS    $0x03, Z10, Z10, K2
+	KORW      K2, K3, K3
+	VCMPPS    $0x03, Z11, Z11, K2
+	KORW      K2, K3, K3
+	VCMPPS    $0x03, Z12, Z12, K2
+	KORW      K2, K3, K3
+	KORTESTW  K3, K3
+	JE        storeOf4
+	VMOVDQA32 Z8, Z13
+	LEAQ      (AX)(R9*1), R10
+	MOVQ      r+32(FP), R12
+
+lineOf4NaN:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
+
+pixelOf4NaN:
+	VMOVUPS   (R11), Z14
+	VCMPPS    $0x03, Z9, Z9, K2
+	VCMPPS    $0x03, Z14, Z14, K2, K2
+	VMOVDQA32 Z13, K2, Z2
+	VMOVUPS   64(R11), Z14
+	VCMPPS    $0x03, Z10, Z10, K2
+	VCMPPS    $0x03, Z14, Z14, K2, K2
+	VMOVDQA32 Z13, K2, Z3
+	VMOVUPS   128(R11), Z14
+	VCMPPS    $0x03, Z11, Z11, K2
+	VCMPPS    $0x03, Z14, Z14, K2, K2
+	VMOVDQA32 Z13, K2, Z4
+	VMOVUPS   192(R11), Z14
+	VCMPPS    $0x03, Z12, Z12, K2
+	VCMPPS    $0x03, Z14, Z14, K2, K2
+	VMOVDQA32 Z13, K2, Z5
+	VPADDD    Z0, Z13, Z13
+	SUBQ      DI, R11
+	DECQ      R13
+	JNE       pixelOf4NaN
+	VPSUBD    Z1, Z13, Z13
+	SUBQ      SI, R10
+	DECQ      R12
+	JNE       lineOf4NaN
+
+storeOf4:
+	VMOVUPS Z2, (DX)
+	VMOVUPS Z3, 64(DX)
+	VMOVUPS Z4, 128(DX)
+	VMOVUPS Z5, 192(DX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	ADDQ    $+256, R9
+	JMP     channelsOf4
+
+endOf4:
+channelsOf1:
+	MOVQ       R8, R10
+	SUBQ       R9, R10
+	CMPQ       R10, $+64
+	JL         endOf1
+	VMOVUPS    (CX), Z9
+	VPTERNLOGD $0xff, Z6, Z6, Z6
+	VMOVDQA32  Z8, Z10
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
+
+lineOf1:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
+
+pixelOf1:
+	VCMPPS    $0x00, (R11), Z9, K2
+	VMOVDQA32 Z10, K2, Z6
+	VPADDD    Z0, Z10, Z10
+	SUBQ      DI, R11
+	DECQ      R13
+	JNE       pixelOf1
+	VPSUBD    Z1, Z10, Z10
+	SUBQ      SI, R10
+	DECQ      R12
+	JNE       lineOf1
+	KXORW     K4, K4, K4
+	VCMPPS    $0x03, Z9, Z9, K2
+	KORW      K2, K4, K4
+	KORTESTW  K4, K4
+	JE        storeOf1
+	VMOVDQA32 Z8, Z10
+	LEAQ      (AX)(R9*1), R10
+	MOVQ      r+32(FP), R12
+
+lineOf1NaN:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
+
+pixelOf1NaN:
+	VMOVUPS   (R11), Z11
+	VCMPPS    $0x03, Z9, Z9, K2
+	VCMPPS    $0x03, Z11, Z11, K2, K2
+	VMOVDQA32 Z10, K2, Z6
+	VPADDD    Z0, Z10, Z10
+	SUBQ      DI, R11
+	DECQ      R13
+	JNE       pixelOf1NaN
+	VPSUBD    Z1, Z10, Z10
+	SUBQ      SI, R10
+	DECQ      R12
+	JNE       lineOf1NaN
+
+storeOf1:
+	VMOVUPS Z6, (DX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, R9
+	JMP     channelsOf1
+
+endOf1:
+	TESTQ      R10, R10
+	JE         allChannels
+	VMOVUPS.Z  (CX), K1, Z9
+	VPTERNLOGD $0xff, Z7, Z7, Z7
+	VMOVDQA32  Z8, Z10
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
 
 lineOfTail:
-	MOVQ AX, CX
-	MOVQ DX, BX
-	MOVQ s+40(FP), R9
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
 
 pixelOfTail:
-	VMOVUPS.Z (CX)(R10*1), K1, Z2
-	VCMPPS    $0x00, Z0, Z2, K2, K4
-	VCMPPS    $0x03, Z2, Z2, K3, K5
-	KORW      K5, K4, K4
-	KANDNW    K2, K4, K2
-	KANDNW    K3, K4, K3
-	VMOVUPS.Z (BX)(R10*1), K1, Z2
-	VADDPS    Z1, Z2, Z2
-	VMOVUPS   Z2, K4, (BX)(R10*1)
-	ADDQ      DI, CX
-	ADDQ      DI, BX
-	DECQ      R9
+	VCMPPS    $0x00, (R11), Z9, K1, K2
+	VMOVDQA32 Z10, K2, Z7
+	VPADDD    Z0, Z10, Z10
+	SUBQ      DI, R11
+	DECQ      R13
 	JNE       pixelOfTail
-	ADDQ      SI, AX
-	ADDQ      SI, DX
-	DECQ      R8
+	VPSUBD    Z1, Z10, Z10
+	SUBQ      SI, R10
+	DECQ      R12
 	JNE       lineOfTail
+	KXORW     K5, K5, K5
+	VCMPPS    $0x03, Z9, Z9, K2
+	KORW      K2, K5, K5
+	KORTESTW  K5, K5
+	JE        storeOfTail
+	VMOVDQA32 Z8, Z10
+	LEAQ      (AX)(R9*1), R9
+	MOVQ      r+32(FP), R11
 
-done:
+lineOfTailNaN:
+	MOVQ R9, R10
+	MOVQ s+40(FP), R12
+
+pixelOfTailNaN:
+	VMOVUPS.Z (R10), K1, Z11
+	VCMPPS    $0x03, Z9, Z9, K2
+	VCMPPS    $0x03, Z11, Z11, K2, K2
+	VMOVDQA32 Z10, K2, Z7
+	VPADDD    Z0, Z10, Z10
+	SUBQ      DI, R10
+	DECQ      R12
+	JNE       pixelOfTailNaN
+	VPSUBD    Z1, Z10, Z10
+	SUBQ      SI, R9
+	DECQ      R11
+	JNE       lineOfTailNaN
+
+storeOfTail:
+	VMOVUPS Z7, K1, (DX)
+	MOVQ    R8, R9
+	ANDQ    $0x3f, R9
+	ADDQ    R9, CX
+	ADDQ    R9, DX
+
+allChannels:
+	MOVQ step+64(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	DECQ BX
+	JNE  window
+	VZEROUPPER
+	RET
+
+// func collectAVX512(index *int32, dy *float32, dx *float32, pixels int, windows int, step int, n int, tap int, stride int, add bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·collectAVX512(SB), NOSPLIT, $0-73
+	MOVQ         index+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         dx+16(FP), DX
+	MOVQ         pixels+24(FP), BX
+	MOVQ         n+48(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $0x0f, DI
+	SHLQ         $0x02, SI
+	MOVL         $0x0000ffff, R8
+	BZHIL        DI, R8, R8
+	KMOVW        R8, K1
+	MOVQ         tap+56(FP), DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Z0
+	MOVQ         stride+64(FP), DI
+	VMOVD        DI, X7
+	VPBROADCASTD X7, Z7
+
+pixel:
+	XORQ DI, DI
+
+channelsOf4:
+	MOVQ    SI, R8
+	SUBQ    DI, R8
+	CMPQ    R8, $+256
+	JL      endOf4
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	CMPB    add+72(FP), $0x00
+	JE      windowsOf4
+	VMOVUPS (DX)(DI*1), Z1
+	VMOVUPS 64(DX)(DI*1), Z2
+	VMOVUPS 128(DX)(DI*1), Z3
+	VMOVUPS 192(DX)(DI*1), Z4
+
+windowsOf4:
+	VMOVDQA32 Z0, Z8
+	MOVQ      windows+32(FP), R10
+	MOVQ      AX, R8
+	MOVQ      CX, R9
+
+windowOf4:
+	VPCMPEQD (R8)(DI*1), Z8, K2
+	VADDPS   (R9)(DI*1), Z1, K2, Z1
+	VPCMPEQD 64(R8)(DI*1), Z8, K2
+	VADDPS   64(R9)(DI*1), Z2, K2, Z2
+	VPCMPEQD 128(R8)(DI*1), Z8, K2
+	VADDPS   128(R9)(DI*1), Z3, K2, Z3
+	VPCMPEQD 192(R8)(DI*1), Z8, K2
+	VADDPS   192(R9)(DI*1), Z4, K2, Z4
+	VPSUBD   Z7, Z8, Z8
+	ADDQ     SI, R8
+	ADDQ     SI, R9
+	DECQ     R10
+	JNE      windowOf4
+	VMOVUPS  Z1, (DX)(DI*1)
+	VMOVUPS  Z2, 64(DX)(DI*1)
+	VMOVUPS  Z3, 128(DX)(DI*1)
+	VMOVUPS  Z4, 192(DX)(DI*1)
+	ADDQ     $+256, DI
+	JMP      channelsOf4
+
+endOf4:
+channelsOf1:
+	MOVQ    SI, R8
+	SUBQ    DI, R8
+	CMPQ    R8, $+64
+	JL      endOf1
+	VPXORD  Z5, Z5, Z5
+	CMPB    add+72(FP), $0x00
+	JE      windowsOf1
+	VMOVUPS (DX)(DI*1), Z5
+
+windowsOf1:
+	VMOVDQA32 Z0, Z8
+	MOVQ      windows+32(FP), R10
+	MOVQ      AX, R8
+	MOVQ      CX, R9
+
+windowOf1:
+	VPCMPEQD (R8)(DI*1), Z8, K2
+	VADDPS   (R9)(DI*1), Z5, K2, Z5
+	VPSUBD   Z7, Z8, Z8
+	ADDQ     SI, R8
+	ADDQ     SI, R9
+	DECQ     R10
+	JNE      windowOf1
+	VMOVUPS  Z5, (DX)(DI*1)
+	ADDQ     $+64, DI
+	JMP      channelsOf1
+
+endOf1:
+	TESTQ     R8, R8
+	JE        allChannels
+	VPXORD    Z6, Z6, Z6
+	CMPB      add+72(FP), $0x00
+	JE        windowsOfTail
+	VMOVUPS.Z (DX)(DI*1), K1, Z6
+
+windowsOfTail:
+	VMOVDQA32 Z0, Z8
+	MOVQ      windows+32(FP), R10
+	MOVQ      AX, R8
+	MOVQ      CX, R9
+
+windowOfTail:
+	VPCMPEQD (R8)(DI*1), Z8, K1, K2
+	VADDPS   (R9)(DI*1), Z6, K2, Z6
+	VPSUBD   Z7, Z8, Z8
+	ADDQ     SI, R8
+	ADDQ     SI, R9
+	DECQ     R10
+	JNE      windowOfTail
+	VMOVUPS  Z6, K1, (DX)(DI*1)
+
+allChannels:
+	ADDQ SI, AX
+	ADDQ SI, CX
+	MOVQ step+40(FP), DI
+	SHLQ $0x02, DI
+	ADDQ DI, DX
+	DECQ BX
+	JNE  pixel
 	VZEROUPPER
 	RET
 
@@ -417,104 +720,431 @@ DATA lanes32<>+56(SB)/4, $0x0000000e
 DATA lanes32<>+60(SB)/4, $0x0000000f
 GLOBL lanes32<>(SB), RODATA|NOPTR, $64
 
-// func maxWindowBackwardAVX2(x *float32, dx *float32, y *float32, dy *float32, r int, s int, row int, column int, n int)
+// func firstMaximumAVX2(x *float32, y *float32, index *int32, windows int, r int, s int, row int, column int, step int, n int, first int, line int)
 // Requires: AVX, AVX2
-TEXT ·maxWindowBackwardAVX2(SB), NOSPLIT, $8-72
+TEXT ·firstMaximumAVX2(SB), NOSPLIT, $0-96
 	MOVQ         x+0(FP), AX
-	MOVQ         dx+8(FP), CX
-	MOVQ         y+16(FP), DX
-	MOVQ         dy+24(FP), BX
+	MOVQ         y+8(FP), CX
+	MOVQ         index+16(FP), DX
+	MOVQ         windows+24(FP), BX
 	MOVQ         row+48(FP), SI
 	SHLQ         $0x02, SI
 	MOVQ         column+56(FP), DI
 	SHLQ         $0x02, DI
-	MOVQ         n+64(FP), R8
+	MOVQ         n+72(FP), R8
 	MOVQ         R8, R9
 	ANDQ         $0x07, R9
+	SHLQ         $0x02, R8
 	VMOVD        R9, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
-	SHLQ         $0x02, R8
-	ANDQ         $-32, R8
-	XORQ         R10, R10
-	CMPQ         R8, $0x00
-	JE           tail
+	MOVQ         line+88(FP), R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Y2
+	MOVQ         first+80(FP), R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Y3
+	VPCMPEQD     Y1, Y1, Y1
+	MOVQ         s+40(FP), R9
+	VMOVD        R9, X4
+	VPBROADCASTD X4, Y4
+	VPSUBD       Y4, Y2, Y2
+	MOVQ         r+32(FP), R9
+	MOVQ         s+40(FP), R10
+	DECQ         R9
+	DECQ         R10
+	MOVQ         line+88(FP), R11
+	IMULQ        R9, R11
+	ADDQ         R10, R11
+	VMOVD        R11, X4
+	VPBROADCASTD X4, Y4
+	VPADDD       Y4, Y3, Y3
+	MOVQ         SI, R11
+	IMULQ        R9, R11
+	ADDQ         R11, AX
+	IMULQ        DI, R10
+	ADDQ         R10, AX
 
-vector:
-	VMOVUPS  (DX)(R10*1), Y1
-	VMOVUPS  (BX)(R10*1), Y2
-	VPCMPEQD Y3, Y3, Y3
-	VCMPPS   $0x03, Y1, Y1, Y4
-	MOVQ     AX, R11
-	MOVQ     CX, R13
-	MOVQ     r+32(FP), R15
+window:
+	XORQ R9, R9
 
-line:
-	MOVQ R11, R12
-	MOVQ R13, R14
-	MOVQ s+40(FP), BP
+channelsOf4:
+	MOVQ     R8, R10
+	SUBQ     R9, R10
+	CMPQ     R10, $+128
+	JL       endOf4
+	VMOVUPS  (CX), Y4
+	VPCMPEQD Y8, Y8, Y8
+	VMOVUPS  32(CX), Y5
+	VPCMPEQD Y9, Y9, Y9
+	VMOVUPS  64(CX), Y6
+	VPCMPEQD Y10, Y10, Y10
+	VMOVUPS  96(CX), Y7
+	VPCMPEQD Y11, Y11, Y11
+	VMOVDQA  Y3, Y12
+	LEAQ     (AX)(R9*1), R10
+	MOVQ     r+32(FP), R12
 
-pixel:
-	VMOVUPS (R12)(R10*1), Y5
-	VCMPPS  $0x00, Y1, Y5, Y6
-	VCMPPS  $0x03, Y5, Y5, Y5
-	VANDPS  Y4, Y5, Y5
-	VORPS   Y5, Y6, Y6
-	VANDPS  Y3, Y6, Y6
-	VANDNPS Y3, Y6, Y3
-	VANDPS  Y2, Y6, Y6
-	VMOVUPS (R14)(R10*1), Y5
-	VADDPS  Y6, Y5, Y5
-	VMOVUPS Y5, (R14)(R10*1)
-	ADDQ    DI, R12
-	ADDQ    DI, R14
-	DECQ    BP
-	JNE     pixel
-	ADDQ    SI, R11
-	ADDQ    SI, R13
-	DECQ    R15
-	JNE     line
-	ADDQ    $0x20, R10
-	CMPQ    R10, R8
-	JL      vector
+lineOf4:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
 
-tail:
-	TESTQ      R9, R9
-	JE         done
-	VMASKMOVPS (DX)(R10*1), Y0, Y1
-	VMASKMOVPS (BX)(R10*1), Y0, Y2
-	VPCMPEQD   Y3, Y3, Y3
-	VCMPPS     $0x03, Y1, Y1, Y4
-	MOVQ       CX, DX
-	MOVQ       r+32(FP), R8
+pixelOf4:
+	VMOVUPS   (R11), Y13
+	VCMPPS    $0x00, Y13, Y4, Y13
+	VBLENDVPS Y13, Y12, Y8, Y8
+	VMOVUPS   32(R11), Y13
+	VCMPPS    $0x00, Y13, Y5, Y13
+	VBLENDVPS Y13, Y12, Y9, Y9
+	VMOVUPS   64(R11), Y13
+	VCMPPS    $0x00, Y13, Y6, Y13
+	VBLENDVPS Y13, Y12, Y10, Y10
+	VMOVUPS   96(R11), Y13
+	VCMPPS    $0x00, Y13, Y7, Y13
+	VBLENDVPS Y13, Y12, Y11, Y11
+	VPADDD    Y1, Y12, Y12
+	SUBQ      DI, R11
+	DECQ      R13
+	JNE       pixelOf4
+	VPSUBD    Y2, Y12, Y12
+	SUBQ      SI, R10
+	DECQ      R12
+	JNE       lineOf4
+	VXORPS    Y12, Y12, Y12
+	VCMPPS    $0x03, Y4, Y4, Y13
+	VORPS     Y13, Y12, Y12
+	VCMPPS    $0x03, Y5, Y5, Y13
+	VORPS     Y13, Y12, Y12
+	VCMPPS    $0x03, Y6, Y6, Y13
+	VORPS     Y13, Y12, Y12
+	VCMPPS    $0x03, Y7, Y7, Y13
+	VORPS     Y13, Y12, Y12
+	VMOVMSKPS Y12, R10
+	TESTL     R10, R10
+	JE        storeOf4
+	VMOVDQA   Y3, Y12
+	LEAQ      (AX)(R9*1), R10
+	MOVQ      r+32(FP), R12
+
+lineOf4NaN:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
+
+pixelOf4NaN:
+	VMOVUPS   (R11), Y13
+	VCMPPS    $0x03, Y4, Y4, Y14
+	VCMPPS    $0x03, Y13, Y13, Y13
+	VANDPS    Y14, Y13, Y13
+	VBLENDVPS Y13, Y12, Y8, Y8
+	VMOVUPS   32(R11), Y13
+	VCMPPS    $0x03, Y5, Y5, Y14
+	VCMPPS    $0x03, Y13, Y13, Y13
+	VANDPS    Y14, Y13, Y13
+	VBLENDVPS Y13, Y12, Y9, Y9
+	VMOVUPS   64(R11), Y13
+	VCMPPS    $0x03, Y6, Y6, Y14
+	VCMPPS    $0x03, Y13, Y13, Y13
+	VANDPS    Y14, Y13, Y13
+	VBLENDVPS Y13, Y12, Y10, Y10
+	VMOVUPS   96(R11), Y13
+	VCMPPS    $0x03, Y7, Y7, Y14
+	VCMPPS    $0x03, Y13, Y13, Y13
+	VANDPS    Y14, Y13, Y13
+	VBLENDVPS Y13, Y12, Y11, Y11
+	VPADDD    Y1, Y12, Y12
+	SUBQ      DI, R11
+	DECQ      R13
+	JNE       pixelOf4NaN
+	VPSUBD    Y2, Y12, Y12
+	SUBQ      SI, R10
+	DECQ      R12
+	JNE       lineOf4NaN
+
+storeOf4:
+	VMOVUPS Y8, (DX)
+	VMOVUPS Y9, 32(DX)
+	VMOVUPS Y10, 64(DX)
+	VMOVUPS Y11, 96(DX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, R9
+	JMP     channelsOf4
+
+endOf4:
+channelsOf1:
+	MOVQ     R8, R10
+	SUBQ     R9, R10
+	CMPQ     R10, $+32
+	JL       endOf1
+	VMOVUPS  (CX), Y4
+	VPCMPEQD Y5, Y5, Y5
+	VMOVDQA  Y3, Y6
+	LEAQ     (AX)(R9*1), R10
+	MOVQ     r+32(FP), R12
+
+lineOf1:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
+
+pixelOf1:
+	VMOVUPS   (R11), Y7
+	VCMPPS    $0x00, Y7, Y4, Y7
+	VBLENDVPS Y7, Y6, Y5, Y5
+	VPADDD    Y1, Y6, Y6
+	SUBQ      DI, R11
+	DECQ      R13
+	JNE       pixelOf1
+	VPSUBD    Y2, Y6, Y6
+	SUBQ      SI, R10
+	DECQ      R12
+	JNE       lineOf1
+	VXORPS    Y6, Y6, Y6
+	VCMPPS    $0x03, Y4, Y4, Y7
+	VORPS     Y7, Y6, Y6
+	VMOVMSKPS Y6, R10
+	TESTL     R10, R10
+	JE        storeOf1
+	VMOVDQA   Y3, Y6
+	LEAQ      (AX)(R9*1), R10
+	MOVQ      r+32(FP), R12
+
+lineOf1NaN:
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
+
+pixelOf1NaN:
+	VMOVUPS   (R11), Y7
+	VCMPPS    $0x03, Y4, Y4, Y8
+	VCMPPS    $0x03, Y7, Y7, Y7
+	VANDPS    Y8, Y7, Y7
+	VBLENDVPS Y7, Y6, Y5, Y5
+	VPADDD    Y1, Y6, Y6
+	SUBQ      DI, R11
+	DECQ      R13
+	JNE       pixelOf1NaN
+	VPSUBD    Y2, Y6, Y6
+	SUBQ      SI, R10
+	DECQ      R12
+	JNE       lineOf1NaN
+
+storeOf1:
+	VMOVUPS Y5, (DX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, R9
+	JMP     channelsOf1
+
+endOf1:
+	TESTQ      R10, R10
+	JE         allChannels
+	VMASKMOVPS (CX), Y0, Y4
+	VPCMPEQD   Y5, Y5, Y5
+	VMOVDQA    Y3, Y6
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
 
 lineOfTail:
-	MOVQ AX, CX
-	MOVQ DX, BX
-	MOVQ s+40(FP), R9
+	MOVQ R10, R11
+	MOVQ s+40(FP), R13
 
 pixelOfTail:
-	VMASKMOVPS (CX)(R10*1), Y0, Y5
-	VCMPPS     $0x00, Y1, Y5, Y6
-	VCMPPS     $0x03, Y5, Y5, Y5
-	VANDPS     Y4, Y5, Y5
-	VORPS      Y5, Y6, Y6
-	VANDPS     Y3, Y6, Y6
-	VANDNPS    Y3, Y6, Y3
-	VANDPS     Y2, Y6, Y6
-	VMASKMOVPS (BX)(R10*1), Y0, Y5
-	VADDPS     Y6, Y5, Y5
-	VMASKMOVPS Y5, Y0, (BX)(R10*1)
-	ADDQ       DI, CX
-	ADDQ       DI, BX
-	DECQ       R9
+	VMASKMOVPS (R11), Y0, Y7
+	VCMPPS     $0x00, Y7, Y4, Y7
+	VBLENDVPS  Y7, Y6, Y5, Y5
+	VPADDD     Y1, Y6, Y6
+	SUBQ       DI, R11
+	DECQ       R13
 	JNE        pixelOfTail
-	ADDQ       SI, AX
-	ADDQ       SI, DX
-	DECQ       R8
+	VPSUBD     Y2, Y6, Y6
+	SUBQ       SI, R10
+	DECQ       R12
 	JNE        lineOfTail
+	VXORPS     Y6, Y6, Y6
+	VCMPPS     $0x03, Y4, Y4, Y7
+	VORPS      Y7, Y6, Y6
+	VMOVMSKPS  Y6, R10
+	TESTL      R10, R10
+	JE         storeOfTail
+	VMOVDQA    Y3, Y6
+	LEAQ       (AX)(R9*1), R9
+	MOVQ       r+32(FP), R11
 
-done:
+lineOfTailNaN:
+	MOVQ R9, R10
+	MOVQ s+40(FP), R12
+
+pixelOfTailNaN:
+	VMASKMOVPS (R10), Y0, Y7
+	VCMPPS     $0x03, Y4, Y4, Y8
+	VCMPPS     $0x03, Y7, Y7, Y7
+	VANDPS     Y8, Y7, Y7
+	VBLENDVPS  Y7, Y6, Y5, Y5
+	VPADDD     Y1, Y6, Y6
+	SUBQ       DI, R10
+	DECQ       R12
+	JNE        pixelOfTailNaN
+	VPSUBD     Y2, Y6, Y6
+	SUBQ       SI, R9
+	DECQ       R11
+	JNE        lineOfTailNaN
+
+storeOfTail:
+	VMASKMOVPS Y5, Y0, (DX)
+	MOVQ       R8, R9
+	ANDQ       $0x1f, R9
+	ADDQ       R9, CX
+	ADDQ       R9, DX
+
+allChannels:
+	MOVQ step+64(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	DECQ BX
+	JNE  window
+	VZEROUPPER
+	RET
+
+// func collectAVX2(index *int32, dy *float32, dx *float32, pixels int, windows int, step int, n int, tap int, stride int, add bool)
+// Requires: AVX, AVX2
+TEXT ·collectAVX2(SB), NOSPLIT, $0-73
+	MOVQ         index+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         dx+16(FP), DX
+	MOVQ         pixels+24(FP), BX
+	MOVQ         n+48(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $0x07, DI
+	SHLQ         $0x02, SI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	MOVQ         tap+56(FP), DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	MOVQ         stride+64(FP), DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y2
+
+pixel:
+	XORQ DI, DI
+
+channelsOf4:
+	MOVQ    SI, R8
+	SUBQ    DI, R8
+	CMPQ    R8, $+128
+	JL      endOf4
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	CMPB    add+72(FP), $0x00
+	JE      windowsOf4
+	VMOVUPS (DX)(DI*1), Y3
+	VMOVUPS 32(DX)(DI*1), Y4
+	VMOVUPS 64(DX)(DI*1), Y5
+	VMOVUPS 96(DX)(DI*1), Y6
+
+windowsOf4:
+	VMOVDQA Y1, Y7
+	MOVQ    windows+32(FP), R10
+	MOVQ    AX, R8
+	MOVQ    CX, R9
+
+windowOf4:
+	VMOVUPS  (R8)(DI*1), Y8
+	VPCMPEQD Y7, Y8, Y8
+	VANDPS   (R9)(DI*1), Y8, Y8
+	VADDPS   Y8, Y3, Y3
+	VMOVUPS  32(R8)(DI*1), Y8
+	VPCMPEQD Y7, Y8, Y8
+	VANDPS   32(R9)(DI*1), Y8, Y8
+	VADDPS   Y8, Y4, Y4
+	VMOVUPS  64(R8)(DI*1), Y8
+	VPCMPEQD Y7, Y8, Y8
+	VANDPS   64(R9)(DI*1), Y8, Y8
+	VADDPS   Y8, Y5, Y5
+	VMOVUPS  96(R8)(DI*1), Y8
+	VPCMPEQD Y7, Y8, Y8
+	VANDPS   96(R9)(DI*1), Y8, Y8
+	VADDPS   Y8, Y6, Y6
+	VPSUBD   Y2, Y7, Y7
+	ADDQ     SI, R8
+	ADDQ     SI, R9
+	DECQ     R10
+	JNE      windowOf4
+	VMOVUPS  Y3, (DX)(DI*1)
+	VMOVUPS  Y4, 32(DX)(DI*1)
+	VMOVUPS  Y5, 64(DX)(DI*1)
+	VMOVUPS  Y6, 96(DX)(DI*1)
+	ADDQ     $+128, DI
+	JMP      channelsOf4
+
+endOf4:
+channelsOf1:
+	MOVQ    SI, R8
+	SUBQ    DI, R8
+	CMPQ    R8, $+32
+	JL      endOf1
+	VXORPS  Y3, Y3, Y3
+	CMPB    add+72(FP), $0x00
+	JE      windowsOf1
+	VMOVUPS (DX)(DI*1), Y3
+
+windowsOf1:
+	VMOVDQA Y1, Y4
+	MOVQ    windows+32(FP), R10
+	MOVQ    AX, R8
+	MOVQ    CX, R9
+
+windowOf1:
+	VMOVUPS  (R8)(DI*1), Y5
+	VPCMPEQD Y4, Y5, Y5
+	VANDPS   (R9)(DI*1), Y5, Y5
+	VADDPS   Y5, Y3, Y3
+	VPSUBD   Y2, Y4, Y4
+	ADDQ     SI, R8
+	ADDQ     SI, R9
+	DECQ     R10
+	JNE      windowOf1
+	VMOVUPS  Y3, (DX)(DI*1)
+	ADDQ     $+32, DI
+	JMP      channelsOf1
+
+endOf1:
+	TESTQ      R8, R8
+	JE         allChannels
+	VXORPS     Y3, Y3, Y3
+	CMPB       add+72(FP), $0x00
+	JE         windowsOfTail
+	VMASKMOVPS (DX)(DI*1), Y0, Y3
+
+windowsOfTail:
+	VMOVDQA Y1, Y4
+	MOVQ    windows+32(FP), R10
+	MOVQ    AX, R8
+	MOVQ    CX, R9
+
+windowOfTail:
+	VMASKMOVPS (R8)(DI*1), Y0, Y5
+	VPCMPEQD   Y4, Y5, Y5
+	VMASKMOVPS (R9)(DI*1), Y0, Y6
+	VANDPS     Y6, Y5, Y5
+	VADDPS     Y5, Y3, Y3
+	VPSUBD     Y2, Y4, Y4
+	ADDQ       SI, R8
+	ADDQ       SI, R9
+	DECQ       R10
+	JNE        windowOfTail
+	VMASKMOVPS Y3, Y0, (DX)(DI*1)
+
+allChannels:
+	ADDQ SI, AX
+	ADDQ SI, CX
+	MOVQ step+40(FP), DI
+	SHLQ $0x02, DI
+	ADDQ DI, DX
+	DECQ BX
+	JNE  pixel
 	VZEROUPPER
 	RET
 

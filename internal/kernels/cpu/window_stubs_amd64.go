@@ -16,23 +16,44 @@ package cpu
 //go:noescape
 func maxWindowAVX512(x *float32, y *float32, r int, s int, row int, column int, n int)
 
-// maxWindowBackwardAVX512 adds dy where the window first equals y; NaN equals NaN.
+// firstMaximumAVX512 finds the first element of each window that equals y; NaN equals NaN.
 //
-//	for j := range n {
-//	search:
-//		for h := range r {
-//			for w := range s {
-//				i := h*row + w*column + j
-//				if x[i] == y[j] || isNaN(x[i]) && isNaN(y[j]) {
-//					dx[i] += dy[j]
-//					break search
+//	for i := range windows {
+//		for j := range n {
+//			index[i*n+j] = -1
+//			for h := r - 1; h >= 0; h-- {
+//				for w := s - 1; w >= 0; w-- {
+//					e := x[i*step+h*row+w*column+j]
+//					if e == y[i*n+j] || isNaN(e) && isNaN(y[i*n+j]) {
+//						index[i*n+j] = first + h*line + w
+//					}
 //				}
 //			}
 //		}
 //	}
 //
 //go:noescape
-func maxWindowBackwardAVX512(x *float32, dx *float32, y *float32, dy *float32, r int, s int, row int, column int, n int)
+func firstMaximumAVX512(x *float32, y *float32, index *int32, windows int, r int, s int, row int, column int, step int, n int, first int, line int)
+
+// collectAVX512 sums the dy of those windows over a pixel that found their maximum in it.
+//
+//	for i := range pixels {
+//		for j := range n {
+//			var t float32
+//			if add {
+//				t = dx[i*step+j]
+//			}
+//			for q := range windows {
+//				if index[(i+q)*n+j] == tap - q*stride {
+//					t += dy[(i+q)*n+j]
+//				}
+//			}
+//			dx[i*step+j] = t
+//		}
+//	}
+//
+//go:noescape
+func collectAVX512(index *int32, dy *float32, dx *float32, pixels int, windows int, step int, n int, tap int, stride int, add bool)
 
 // sumWindowAVX512 sums a window and multiplies by a factor.
 //
@@ -76,23 +97,44 @@ func spreadWindowAVX512(dx *float32, dy *float32, r int, s int, row int, column 
 //go:noescape
 func maxWindowAVX2(x *float32, y *float32, r int, s int, row int, column int, n int)
 
-// maxWindowBackwardAVX2 adds dy where the window first equals y; NaN equals NaN.
+// firstMaximumAVX2 finds the first element of each window that equals y; NaN equals NaN.
 //
-//	for j := range n {
-//	search:
-//		for h := range r {
-//			for w := range s {
-//				i := h*row + w*column + j
-//				if x[i] == y[j] || isNaN(x[i]) && isNaN(y[j]) {
-//					dx[i] += dy[j]
-//					break search
+//	for i := range windows {
+//		for j := range n {
+//			index[i*n+j] = -1
+//			for h := r - 1; h >= 0; h-- {
+//				for w := s - 1; w >= 0; w-- {
+//					e := x[i*step+h*row+w*column+j]
+//					if e == y[i*n+j] || isNaN(e) && isNaN(y[i*n+j]) {
+//						index[i*n+j] = first + h*line + w
+//					}
 //				}
 //			}
 //		}
 //	}
 //
 //go:noescape
-func maxWindowBackwardAVX2(x *float32, dx *float32, y *float32, dy *float32, r int, s int, row int, column int, n int)
+func firstMaximumAVX2(x *float32, y *float32, index *int32, windows int, r int, s int, row int, column int, step int, n int, first int, line int)
+
+// collectAVX2 sums the dy of those windows over a pixel that found their maximum in it.
+//
+//	for i := range pixels {
+//		for j := range n {
+//			var t float32
+//			if add {
+//				t = dx[i*step+j]
+//			}
+//			for q := range windows {
+//				if index[(i+q)*n+j] == tap - q*stride {
+//					t += dy[(i+q)*n+j]
+//				}
+//			}
+//			dx[i*step+j] = t
+//		}
+//	}
+//
+//go:noescape
+func collectAVX2(index *int32, dy *float32, dx *float32, pixels int, windows int, step int, n int, tap int, stride int, add bool)
 
 // sumWindowAVX2 sums a window and multiplies by a factor.
 //

@@ -12,17 +12,18 @@ import "github.com/ftrun/ftrun/internal/kernels"
 
 // winograd is a convolution by tiles.
 type winograd struct {
-	*correlation
+	correlation
 	kernels    *winogradKernels
 	m, side    int // outputs and inputs on a side of a tile
 	rows, cols int // tiles in a column and a row of a picture
 	ld         int // elements between the channels of one tile and the next
 	turned     bool
 	weights    []float32 // (3,3,C,K), or, turned, (3,3,K,C) of which the taps are in reverse
+	filters    []float32 // transformed weights, [panel][point][C][width], where they are kept; else nil
 }
 
 // winogradOf plans f by tiles of m×m.
-func (d *Device) winogradOf(f *correlation, m int, w []float32, turned bool) winograd {
+func (d *Device) winogradOf(f correlation, m int, w []float32, turned bool) winograd {
 	k := &d.micro.winograd2
 	if m == 4 {
 		k = &d.micro.winograd4
@@ -41,6 +42,10 @@ func spaced(c int) int { return (c+grain-1)/grain*grain + grain }
 func (f *winograd) points() int { return f.side * f.side }
 func (f *winograd) tiles() int  { return f.n * f.rows * f.cols }
 
+// filtersLen is the number of elements of the transformed filters, filtersAt where those of panel i begin.
+func (f *winograd) filtersLen() int     { return f.points() * f.c * f.panels.padded() }
+func (f *winograd) filtersAt(i int) int { return i * f.points() * f.c * f.panels.width[1] }
+
 // place is the picture and the first output of tile t.
 func (f *winograd) place(t int) (n, p, q int) {
 	n, t = t/(f.rows*f.cols), t%(f.rows*f.cols)
@@ -58,41 +63,60 @@ const (
 )
 
 // winograd runs f over x as how says.
-func (d *Device) winograd(f *correlation, how winogradChoice, x, w, y []float32, turned bool) {
-	plan := d.winogradOf(f, how.m, w, turned)
+func (d *Device) winograd(f *winograd, how winogradChoice, x, y []float32) {
 	if how.deep {
-		d.winogradDeep(&plan, x, y)
+		d.winogradDeep(f, x, y)
 	} else {
-		d.winogradTiled(&plan, x, y)
+		d.winogradTiled(f, x, y)
+	}
+}
+
+// transformFilters transforms all filters.
+type transformFilters struct {
+	f winograd
+	u []float32
+}
+
+func (t *transformFilters) run(d *Device, worker int) {
+	f := &t.f
+	blocks := (f.c + filterRows - 1) / filterRows
+	lo, hi := d.split(f.panels.count()*blocks, worker)
+	for unit := lo; unit < hi; unit++ {
+		i := unit / blocks
+		d.transformFilter(f, worker, i, unit%blocks*filterRows, t.u[f.filtersAt(i):])
 	}
 }
 
 // winogradTiled transforms all filters, and lets the threads share the tiles: few tiles at a time, whose transformed
 // input stays in the cache.
 func (d *Device) winogradTiled(f *winograd, x, y []float32) {
-	panelLen := f.points() * f.c * f.panels.width[1]
-	u := grow(&d.shared.weights, f.points()*f.c*f.panels.padded())
-	blocks := (f.c + filterRows - 1) / filterRows
-	d.parallel(func(worker int) {
-		lo, hi := d.split(f.panels.count()*blocks, worker)
-		for unit := lo; unit < hi; unit++ {
-			i := unit / blocks
-			d.transformFilter(f, worker, i, unit%blocks*filterRows, u[i*panelLen:])
+	u := f.filters
+	if u == nil {
+		u = grow(&d.shared.weights, f.filtersLen())
+		parallel(d, transformFilters{*f, u})
+	}
+	parallel(d, convolveTiles{*f, x, u, y})
+}
+
+// convolveTiles takes tiles through all transforms.
+type convolveTiles struct {
+	f       winograd
+	x, u, y []float32
+}
+
+func (t *convolveTiles) run(d *Device, worker int) {
+	f := &t.f
+	lo, hi := d.split(f.tiles(), worker)
+	blocks := (hi - lo + winogradTiles - 1) / winogradTiles
+	for b := range blocks {
+		b0, b1 := share(hi-lo, b, blocks)
+		count := b1 - b0
+		v := grow(&d.workers[worker].band, f.points()*count*f.ld)
+		d.transformInput(f, worker, t.x, v, count*f.ld, lo+b0, lo+b1)
+		for i := range f.panels.count() {
+			d.multiplyPanel(f, worker, i, v, count*f.ld, t.u[f.filtersAt(i):], t.y, lo+b0, lo+b1)
 		}
-	})
-	d.parallel(func(worker int) {
-		lo, hi := d.split(f.tiles(), worker)
-		blocks := (hi - lo + winogradTiles - 1) / winogradTiles
-		for b := range blocks {
-			b0, b1 := share(hi-lo, b, blocks)
-			count := b1 - b0
-			v := grow(&d.workers[worker].band, f.points()*count*f.ld)
-			d.transformInput(f, worker, x, v, count*f.ld, lo+b0, lo+b1)
-			for i := range f.panels.count() {
-				d.multiplyPanel(f, worker, i, v, count*f.ld, u[i*panelLen:], y, lo+b0, lo+b1)
-			}
-		}
-	})
+	}
 }
 
 // winogradDeep transforms the input of many tiles, and lets the threads share the panels of outputs: each transforms its
@@ -103,28 +127,56 @@ func (d *Device) winogradDeep(f *winograd, x, y []float32) {
 	parts := (tiles + most - 1) / most
 	for part := range parts {
 		t0, t1 := share(tiles, part, parts)
-		point := (t1 - t0) * f.ld
-		v := grow(&d.shared.winograd, f.points()*point)
-		d.parallel(func(worker int) {
-			lo, hi := d.split(t1-t0, worker)
-			d.transformInput(f, worker, x, v[lo*f.ld:], point, t0+lo, t0+hi)
-		})
-		d.parallel(func(worker int) {
-			lo, hi := d.split(f.panels.count(), worker)
-			for i := lo; i < hi; i++ {
-				kind, _ := f.panels.panel(i)
-				u := grow(&d.workers[worker].filters, f.points()*f.c*f.panels.width[kind])
-				for c := 0; c < f.c; c += filterRows {
-					d.transformFilter(f, worker, i, c, u)
-				}
-				blocks := (t1 - t0 + 2*winogradTiles - 1) / (2 * winogradTiles)
-				for b := range blocks {
-					b0, b1 := share(t1-t0, b, blocks)
-					d.multiplyPanel(f, worker, i, v[b0*f.ld:], point, u, y, t0+b0, t0+b1)
-				}
-			}
-		})
+		v := grow(&d.shared.winograd, f.points()*(t1-t0)*f.ld)
+		parallel(d, transformTiles{*f, x, v, t0, t1})
+		parallel(d, multiplyPanels{*f, v, y, t0, t1})
 	}
+}
+
+// transformTiles writes tiles [t0, t1) of x to v.
+type transformTiles struct {
+	f      winograd
+	x, v   []float32
+	t0, t1 int
+}
+
+func (t *transformTiles) run(d *Device, worker int) {
+	f := &t.f
+	lo, hi := d.split(t.t1-t.t0, worker)
+	d.transformInput(f, worker, t.x, t.v[lo*f.ld:], (t.t1-t.t0)*f.ld, t.t0+lo, t.t0+hi)
+}
+
+// multiplyPanels computes the outputs of tiles [t0, t1), whose transformed input is v.
+type multiplyPanels struct {
+	f      winograd
+	v, y   []float32
+	t0, t1 int
+}
+
+func (t *multiplyPanels) run(d *Device, worker int) {
+	f, count := &t.f, t.t1-t.t0
+	lo, hi := d.split(f.panels.count(), worker)
+	for i := lo; i < hi; i++ {
+		u := d.filtersOf(f, worker, i)
+		blocks := (count + 2*winogradTiles - 1) / (2 * winogradTiles)
+		for b := range blocks {
+			b0, b1 := share(count, b, blocks)
+			d.multiplyPanel(f, worker, i, t.v[b0*f.ld:], count*f.ld, u, t.y, t.t0+b0, t.t0+b1)
+		}
+	}
+}
+
+// filtersOf is the transformed filters of panel i, made when there are none.
+func (d *Device) filtersOf(f *winograd, worker, i int) []float32 {
+	if f.filters != nil {
+		return f.filters[f.filtersAt(i):]
+	}
+	kind, _ := f.panels.panel(i)
+	u := grow(&d.workers[worker].filters, f.points()*f.c*f.panels.width[kind])
+	for c := 0; c < f.c; c += filterRows {
+		d.transformFilter(f, worker, i, c, u)
+	}
+	return u
 }
 
 // transformFilter writes the rows of panel i of the transformed filters from channel c0 on, to u [point][C][width].
@@ -224,10 +276,19 @@ func (d *Device) multiplyPanel(f *winograd, worker, i int, v []float32, point in
 		src, dst := &products[(t-t0)*width], y[n*f.yImage+p*f.yRow+q*f.yPixel+col:]
 		rows, columns := min(f.m, f.p-p), min(f.m, f.q-q)
 		if rows == f.m && columns == f.m {
-			f.kernels.output(src, &dst[0], &between[0], bias, f.side*each, each, f.yRow, f.yPixel, cols, f.post.lo, f.post.hi)
+			f.kernels.output(src, &dst[0], &between[0], bias, f.side*each, each, f.yRow, f.yPixel, cols, f.post.accumulate,
+				f.post.lo, f.post.hi)
 			continue
 		}
-		f.kernels.output(src, &edge[0], &between[0], bias, f.side*each, each, f.m*cols, cols, cols, f.post.lo, f.post.hi)
+		if f.post.accumulate {
+			for r := range rows {
+				for s := range columns {
+					copy(edge[(r*f.m+s)*cols:][:cols], dst[r*f.yRow+s*f.yPixel:])
+				}
+			}
+		}
+		f.kernels.output(src, &edge[0], &between[0], bias, f.side*each, each, f.m*cols, cols, cols, f.post.accumulate,
+			f.post.lo, f.post.hi)
 		for r := range rows {
 			for s := range columns {
 				copy(dst[r*f.yRow+s*f.yPixel:][:cols], edge[(r*f.m+s)*cols:])
@@ -248,7 +309,7 @@ func (d *Device) winogradFor(f *correlation, numerics kernels.Numerics) winograd
 	if numerics == kernels.Exact || f.r != 3 || f.s != 3 || f.sh != 1 || f.sw != 1 || f.groups != 1 {
 		return winogradChoice{}
 	}
-	return d.choose(f, numerics)
+	return d.choose(*f, numerics)
 }
 
 // Where Winograd's convolutions pay; docs/decisions/0009-winograd.md has the measurements.
@@ -262,7 +323,7 @@ const (
 )
 
 // chooseWinograd is the rule. It looks at a layer's shape and not at the batch, on which no bit of a result may depend.
-func chooseWinograd(f *correlation, numerics kernels.Numerics) winogradChoice {
+func chooseWinograd(f correlation, numerics kernels.Numerics) winogradChoice {
 	outputs := f.p * f.q
 	switch {
 	case min(f.c, f.k) < winogradChannels || outputs < winogradOutputs:

@@ -514,9 +514,9 @@ DATA winogradConstant1AVX512<>+56(SB)/4, $0xbf000000
 DATA winogradConstant1AVX512<>+60(SB)/4, $0xbf000000
 GLOBL winogradConstant1AVX512<>(SB), RODATA|NOPTR, $64
 
-// func winogradOutput2AVX512(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, lo float32, hi float32)
+// func winogradOutput2AVX512(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, accumulate bool, lo float32, hi float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·winogradOutput2AVX512(SB), NOSPLIT, $0-80
+TEXT ·winogradOutput2AVX512(SB), NOSPLIT, $0-84
 	MOVQ src+0(FP), AX
 	MOVQ dst+8(FP), CX
 	MOVQ between+16(FP), DX
@@ -534,94 +534,114 @@ TEXT ·winogradOutput2AVX512(SB), NOSPLIT, $0-80
 	JL   tail
 
 whole:
-	MOVQ         AX, R9
-	MOVQ         R9, R10
-	VMOVUPS      (R10), Z0
-	ADDQ         DX, R10
-	VMOVUPS      (R10), Z1
-	ADDQ         DX, R10
-	VMOVUPS      (R10), Z2
-	ADDQ         DX, R10
-	VMOVUPS      (R10), Z3
-	VADDPS       Z1, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VSUBPS       Z2, Z1, Z1
-	VSUBPS       Z3, Z1, Z1
-	ADDQ         BX, R9
-	MOVQ         R9, R10
-	VMOVUPS      (R10), Z2
-	ADDQ         DX, R10
-	VMOVUPS      (R10), Z3
-	ADDQ         DX, R10
-	VMOVUPS      (R10), Z4
-	ADDQ         DX, R10
-	VMOVUPS      (R10), Z5
-	VADDPS       Z3, Z2, Z2
-	VADDPS       Z4, Z2, Z2
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z5, Z3, Z3
-	ADDQ         BX, R9
-	MOVQ         R9, R10
-	VMOVUPS      (R10), Z4
-	ADDQ         DX, R10
-	VMOVUPS      (R10), Z5
-	ADDQ         DX, R10
-	VMOVUPS      (R10), Z6
-	ADDQ         DX, R10
-	VMOVUPS      (R10), Z7
-	VADDPS       Z5, Z4, Z4
-	VADDPS       Z6, Z4, Z4
-	VSUBPS       Z6, Z5, Z5
-	VSUBPS       Z7, Z5, Z5
-	ADDQ         BX, R9
-	MOVQ         R9, R10
-	VMOVUPS      (R10), Z6
-	ADDQ         DX, R10
-	VMOVUPS      (R10), Z7
-	ADDQ         DX, R10
-	VMOVUPS      (R10), Z8
-	ADDQ         DX, R10
-	VMOVUPS      (R10), Z9
-	VADDPS       Z7, Z6, Z6
-	VADDPS       Z8, Z6, Z6
-	VSUBPS       Z8, Z7, Z7
-	VSUBPS       Z9, Z7, Z7
-	MOVQ         CX, R9
-	VADDPS       Z2, Z0, Z0
-	VADDPS       Z4, Z0, Z0
-	VSUBPS       Z4, Z2, Z2
-	VSUBPS       Z6, Z2, Z2
+	MOVQ    AX, R9
+	MOVQ    R9, R10
+	VMOVUPS (R10), Z0
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z1
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z2
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z3
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z2, Z0, Z0
+	VSUBPS  Z2, Z1, Z1
+	VSUBPS  Z3, Z1, Z1
+	ADDQ    BX, R9
+	MOVQ    R9, R10
+	VMOVUPS (R10), Z2
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z3
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z4
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z5
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z4, Z2, Z2
+	VSUBPS  Z4, Z3, Z3
+	VSUBPS  Z5, Z3, Z3
+	ADDQ    BX, R9
+	MOVQ    R9, R10
+	VMOVUPS (R10), Z4
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z5
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z6
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z7
+	VADDPS  Z5, Z4, Z4
+	VADDPS  Z6, Z4, Z4
+	VSUBPS  Z6, Z5, Z5
+	VSUBPS  Z7, Z5, Z5
+	ADDQ    BX, R9
+	MOVQ    R9, R10
+	VMOVUPS (R10), Z6
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z7
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z8
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z9
+	VADDPS  Z7, Z6, Z6
+	VADDPS  Z8, Z6, Z6
+	VSUBPS  Z8, Z7, Z7
+	VSUBPS  Z9, Z7, Z7
+	MOVQ    CX, R9
+	VADDPS  Z2, Z0, Z0
+	VADDPS  Z4, Z0, Z0
+	VSUBPS  Z4, Z2, Z2
+	VSUBPS  Z6, Z2, Z2
+	CMPB    accumulate+72(FP), $0x00
+	JE      overwrite0Whole
+	MOVQ    R9, R10
+	VMOVUPS (R10), Z4
+	VADDPS  Z4, Z0, Z0
+	ADDQ    DI, R10
+	VMOVUPS (R10), Z4
+	VADDPS  Z4, Z2, Z2
+
+overwrite0Whole:
 	TESTQ        R8, R8
 	JZ           finished0Whole
 	VMOVUPS      (R8), Z4
 	VADDPS       Z4, Z0, Z0
 	VADDPS       Z4, Z2, Z2
-	VBROADCASTSS lo+72(FP), Z4
+	VBROADCASTSS lo+76(FP), Z4
 	VMAXPS       Z0, Z4, Z0
 	VMAXPS       Z2, Z4, Z2
-	VBROADCASTSS hi+76(FP), Z4
+	VBROADCASTSS hi+80(FP), Z4
 	VMINPS       Z0, Z4, Z0
 	VMINPS       Z2, Z4, Z2
 
 finished0Whole:
-	MOVQ         R9, R10
-	VMOVUPS      Z0, (R10)
-	ADDQ         DI, R10
-	VMOVUPS      Z2, (R10)
-	ADDQ         SI, R9
-	VADDPS       Z3, Z1, Z0
-	VADDPS       Z5, Z0, Z0
-	VSUBPS       Z5, Z3, Z1
-	VSUBPS       Z7, Z1, Z1
+	MOVQ    R9, R10
+	VMOVUPS Z0, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Z2, (R10)
+	ADDQ    SI, R9
+	VADDPS  Z3, Z1, Z0
+	VADDPS  Z5, Z0, Z0
+	VSUBPS  Z5, Z3, Z1
+	VSUBPS  Z7, Z1, Z1
+	CMPB    accumulate+72(FP), $0x00
+	JE      overwrite1Whole
+	MOVQ    R9, R10
+	VMOVUPS (R10), Z2
+	VADDPS  Z2, Z0, Z0
+	ADDQ    DI, R10
+	VMOVUPS (R10), Z2
+	VADDPS  Z2, Z1, Z1
+
+overwrite1Whole:
 	TESTQ        R8, R8
 	JZ           finished1Whole
 	VMOVUPS      (R8), Z2
 	VADDPS       Z2, Z0, Z0
 	VADDPS       Z2, Z1, Z1
-	VBROADCASTSS lo+72(FP), Z2
+	VBROADCASTSS lo+76(FP), Z2
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z1, Z2, Z1
-	VBROADCASTSS hi+76(FP), Z2
+	VBROADCASTSS hi+80(FP), Z2
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z1, Z2, Z1
 
@@ -641,99 +661,119 @@ unbiased:
 	JGE  whole
 
 tail:
-	ADDQ         $0x10, R11
-	JZ           done
-	MOVL         $0x0000ffff, R9
-	BZHIL        R11, R9, R9
-	KMOVW        R9, K1
-	MOVQ         AX, R9
-	MOVQ         R9, R10
-	VMOVUPS.Z    (R10), K1, Z0
-	ADDQ         DX, R10
-	VMOVUPS.Z    (R10), K1, Z1
-	ADDQ         DX, R10
-	VMOVUPS.Z    (R10), K1, Z2
-	ADDQ         DX, R10
-	VMOVUPS.Z    (R10), K1, Z3
-	VADDPS       Z1, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VSUBPS       Z2, Z1, Z1
-	VSUBPS       Z3, Z1, Z1
-	ADDQ         BX, R9
-	MOVQ         R9, R10
-	VMOVUPS.Z    (R10), K1, Z2
-	ADDQ         DX, R10
-	VMOVUPS.Z    (R10), K1, Z3
-	ADDQ         DX, R10
-	VMOVUPS.Z    (R10), K1, Z4
-	ADDQ         DX, R10
-	VMOVUPS.Z    (R10), K1, Z5
-	VADDPS       Z3, Z2, Z2
-	VADDPS       Z4, Z2, Z2
-	VSUBPS       Z4, Z3, Z3
-	VSUBPS       Z5, Z3, Z3
-	ADDQ         BX, R9
-	MOVQ         R9, R10
-	VMOVUPS.Z    (R10), K1, Z4
-	ADDQ         DX, R10
-	VMOVUPS.Z    (R10), K1, Z5
-	ADDQ         DX, R10
-	VMOVUPS.Z    (R10), K1, Z6
-	ADDQ         DX, R10
-	VMOVUPS.Z    (R10), K1, Z7
-	VADDPS       Z5, Z4, Z4
-	VADDPS       Z6, Z4, Z4
-	VSUBPS       Z6, Z5, Z5
-	VSUBPS       Z7, Z5, Z5
-	ADDQ         BX, R9
-	MOVQ         R9, R10
-	VMOVUPS.Z    (R10), K1, Z6
-	ADDQ         DX, R10
-	VMOVUPS.Z    (R10), K1, Z7
-	ADDQ         DX, R10
-	VMOVUPS.Z    (R10), K1, Z8
-	ADDQ         DX, R10
-	VMOVUPS.Z    (R10), K1, Z9
-	VADDPS       Z7, Z6, Z6
-	VADDPS       Z8, Z6, Z6
-	VSUBPS       Z8, Z7, Z7
-	VSUBPS       Z9, Z7, Z7
-	MOVQ         CX, R9
-	VADDPS       Z2, Z0, Z0
-	VADDPS       Z4, Z0, Z0
-	VSUBPS       Z4, Z2, Z2
-	VSUBPS       Z6, Z2, Z2
+	ADDQ      $0x10, R11
+	JZ        done
+	MOVL      $0x0000ffff, R9
+	BZHIL     R11, R9, R9
+	KMOVW     R9, K1
+	MOVQ      AX, R9
+	MOVQ      R9, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      DX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      DX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      DX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z2, Z0, Z0
+	VSUBPS    Z2, Z1, Z1
+	VSUBPS    Z3, Z1, Z1
+	ADDQ      BX, R9
+	MOVQ      R9, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      DX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      DX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      DX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z3, Z2, Z2
+	VADDPS    Z4, Z2, Z2
+	VSUBPS    Z4, Z3, Z3
+	VSUBPS    Z5, Z3, Z3
+	ADDQ      BX, R9
+	MOVQ      R9, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      DX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	ADDQ      DX, R10
+	VMOVUPS.Z (R10), K1, Z6
+	ADDQ      DX, R10
+	VMOVUPS.Z (R10), K1, Z7
+	VADDPS    Z5, Z4, Z4
+	VADDPS    Z6, Z4, Z4
+	VSUBPS    Z6, Z5, Z5
+	VSUBPS    Z7, Z5, Z5
+	ADDQ      BX, R9
+	MOVQ      R9, R10
+	VMOVUPS.Z (R10), K1, Z6
+	ADDQ      DX, R10
+	VMOVUPS.Z (R10), K1, Z7
+	ADDQ      DX, R10
+	VMOVUPS.Z (R10), K1, Z8
+	ADDQ      DX, R10
+	VMOVUPS.Z (R10), K1, Z9
+	VADDPS    Z7, Z6, Z6
+	VADDPS    Z8, Z6, Z6
+	VSUBPS    Z8, Z7, Z7
+	VSUBPS    Z9, Z7, Z7
+	MOVQ      CX, R9
+	VADDPS    Z2, Z0, Z0
+	VADDPS    Z4, Z0, Z0
+	VSUBPS    Z4, Z2, Z2
+	VSUBPS    Z6, Z2, Z2
+	CMPB      accumulate+72(FP), $0x00
+	JE        overwrite0Tail
+	MOVQ      R9, R10
+	VMOVUPS.Z (R10), K1, Z4
+	VADDPS    Z4, Z0, Z0
+	ADDQ      DI, R10
+	VMOVUPS.Z (R10), K1, Z4
+	VADDPS    Z4, Z2, Z2
+
+overwrite0Tail:
 	TESTQ        R8, R8
 	JZ           finished0Tail
 	VMOVUPS.Z    (R8), K1, Z4
 	VADDPS       Z4, Z0, Z0
 	VADDPS       Z4, Z2, Z2
-	VBROADCASTSS lo+72(FP), Z4
+	VBROADCASTSS lo+76(FP), Z4
 	VMAXPS       Z0, Z4, Z0
 	VMAXPS       Z2, Z4, Z2
-	VBROADCASTSS hi+76(FP), Z4
+	VBROADCASTSS hi+80(FP), Z4
 	VMINPS       Z0, Z4, Z0
 	VMINPS       Z2, Z4, Z2
 
 finished0Tail:
-	MOVQ         R9, R10
-	VMOVUPS      Z0, K1, (R10)
-	ADDQ         DI, R10
-	VMOVUPS      Z2, K1, (R10)
-	ADDQ         SI, R9
-	VADDPS       Z3, Z1, Z0
-	VADDPS       Z5, Z0, Z0
-	VSUBPS       Z5, Z3, Z1
-	VSUBPS       Z7, Z1, Z1
+	MOVQ      R9, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      DI, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      SI, R9
+	VADDPS    Z3, Z1, Z0
+	VADDPS    Z5, Z0, Z0
+	VSUBPS    Z5, Z3, Z1
+	VSUBPS    Z7, Z1, Z1
+	CMPB      accumulate+72(FP), $0x00
+	JE        overwrite1Tail
+	MOVQ      R9, R10
+	VMOVUPS.Z (R10), K1, Z2
+	VADDPS    Z2, Z0, Z0
+	ADDQ      DI, R10
+	VMOVUPS.Z (R10), K1, Z2
+	VADDPS    Z2, Z1, Z1
+
+overwrite1Tail:
 	TESTQ        R8, R8
 	JZ           finished1Tail
 	VMOVUPS.Z    (R8), K1, Z2
 	VADDPS       Z2, Z0, Z0
 	VADDPS       Z2, Z1, Z1
-	VBROADCASTSS lo+72(FP), Z2
+	VBROADCASTSS lo+76(FP), Z2
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z1, Z2, Z1
-	VBROADCASTSS hi+76(FP), Z2
+	VBROADCASTSS hi+80(FP), Z2
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z1, Z2, Z1
 
@@ -2437,9 +2477,9 @@ DATA winogradConstant11AVX512<>+56(SB)/4, $0x3e800000
 DATA winogradConstant11AVX512<>+60(SB)/4, $0x3e800000
 GLOBL winogradConstant11AVX512<>(SB), RODATA|NOPTR, $64
 
-// func winogradOutput4AVX512(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, lo float32, hi float32)
+// func winogradOutput4AVX512(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, accumulate bool, lo float32, hi float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·winogradOutput4AVX512(SB), NOSPLIT, $0-80
+TEXT ·winogradOutput4AVX512(SB), NOSPLIT, $0-84
 	MOVQ src+0(FP), AX
 	MOVQ dst+8(FP), CX
 	MOVQ between+16(FP), DX
@@ -2457,206 +2497,222 @@ TEXT ·winogradOutput4AVX512(SB), NOSPLIT, $0-80
 	JL   tail
 
 whole:
-	MOVQ         AX, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Z0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z3
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z4
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      Z0, (DX)
-	VMOVUPS      Z4, 384(DX)
-	VMOVUPS      Z6, 768(DX)
-	VMOVUPS      Z1, 1152(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Z0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z3
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z4
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      Z0, 64(DX)
-	VMOVUPS      Z4, 448(DX)
-	VMOVUPS      Z6, 832(DX)
-	VMOVUPS      Z1, 1216(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Z0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z3
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z4
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      Z0, 128(DX)
-	VMOVUPS      Z4, 512(DX)
-	VMOVUPS      Z6, 896(DX)
-	VMOVUPS      Z1, 1280(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Z0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z3
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z4
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      Z0, 192(DX)
-	VMOVUPS      Z4, 576(DX)
-	VMOVUPS      Z6, 960(DX)
-	VMOVUPS      Z1, 1344(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Z0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z3
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z4
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      Z0, 256(DX)
-	VMOVUPS      Z4, 640(DX)
-	VMOVUPS      Z6, 1024(DX)
-	VMOVUPS      Z1, 1408(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Z0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z3
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z4
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      Z0, 320(DX)
-	VMOVUPS      Z4, 704(DX)
-	VMOVUPS      Z6, 1088(DX)
-	VMOVUPS      Z1, 1472(DX)
-	MOVQ         CX, R10
-	VMOVUPS      (DX), Z0
-	VMOVUPS      64(DX), Z1
-	VMOVUPS      128(DX), Z2
-	VMOVUPS      192(DX), Z3
-	VMOVUPS      256(DX), Z4
-	VMOVUPS      320(DX), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
+	MOVQ        AX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z0
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z4
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	VMOVUPS     Z0, (DX)
+	VMOVUPS     Z4, 384(DX)
+	VMOVUPS     Z6, 768(DX)
+	VMOVUPS     Z1, 1152(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z0
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z4
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	VMOVUPS     Z0, 64(DX)
+	VMOVUPS     Z4, 448(DX)
+	VMOVUPS     Z6, 832(DX)
+	VMOVUPS     Z1, 1216(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z0
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z4
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	VMOVUPS     Z0, 128(DX)
+	VMOVUPS     Z4, 512(DX)
+	VMOVUPS     Z6, 896(DX)
+	VMOVUPS     Z1, 1280(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z0
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z4
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	VMOVUPS     Z0, 192(DX)
+	VMOVUPS     Z4, 576(DX)
+	VMOVUPS     Z6, 960(DX)
+	VMOVUPS     Z1, 1344(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z0
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z4
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	VMOVUPS     Z0, 256(DX)
+	VMOVUPS     Z4, 640(DX)
+	VMOVUPS     Z6, 1024(DX)
+	VMOVUPS     Z1, 1408(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z0
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z4
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	VMOVUPS     Z0, 320(DX)
+	VMOVUPS     Z4, 704(DX)
+	VMOVUPS     Z6, 1088(DX)
+	VMOVUPS     Z1, 1472(DX)
+	MOVQ        CX, R10
+	VMOVUPS     (DX), Z0
+	VMOVUPS     64(DX), Z1
+	VMOVUPS     128(DX), Z2
+	VMOVUPS     192(DX), Z3
+	VMOVUPS     256(DX), Z4
+	VMOVUPS     320(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite0Whole
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z0, Z0
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z4, Z4
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z6, Z6
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z1, Z1
+
+overwrite0Whole:
 	TESTQ        R9, R9
 	JZ           finished0Whole
 	VMOVUPS      (R9), Z2
@@ -2664,46 +2720,62 @@ whole:
 	VADDPS       Z2, Z4, Z4
 	VADDPS       Z2, Z6, Z6
 	VADDPS       Z2, Z1, Z1
-	VBROADCASTSS lo+72(FP), Z2
+	VBROADCASTSS lo+76(FP), Z2
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z4, Z2, Z4
 	VMAXPS       Z6, Z2, Z6
 	VMAXPS       Z1, Z2, Z1
-	VBROADCASTSS hi+76(FP), Z2
+	VBROADCASTSS hi+80(FP), Z2
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z4, Z2, Z4
 	VMINPS       Z6, Z2, Z6
 	VMINPS       Z1, Z2, Z1
 
 finished0Whole:
-	MOVQ         R10, R11
-	VMOVUPS      Z0, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z4, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z6, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z1, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      384(DX), Z0
-	VMOVUPS      448(DX), Z1
-	VMOVUPS      512(DX), Z2
-	VMOVUPS      576(DX), Z3
-	VMOVUPS      640(DX), Z4
-	VMOVUPS      704(DX), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
+	MOVQ        R10, R11
+	VMOVUPS     Z0, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z4, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z6, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z1, (R11)
+	ADDQ        DI, R10
+	VMOVUPS     384(DX), Z0
+	VMOVUPS     448(DX), Z1
+	VMOVUPS     512(DX), Z2
+	VMOVUPS     576(DX), Z3
+	VMOVUPS     640(DX), Z4
+	VMOVUPS     704(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite1Whole
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z0, Z0
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z4, Z4
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z6, Z6
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z1, Z1
+
+overwrite1Whole:
 	TESTQ        R9, R9
 	JZ           finished1Whole
 	VMOVUPS      (R9), Z2
@@ -2711,46 +2783,62 @@ finished0Whole:
 	VADDPS       Z2, Z4, Z4
 	VADDPS       Z2, Z6, Z6
 	VADDPS       Z2, Z1, Z1
-	VBROADCASTSS lo+72(FP), Z2
+	VBROADCASTSS lo+76(FP), Z2
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z4, Z2, Z4
 	VMAXPS       Z6, Z2, Z6
 	VMAXPS       Z1, Z2, Z1
-	VBROADCASTSS hi+76(FP), Z2
+	VBROADCASTSS hi+80(FP), Z2
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z4, Z2, Z4
 	VMINPS       Z6, Z2, Z6
 	VMINPS       Z1, Z2, Z1
 
 finished1Whole:
-	MOVQ         R10, R11
-	VMOVUPS      Z0, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z4, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z6, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z1, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      768(DX), Z0
-	VMOVUPS      832(DX), Z1
-	VMOVUPS      896(DX), Z2
-	VMOVUPS      960(DX), Z3
-	VMOVUPS      1024(DX), Z4
-	VMOVUPS      1088(DX), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
+	MOVQ        R10, R11
+	VMOVUPS     Z0, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z4, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z6, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z1, (R11)
+	ADDQ        DI, R10
+	VMOVUPS     768(DX), Z0
+	VMOVUPS     832(DX), Z1
+	VMOVUPS     896(DX), Z2
+	VMOVUPS     960(DX), Z3
+	VMOVUPS     1024(DX), Z4
+	VMOVUPS     1088(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite2Whole
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z0, Z0
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z4, Z4
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z6, Z6
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z1, Z1
+
+overwrite2Whole:
 	TESTQ        R9, R9
 	JZ           finished2Whole
 	VMOVUPS      (R9), Z2
@@ -2758,46 +2846,62 @@ finished1Whole:
 	VADDPS       Z2, Z4, Z4
 	VADDPS       Z2, Z6, Z6
 	VADDPS       Z2, Z1, Z1
-	VBROADCASTSS lo+72(FP), Z2
+	VBROADCASTSS lo+76(FP), Z2
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z4, Z2, Z4
 	VMAXPS       Z6, Z2, Z6
 	VMAXPS       Z1, Z2, Z1
-	VBROADCASTSS hi+76(FP), Z2
+	VBROADCASTSS hi+80(FP), Z2
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z4, Z2, Z4
 	VMINPS       Z6, Z2, Z6
 	VMINPS       Z1, Z2, Z1
 
 finished2Whole:
-	MOVQ         R10, R11
-	VMOVUPS      Z0, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z4, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z6, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z1, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      1152(DX), Z0
-	VMOVUPS      1216(DX), Z1
-	VMOVUPS      1280(DX), Z2
-	VMOVUPS      1344(DX), Z3
-	VMOVUPS      1408(DX), Z4
-	VMOVUPS      1472(DX), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
+	MOVQ        R10, R11
+	VMOVUPS     Z0, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z4, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z6, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z1, (R11)
+	ADDQ        DI, R10
+	VMOVUPS     1152(DX), Z0
+	VMOVUPS     1216(DX), Z1
+	VMOVUPS     1280(DX), Z2
+	VMOVUPS     1344(DX), Z3
+	VMOVUPS     1408(DX), Z4
+	VMOVUPS     1472(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite3Whole
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z0, Z0
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z4, Z4
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z6, Z6
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Z2
+	VADDPS      Z2, Z1, Z1
+
+overwrite3Whole:
 	TESTQ        R9, R9
 	JZ           finished3Whole
 	VMOVUPS      (R9), Z2
@@ -2805,12 +2909,12 @@ finished2Whole:
 	VADDPS       Z2, Z4, Z4
 	VADDPS       Z2, Z6, Z6
 	VADDPS       Z2, Z1, Z1
-	VBROADCASTSS lo+72(FP), Z2
+	VBROADCASTSS lo+76(FP), Z2
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z4, Z2, Z4
 	VMAXPS       Z6, Z2, Z6
 	VMAXPS       Z1, Z2, Z1
-	VBROADCASTSS hi+76(FP), Z2
+	VBROADCASTSS hi+80(FP), Z2
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z4, Z2, Z4
 	VMINPS       Z6, Z2, Z6
@@ -2836,211 +2940,227 @@ unbiased:
 	JGE  whole
 
 tail:
-	ADDQ         $0x10, R12
-	JZ           done
-	MOVL         $0x0000ffff, R10
-	BZHIL        R12, R10, R10
-	KMOVW        R10, K1
-	MOVQ         AX, R10
-	MOVQ         R10, R11
-	VMOVUPS.Z    (R11), K1, Z0
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z1
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z2
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z3
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z4
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      Z0, (DX)
-	VMOVUPS      Z4, 384(DX)
-	VMOVUPS      Z6, 768(DX)
-	VMOVUPS      Z1, 1152(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS.Z    (R11), K1, Z0
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z1
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z2
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z3
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z4
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      Z0, 64(DX)
-	VMOVUPS      Z4, 448(DX)
-	VMOVUPS      Z6, 832(DX)
-	VMOVUPS      Z1, 1216(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS.Z    (R11), K1, Z0
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z1
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z2
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z3
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z4
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      Z0, 128(DX)
-	VMOVUPS      Z4, 512(DX)
-	VMOVUPS      Z6, 896(DX)
-	VMOVUPS      Z1, 1280(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS.Z    (R11), K1, Z0
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z1
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z2
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z3
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z4
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      Z0, 192(DX)
-	VMOVUPS      Z4, 576(DX)
-	VMOVUPS      Z6, 960(DX)
-	VMOVUPS      Z1, 1344(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS.Z    (R11), K1, Z0
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z1
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z2
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z3
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z4
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      Z0, 256(DX)
-	VMOVUPS      Z4, 640(DX)
-	VMOVUPS      Z6, 1024(DX)
-	VMOVUPS      Z1, 1408(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS.Z    (R11), K1, Z0
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z1
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z2
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z3
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z4
-	ADDQ         BX, R11
-	VMOVUPS.Z    (R11), K1, Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
-	VMOVUPS      Z0, 320(DX)
-	VMOVUPS      Z4, 704(DX)
-	VMOVUPS      Z6, 1088(DX)
-	VMOVUPS      Z1, 1472(DX)
-	MOVQ         CX, R10
-	VMOVUPS      (DX), Z0
-	VMOVUPS      64(DX), Z1
-	VMOVUPS      128(DX), Z2
-	VMOVUPS      192(DX), Z3
-	VMOVUPS      256(DX), Z4
-	VMOVUPS      320(DX), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
+	ADDQ        $0x10, R12
+	JZ          done
+	MOVL        $0x0000ffff, R10
+	BZHIL       R12, R10, R10
+	KMOVW       R10, K1
+	MOVQ        AX, R10
+	MOVQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Z0
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z1
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z3
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z4
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	VMOVUPS     Z0, (DX)
+	VMOVUPS     Z4, 384(DX)
+	VMOVUPS     Z6, 768(DX)
+	VMOVUPS     Z1, 1152(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Z0
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z1
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z3
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z4
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	VMOVUPS     Z0, 64(DX)
+	VMOVUPS     Z4, 448(DX)
+	VMOVUPS     Z6, 832(DX)
+	VMOVUPS     Z1, 1216(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Z0
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z1
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z3
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z4
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	VMOVUPS     Z0, 128(DX)
+	VMOVUPS     Z4, 512(DX)
+	VMOVUPS     Z6, 896(DX)
+	VMOVUPS     Z1, 1280(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Z0
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z1
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z3
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z4
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	VMOVUPS     Z0, 192(DX)
+	VMOVUPS     Z4, 576(DX)
+	VMOVUPS     Z6, 960(DX)
+	VMOVUPS     Z1, 1344(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Z0
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z1
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z3
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z4
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	VMOVUPS     Z0, 256(DX)
+	VMOVUPS     Z4, 640(DX)
+	VMOVUPS     Z6, 1024(DX)
+	VMOVUPS     Z1, 1408(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Z0
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z1
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z3
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z4
+	ADDQ        BX, R11
+	VMOVUPS.Z   (R11), K1, Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	VMOVUPS     Z0, 320(DX)
+	VMOVUPS     Z4, 704(DX)
+	VMOVUPS     Z6, 1088(DX)
+	VMOVUPS     Z1, 1472(DX)
+	MOVQ        CX, R10
+	VMOVUPS     (DX), Z0
+	VMOVUPS     64(DX), Z1
+	VMOVUPS     128(DX), Z2
+	VMOVUPS     192(DX), Z3
+	VMOVUPS     256(DX), Z4
+	VMOVUPS     320(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite0Tail
+	MOVQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z0, Z0
+	ADDQ        R8, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z4, Z4
+	ADDQ        R8, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z6, Z6
+	ADDQ        R8, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z1, Z1
+
+overwrite0Tail:
 	TESTQ        R9, R9
 	JZ           finished0Tail
 	VMOVUPS.Z    (R9), K1, Z2
@@ -3048,46 +3168,62 @@ tail:
 	VADDPS       Z2, Z4, Z4
 	VADDPS       Z2, Z6, Z6
 	VADDPS       Z2, Z1, Z1
-	VBROADCASTSS lo+72(FP), Z2
+	VBROADCASTSS lo+76(FP), Z2
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z4, Z2, Z4
 	VMAXPS       Z6, Z2, Z6
 	VMAXPS       Z1, Z2, Z1
-	VBROADCASTSS hi+76(FP), Z2
+	VBROADCASTSS hi+80(FP), Z2
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z4, Z2, Z4
 	VMINPS       Z6, Z2, Z6
 	VMINPS       Z1, Z2, Z1
 
 finished0Tail:
-	MOVQ         R10, R11
-	VMOVUPS      Z0, K1, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z4, K1, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z6, K1, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z1, K1, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      384(DX), Z0
-	VMOVUPS      448(DX), Z1
-	VMOVUPS      512(DX), Z2
-	VMOVUPS      576(DX), Z3
-	VMOVUPS      640(DX), Z4
-	VMOVUPS      704(DX), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
+	MOVQ        R10, R11
+	VMOVUPS     Z0, K1, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z4, K1, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z6, K1, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z1, K1, (R11)
+	ADDQ        DI, R10
+	VMOVUPS     384(DX), Z0
+	VMOVUPS     448(DX), Z1
+	VMOVUPS     512(DX), Z2
+	VMOVUPS     576(DX), Z3
+	VMOVUPS     640(DX), Z4
+	VMOVUPS     704(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite1Tail
+	MOVQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z0, Z0
+	ADDQ        R8, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z4, Z4
+	ADDQ        R8, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z6, Z6
+	ADDQ        R8, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z1, Z1
+
+overwrite1Tail:
 	TESTQ        R9, R9
 	JZ           finished1Tail
 	VMOVUPS.Z    (R9), K1, Z2
@@ -3095,46 +3231,62 @@ finished0Tail:
 	VADDPS       Z2, Z4, Z4
 	VADDPS       Z2, Z6, Z6
 	VADDPS       Z2, Z1, Z1
-	VBROADCASTSS lo+72(FP), Z2
+	VBROADCASTSS lo+76(FP), Z2
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z4, Z2, Z4
 	VMAXPS       Z6, Z2, Z6
 	VMAXPS       Z1, Z2, Z1
-	VBROADCASTSS hi+76(FP), Z2
+	VBROADCASTSS hi+80(FP), Z2
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z4, Z2, Z4
 	VMINPS       Z6, Z2, Z6
 	VMINPS       Z1, Z2, Z1
 
 finished1Tail:
-	MOVQ         R10, R11
-	VMOVUPS      Z0, K1, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z4, K1, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z6, K1, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z1, K1, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      768(DX), Z0
-	VMOVUPS      832(DX), Z1
-	VMOVUPS      896(DX), Z2
-	VMOVUPS      960(DX), Z3
-	VMOVUPS      1024(DX), Z4
-	VMOVUPS      1088(DX), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
+	MOVQ        R10, R11
+	VMOVUPS     Z0, K1, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z4, K1, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z6, K1, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z1, K1, (R11)
+	ADDQ        DI, R10
+	VMOVUPS     768(DX), Z0
+	VMOVUPS     832(DX), Z1
+	VMOVUPS     896(DX), Z2
+	VMOVUPS     960(DX), Z3
+	VMOVUPS     1024(DX), Z4
+	VMOVUPS     1088(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite2Tail
+	MOVQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z0, Z0
+	ADDQ        R8, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z4, Z4
+	ADDQ        R8, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z6, Z6
+	ADDQ        R8, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z1, Z1
+
+overwrite2Tail:
 	TESTQ        R9, R9
 	JZ           finished2Tail
 	VMOVUPS.Z    (R9), K1, Z2
@@ -3142,46 +3294,62 @@ finished1Tail:
 	VADDPS       Z2, Z4, Z4
 	VADDPS       Z2, Z6, Z6
 	VADDPS       Z2, Z1, Z1
-	VBROADCASTSS lo+72(FP), Z2
+	VBROADCASTSS lo+76(FP), Z2
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z4, Z2, Z4
 	VMAXPS       Z6, Z2, Z6
 	VMAXPS       Z1, Z2, Z1
-	VBROADCASTSS hi+76(FP), Z2
+	VBROADCASTSS hi+80(FP), Z2
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z4, Z2, Z4
 	VMINPS       Z6, Z2, Z6
 	VMINPS       Z1, Z2, Z1
 
 finished2Tail:
-	MOVQ         R10, R11
-	VMOVUPS      Z0, K1, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z4, K1, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z6, K1, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Z1, K1, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      1152(DX), Z0
-	VMOVUPS      1216(DX), Z1
-	VMOVUPS      1280(DX), Z2
-	VMOVUPS      1344(DX), Z3
-	VMOVUPS      1408(DX), Z4
-	VMOVUPS      1472(DX), Z5
-	VADDPS       Z2, Z1, Z6
-	VSUBPS       Z2, Z1, Z1
-	VADDPS       Z4, Z3, Z2
-	VSUBPS       Z4, Z3, Z3
-	VADDPS       Z6, Z0, Z0
-	VADDPS       Z2, Z0, Z0
-	VMOVAPS      Z1, Z4
-	VFMADD231PS  winogradConstant5AVX512<>+0(SB), Z3, Z4
-	VMOVAPS      Z6, Z6
-	VFMADD231PS  winogradConstant4AVX512<>+0(SB), Z2, Z6
-	VMOVAPS      Z1, Z1
-	VFMADD231PS  winogradConstant12AVX512<>+0(SB), Z3, Z1
-	VADDPS       Z5, Z1, Z1
+	MOVQ        R10, R11
+	VMOVUPS     Z0, K1, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z4, K1, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z6, K1, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Z1, K1, (R11)
+	ADDQ        DI, R10
+	VMOVUPS     1152(DX), Z0
+	VMOVUPS     1216(DX), Z1
+	VMOVUPS     1280(DX), Z2
+	VMOVUPS     1344(DX), Z3
+	VMOVUPS     1408(DX), Z4
+	VMOVUPS     1472(DX), Z5
+	VADDPS      Z2, Z1, Z6
+	VSUBPS      Z2, Z1, Z1
+	VADDPS      Z4, Z3, Z2
+	VSUBPS      Z4, Z3, Z3
+	VADDPS      Z6, Z0, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVAPS     Z1, Z4
+	VFMADD231PS winogradConstant5AVX512<>+0(SB), Z3, Z4
+	VMOVAPS     Z6, Z6
+	VFMADD231PS winogradConstant4AVX512<>+0(SB), Z2, Z6
+	VMOVAPS     Z1, Z1
+	VFMADD231PS winogradConstant12AVX512<>+0(SB), Z3, Z1
+	VADDPS      Z5, Z1, Z1
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite3Tail
+	MOVQ        R10, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z0, Z0
+	ADDQ        R8, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z4, Z4
+	ADDQ        R8, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z6, Z6
+	ADDQ        R8, R11
+	VMOVUPS.Z   (R11), K1, Z2
+	VADDPS      Z2, Z1, Z1
+
+overwrite3Tail:
 	TESTQ        R9, R9
 	JZ           finished3Tail
 	VMOVUPS.Z    (R9), K1, Z2
@@ -3189,12 +3357,12 @@ finished2Tail:
 	VADDPS       Z2, Z4, Z4
 	VADDPS       Z2, Z6, Z6
 	VADDPS       Z2, Z1, Z1
-	VBROADCASTSS lo+72(FP), Z2
+	VBROADCASTSS lo+76(FP), Z2
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z4, Z2, Z4
 	VMAXPS       Z6, Z2, Z6
 	VMAXPS       Z1, Z2, Z1
-	VBROADCASTSS hi+76(FP), Z2
+	VBROADCASTSS hi+80(FP), Z2
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z4, Z2, Z4
 	VMINPS       Z6, Z2, Z6
@@ -5418,9 +5586,9 @@ DATA winogradConstant1AVX2<>+24(SB)/4, $0xbf000000
 DATA winogradConstant1AVX2<>+28(SB)/4, $0xbf000000
 GLOBL winogradConstant1AVX2<>(SB), RODATA|NOPTR, $32
 
-// func winogradOutput2AVX2(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, lo float32, hi float32)
+// func winogradOutput2AVX2(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, accumulate bool, lo float32, hi float32)
 // Requires: AVX, AVX2
-TEXT ·winogradOutput2AVX2(SB), NOSPLIT, $8-80
+TEXT ·winogradOutput2AVX2(SB), NOSPLIT, $8-84
 	MOVQ src+0(FP), AX
 	MOVQ dst+8(FP), CX
 	MOVQ between+16(FP), DX
@@ -5438,110 +5606,130 @@ TEXT ·winogradOutput2AVX2(SB), NOSPLIT, $8-80
 	JL   tail
 
 whole:
-	MOVQ         AX, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Y0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y3
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VSUBPS       Y2, Y1, Y1
-	VSUBPS       Y3, Y1, Y1
-	VMOVUPS      Y0, (DX)
-	VMOVUPS      Y1, 128(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Y0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y3
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VSUBPS       Y2, Y1, Y1
-	VSUBPS       Y3, Y1, Y1
-	VMOVUPS      Y0, 32(DX)
-	VMOVUPS      Y1, 160(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Y0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y3
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VSUBPS       Y2, Y1, Y1
-	VSUBPS       Y3, Y1, Y1
-	VMOVUPS      Y0, 64(DX)
-	VMOVUPS      Y1, 192(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Y0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y3
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VSUBPS       Y2, Y1, Y1
-	VSUBPS       Y3, Y1, Y1
-	VMOVUPS      Y0, 96(DX)
-	VMOVUPS      Y1, 224(DX)
-	MOVQ         CX, R10
-	VMOVUPS      (DX), Y0
-	VMOVUPS      32(DX), Y1
-	VMOVUPS      64(DX), Y2
-	VMOVUPS      96(DX), Y3
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VSUBPS       Y2, Y1, Y1
-	VSUBPS       Y3, Y1, Y1
+	MOVQ    AX, R10
+	MOVQ    R10, R11
+	VMOVUPS (R11), Y0
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y1
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y2
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y3
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y1, Y1
+	VMOVUPS Y0, (DX)
+	VMOVUPS Y1, 128(DX)
+	ADDQ    SI, R10
+	MOVQ    R10, R11
+	VMOVUPS (R11), Y0
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y1
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y2
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y3
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y1, Y1
+	VMOVUPS Y0, 32(DX)
+	VMOVUPS Y1, 160(DX)
+	ADDQ    SI, R10
+	MOVQ    R10, R11
+	VMOVUPS (R11), Y0
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y1
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y2
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y3
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y1, Y1
+	VMOVUPS Y0, 64(DX)
+	VMOVUPS Y1, 192(DX)
+	ADDQ    SI, R10
+	MOVQ    R10, R11
+	VMOVUPS (R11), Y0
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y1
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y2
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y3
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y1, Y1
+	VMOVUPS Y0, 96(DX)
+	VMOVUPS Y1, 224(DX)
+	MOVQ    CX, R10
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y1, Y1
+	CMPB    accumulate+72(FP), $0x00
+	JE      overwrite0Whole
+	MOVQ    R10, R11
+	VMOVUPS (R11), Y2
+	VADDPS  Y2, Y0, Y0
+	ADDQ    R8, R11
+	VMOVUPS (R11), Y2
+	VADDPS  Y2, Y1, Y1
+
+overwrite0Whole:
 	TESTQ        R9, R9
 	JZ           finished0Whole
 	VMOVUPS      (R9), Y2
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y2, Y1, Y1
-	VBROADCASTSS lo+72(FP), Y2
+	VBROADCASTSS lo+76(FP), Y2
 	VMAXPS       Y0, Y2, Y0
 	VMAXPS       Y1, Y2, Y1
-	VBROADCASTSS hi+76(FP), Y2
+	VBROADCASTSS hi+80(FP), Y2
 	VMINPS       Y0, Y2, Y0
 	VMINPS       Y1, Y2, Y1
 
 finished0Whole:
-	MOVQ         R10, R11
-	VMOVUPS      Y0, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Y1, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      128(DX), Y0
-	VMOVUPS      160(DX), Y1
-	VMOVUPS      192(DX), Y2
-	VMOVUPS      224(DX), Y3
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VSUBPS       Y2, Y1, Y1
-	VSUBPS       Y3, Y1, Y1
+	MOVQ    R10, R11
+	VMOVUPS Y0, (R11)
+	ADDQ    R8, R11
+	VMOVUPS Y1, (R11)
+	ADDQ    DI, R10
+	VMOVUPS 128(DX), Y0
+	VMOVUPS 160(DX), Y1
+	VMOVUPS 192(DX), Y2
+	VMOVUPS 224(DX), Y3
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  Y3, Y1, Y1
+	CMPB    accumulate+72(FP), $0x00
+	JE      overwrite1Whole
+	MOVQ    R10, R11
+	VMOVUPS (R11), Y2
+	VADDPS  Y2, Y0, Y0
+	ADDQ    R8, R11
+	VMOVUPS (R11), Y2
+	VADDPS  Y2, Y1, Y1
+
+overwrite1Whole:
 	TESTQ        R9, R9
 	JZ           finished1Whole
 	VMOVUPS      (R9), Y2
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y2, Y1, Y1
-	VBROADCASTSS lo+72(FP), Y2
+	VBROADCASTSS lo+76(FP), Y2
 	VMAXPS       Y0, Y2, Y0
 	VMAXPS       Y1, Y2, Y1
-	VBROADCASTSS hi+76(FP), Y2
+	VBROADCASTSS hi+80(FP), Y2
 	VMINPS       Y0, Y2, Y0
 	VMINPS       Y1, Y2, Y1
 
@@ -5635,41 +5823,61 @@ tail:
 	VADDPS       Y3, Y1, Y1
 	VSUBPS       Y3, Y2, Y2
 	VSUBPS       Y4, Y2, Y2
+	CMPB         accumulate+72(FP), $0x00
+	JE           overwrite0Tail
+	MOVQ         R10, R11
+	VMASKMOVPS   (R11), Y0, Y3
+	VADDPS       Y3, Y1, Y1
+	ADDQ         R8, R11
+	VMASKMOVPS   (R11), Y0, Y3
+	VADDPS       Y3, Y2, Y2
+
+overwrite0Tail:
 	TESTQ        R9, R9
 	JZ           finished0Tail
 	VMASKMOVPS   (R9), Y0, Y3
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y3, Y2, Y2
-	VBROADCASTSS lo+72(FP), Y3
+	VBROADCASTSS lo+76(FP), Y3
 	VMAXPS       Y1, Y3, Y1
 	VMAXPS       Y2, Y3, Y2
-	VBROADCASTSS hi+76(FP), Y3
+	VBROADCASTSS hi+80(FP), Y3
 	VMINPS       Y1, Y3, Y1
 	VMINPS       Y2, Y3, Y2
 
 finished0Tail:
-	MOVQ         R10, R11
-	VMASKMOVPS   Y1, Y0, (R11)
-	ADDQ         R8, R11
-	VMASKMOVPS   Y2, Y0, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      128(DX), Y1
-	VMOVUPS      160(DX), Y2
-	VMOVUPS      192(DX), Y3
-	VMOVUPS      224(DX), Y4
-	VADDPS       Y2, Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	VSUBPS       Y3, Y2, Y2
-	VSUBPS       Y4, Y2, Y2
+	MOVQ       R10, R11
+	VMASKMOVPS Y1, Y0, (R11)
+	ADDQ       R8, R11
+	VMASKMOVPS Y2, Y0, (R11)
+	ADDQ       DI, R10
+	VMOVUPS    128(DX), Y1
+	VMOVUPS    160(DX), Y2
+	VMOVUPS    192(DX), Y3
+	VMOVUPS    224(DX), Y4
+	VADDPS     Y2, Y1, Y1
+	VADDPS     Y3, Y1, Y1
+	VSUBPS     Y3, Y2, Y2
+	VSUBPS     Y4, Y2, Y2
+	CMPB       accumulate+72(FP), $0x00
+	JE         overwrite1Tail
+	MOVQ       R10, R11
+	VMASKMOVPS (R11), Y0, Y3
+	VADDPS     Y3, Y1, Y1
+	ADDQ       R8, R11
+	VMASKMOVPS (R11), Y0, Y3
+	VADDPS     Y3, Y2, Y2
+
+overwrite1Tail:
 	TESTQ        R9, R9
 	JZ           finished1Tail
 	VMASKMOVPS   (R9), Y0, Y3
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y3, Y2, Y2
-	VBROADCASTSS lo+72(FP), Y3
+	VBROADCASTSS lo+76(FP), Y3
 	VMAXPS       Y1, Y3, Y1
 	VMAXPS       Y2, Y3, Y2
-	VBROADCASTSS hi+76(FP), Y3
+	VBROADCASTSS hi+80(FP), Y3
 	VMINPS       Y1, Y3, Y1
 	VMINPS       Y2, Y3, Y2
 
@@ -7293,9 +7501,9 @@ DATA winogradConstant11AVX2<>+24(SB)/4, $0x3e800000
 DATA winogradConstant11AVX2<>+28(SB)/4, $0x3e800000
 GLOBL winogradConstant11AVX2<>(SB), RODATA|NOPTR, $32
 
-// func winogradOutput4AVX2(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, lo float32, hi float32)
+// func winogradOutput4AVX2(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, accumulate bool, lo float32, hi float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·winogradOutput4AVX2(SB), NOSPLIT, $8-80
+TEXT ·winogradOutput4AVX2(SB), NOSPLIT, $8-84
 	MOVQ src+0(FP), AX
 	MOVQ dst+8(FP), CX
 	MOVQ between+16(FP), DX
@@ -7313,206 +7521,222 @@ TEXT ·winogradOutput4AVX2(SB), NOSPLIT, $8-80
 	JL   tail
 
 whole:
-	MOVQ         AX, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Y0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y3
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y4
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y5
-	VADDPS       Y2, Y1, Y6
-	VSUBPS       Y2, Y1, Y1
-	VADDPS       Y4, Y3, Y2
-	VSUBPS       Y4, Y3, Y3
-	VADDPS       Y6, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VMOVAPS      Y1, Y4
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y3, Y4
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y2, Y6
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y3, Y1
-	VADDPS       Y5, Y1, Y1
-	VMOVUPS      Y0, (DX)
-	VMOVUPS      Y4, 192(DX)
-	VMOVUPS      Y6, 384(DX)
-	VMOVUPS      Y1, 576(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Y0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y3
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y4
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y5
-	VADDPS       Y2, Y1, Y6
-	VSUBPS       Y2, Y1, Y1
-	VADDPS       Y4, Y3, Y2
-	VSUBPS       Y4, Y3, Y3
-	VADDPS       Y6, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VMOVAPS      Y1, Y4
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y3, Y4
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y2, Y6
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y3, Y1
-	VADDPS       Y5, Y1, Y1
-	VMOVUPS      Y0, 32(DX)
-	VMOVUPS      Y4, 224(DX)
-	VMOVUPS      Y6, 416(DX)
-	VMOVUPS      Y1, 608(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Y0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y3
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y4
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y5
-	VADDPS       Y2, Y1, Y6
-	VSUBPS       Y2, Y1, Y1
-	VADDPS       Y4, Y3, Y2
-	VSUBPS       Y4, Y3, Y3
-	VADDPS       Y6, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VMOVAPS      Y1, Y4
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y3, Y4
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y2, Y6
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y3, Y1
-	VADDPS       Y5, Y1, Y1
-	VMOVUPS      Y0, 64(DX)
-	VMOVUPS      Y4, 256(DX)
-	VMOVUPS      Y6, 448(DX)
-	VMOVUPS      Y1, 640(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Y0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y3
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y4
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y5
-	VADDPS       Y2, Y1, Y6
-	VSUBPS       Y2, Y1, Y1
-	VADDPS       Y4, Y3, Y2
-	VSUBPS       Y4, Y3, Y3
-	VADDPS       Y6, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VMOVAPS      Y1, Y4
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y3, Y4
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y2, Y6
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y3, Y1
-	VADDPS       Y5, Y1, Y1
-	VMOVUPS      Y0, 96(DX)
-	VMOVUPS      Y4, 288(DX)
-	VMOVUPS      Y6, 480(DX)
-	VMOVUPS      Y1, 672(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Y0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y3
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y4
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y5
-	VADDPS       Y2, Y1, Y6
-	VSUBPS       Y2, Y1, Y1
-	VADDPS       Y4, Y3, Y2
-	VSUBPS       Y4, Y3, Y3
-	VADDPS       Y6, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VMOVAPS      Y1, Y4
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y3, Y4
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y2, Y6
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y3, Y1
-	VADDPS       Y5, Y1, Y1
-	VMOVUPS      Y0, 128(DX)
-	VMOVUPS      Y4, 320(DX)
-	VMOVUPS      Y6, 512(DX)
-	VMOVUPS      Y1, 704(DX)
-	ADDQ         SI, R10
-	MOVQ         R10, R11
-	VMOVUPS      (R11), Y0
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y1
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y2
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y3
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y4
-	ADDQ         BX, R11
-	VMOVUPS      (R11), Y5
-	VADDPS       Y2, Y1, Y6
-	VSUBPS       Y2, Y1, Y1
-	VADDPS       Y4, Y3, Y2
-	VSUBPS       Y4, Y3, Y3
-	VADDPS       Y6, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VMOVAPS      Y1, Y4
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y3, Y4
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y2, Y6
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y3, Y1
-	VADDPS       Y5, Y1, Y1
-	VMOVUPS      Y0, 160(DX)
-	VMOVUPS      Y4, 352(DX)
-	VMOVUPS      Y6, 544(DX)
-	VMOVUPS      Y1, 736(DX)
-	MOVQ         CX, R10
-	VMOVUPS      (DX), Y0
-	VMOVUPS      32(DX), Y1
-	VMOVUPS      64(DX), Y2
-	VMOVUPS      96(DX), Y3
-	VMOVUPS      128(DX), Y4
-	VMOVUPS      160(DX), Y5
-	VADDPS       Y2, Y1, Y6
-	VSUBPS       Y2, Y1, Y1
-	VADDPS       Y4, Y3, Y2
-	VSUBPS       Y4, Y3, Y3
-	VADDPS       Y6, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VMOVAPS      Y1, Y4
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y3, Y4
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y2, Y6
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y3, Y1
-	VADDPS       Y5, Y1, Y1
+	MOVQ        AX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y0
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y4
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y4
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y6
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y3, Y1
+	VADDPS      Y5, Y1, Y1
+	VMOVUPS     Y0, (DX)
+	VMOVUPS     Y4, 192(DX)
+	VMOVUPS     Y6, 384(DX)
+	VMOVUPS     Y1, 576(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y0
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y4
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y4
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y6
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y3, Y1
+	VADDPS      Y5, Y1, Y1
+	VMOVUPS     Y0, 32(DX)
+	VMOVUPS     Y4, 224(DX)
+	VMOVUPS     Y6, 416(DX)
+	VMOVUPS     Y1, 608(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y0
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y4
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y4
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y6
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y3, Y1
+	VADDPS      Y5, Y1, Y1
+	VMOVUPS     Y0, 64(DX)
+	VMOVUPS     Y4, 256(DX)
+	VMOVUPS     Y6, 448(DX)
+	VMOVUPS     Y1, 640(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y0
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y4
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y4
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y6
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y3, Y1
+	VADDPS      Y5, Y1, Y1
+	VMOVUPS     Y0, 96(DX)
+	VMOVUPS     Y4, 288(DX)
+	VMOVUPS     Y6, 480(DX)
+	VMOVUPS     Y1, 672(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y0
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y4
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y4
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y6
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y3, Y1
+	VADDPS      Y5, Y1, Y1
+	VMOVUPS     Y0, 128(DX)
+	VMOVUPS     Y4, 320(DX)
+	VMOVUPS     Y6, 512(DX)
+	VMOVUPS     Y1, 704(DX)
+	ADDQ        SI, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y0
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        BX, R11
+	VMOVUPS     (R11), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y4
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y4
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y6
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y3, Y1
+	VADDPS      Y5, Y1, Y1
+	VMOVUPS     Y0, 160(DX)
+	VMOVUPS     Y4, 352(DX)
+	VMOVUPS     Y6, 544(DX)
+	VMOVUPS     Y1, 736(DX)
+	MOVQ        CX, R10
+	VMOVUPS     (DX), Y0
+	VMOVUPS     32(DX), Y1
+	VMOVUPS     64(DX), Y2
+	VMOVUPS     96(DX), Y3
+	VMOVUPS     128(DX), Y4
+	VMOVUPS     160(DX), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y4
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y4
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y6
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y3, Y1
+	VADDPS      Y5, Y1, Y1
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite0Whole
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y0, Y0
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y4, Y4
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y6, Y6
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y1, Y1
+
+overwrite0Whole:
 	TESTQ        R9, R9
 	JZ           finished0Whole
 	VMOVUPS      (R9), Y2
@@ -7520,46 +7744,62 @@ whole:
 	VADDPS       Y2, Y4, Y4
 	VADDPS       Y2, Y6, Y6
 	VADDPS       Y2, Y1, Y1
-	VBROADCASTSS lo+72(FP), Y2
+	VBROADCASTSS lo+76(FP), Y2
 	VMAXPS       Y0, Y2, Y0
 	VMAXPS       Y4, Y2, Y4
 	VMAXPS       Y6, Y2, Y6
 	VMAXPS       Y1, Y2, Y1
-	VBROADCASTSS hi+76(FP), Y2
+	VBROADCASTSS hi+80(FP), Y2
 	VMINPS       Y0, Y2, Y0
 	VMINPS       Y4, Y2, Y4
 	VMINPS       Y6, Y2, Y6
 	VMINPS       Y1, Y2, Y1
 
 finished0Whole:
-	MOVQ         R10, R11
-	VMOVUPS      Y0, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Y4, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Y6, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Y1, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      192(DX), Y0
-	VMOVUPS      224(DX), Y1
-	VMOVUPS      256(DX), Y2
-	VMOVUPS      288(DX), Y3
-	VMOVUPS      320(DX), Y4
-	VMOVUPS      352(DX), Y5
-	VADDPS       Y2, Y1, Y6
-	VSUBPS       Y2, Y1, Y1
-	VADDPS       Y4, Y3, Y2
-	VSUBPS       Y4, Y3, Y3
-	VADDPS       Y6, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VMOVAPS      Y1, Y4
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y3, Y4
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y2, Y6
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y3, Y1
-	VADDPS       Y5, Y1, Y1
+	MOVQ        R10, R11
+	VMOVUPS     Y0, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Y4, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Y6, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Y1, (R11)
+	ADDQ        DI, R10
+	VMOVUPS     192(DX), Y0
+	VMOVUPS     224(DX), Y1
+	VMOVUPS     256(DX), Y2
+	VMOVUPS     288(DX), Y3
+	VMOVUPS     320(DX), Y4
+	VMOVUPS     352(DX), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y4
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y4
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y6
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y3, Y1
+	VADDPS      Y5, Y1, Y1
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite1Whole
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y0, Y0
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y4, Y4
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y6, Y6
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y1, Y1
+
+overwrite1Whole:
 	TESTQ        R9, R9
 	JZ           finished1Whole
 	VMOVUPS      (R9), Y2
@@ -7567,46 +7807,62 @@ finished0Whole:
 	VADDPS       Y2, Y4, Y4
 	VADDPS       Y2, Y6, Y6
 	VADDPS       Y2, Y1, Y1
-	VBROADCASTSS lo+72(FP), Y2
+	VBROADCASTSS lo+76(FP), Y2
 	VMAXPS       Y0, Y2, Y0
 	VMAXPS       Y4, Y2, Y4
 	VMAXPS       Y6, Y2, Y6
 	VMAXPS       Y1, Y2, Y1
-	VBROADCASTSS hi+76(FP), Y2
+	VBROADCASTSS hi+80(FP), Y2
 	VMINPS       Y0, Y2, Y0
 	VMINPS       Y4, Y2, Y4
 	VMINPS       Y6, Y2, Y6
 	VMINPS       Y1, Y2, Y1
 
 finished1Whole:
-	MOVQ         R10, R11
-	VMOVUPS      Y0, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Y4, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Y6, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Y1, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      384(DX), Y0
-	VMOVUPS      416(DX), Y1
-	VMOVUPS      448(DX), Y2
-	VMOVUPS      480(DX), Y3
-	VMOVUPS      512(DX), Y4
-	VMOVUPS      544(DX), Y5
-	VADDPS       Y2, Y1, Y6
-	VSUBPS       Y2, Y1, Y1
-	VADDPS       Y4, Y3, Y2
-	VSUBPS       Y4, Y3, Y3
-	VADDPS       Y6, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VMOVAPS      Y1, Y4
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y3, Y4
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y2, Y6
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y3, Y1
-	VADDPS       Y5, Y1, Y1
+	MOVQ        R10, R11
+	VMOVUPS     Y0, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Y4, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Y6, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Y1, (R11)
+	ADDQ        DI, R10
+	VMOVUPS     384(DX), Y0
+	VMOVUPS     416(DX), Y1
+	VMOVUPS     448(DX), Y2
+	VMOVUPS     480(DX), Y3
+	VMOVUPS     512(DX), Y4
+	VMOVUPS     544(DX), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y4
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y4
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y6
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y3, Y1
+	VADDPS      Y5, Y1, Y1
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite2Whole
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y0, Y0
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y4, Y4
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y6, Y6
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y1, Y1
+
+overwrite2Whole:
 	TESTQ        R9, R9
 	JZ           finished2Whole
 	VMOVUPS      (R9), Y2
@@ -7614,46 +7870,62 @@ finished1Whole:
 	VADDPS       Y2, Y4, Y4
 	VADDPS       Y2, Y6, Y6
 	VADDPS       Y2, Y1, Y1
-	VBROADCASTSS lo+72(FP), Y2
+	VBROADCASTSS lo+76(FP), Y2
 	VMAXPS       Y0, Y2, Y0
 	VMAXPS       Y4, Y2, Y4
 	VMAXPS       Y6, Y2, Y6
 	VMAXPS       Y1, Y2, Y1
-	VBROADCASTSS hi+76(FP), Y2
+	VBROADCASTSS hi+80(FP), Y2
 	VMINPS       Y0, Y2, Y0
 	VMINPS       Y4, Y2, Y4
 	VMINPS       Y6, Y2, Y6
 	VMINPS       Y1, Y2, Y1
 
 finished2Whole:
-	MOVQ         R10, R11
-	VMOVUPS      Y0, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Y4, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Y6, (R11)
-	ADDQ         R8, R11
-	VMOVUPS      Y1, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      576(DX), Y0
-	VMOVUPS      608(DX), Y1
-	VMOVUPS      640(DX), Y2
-	VMOVUPS      672(DX), Y3
-	VMOVUPS      704(DX), Y4
-	VMOVUPS      736(DX), Y5
-	VADDPS       Y2, Y1, Y6
-	VSUBPS       Y2, Y1, Y1
-	VADDPS       Y4, Y3, Y2
-	VSUBPS       Y4, Y3, Y3
-	VADDPS       Y6, Y0, Y0
-	VADDPS       Y2, Y0, Y0
-	VMOVAPS      Y1, Y4
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y3, Y4
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y2, Y6
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y3, Y1
-	VADDPS       Y5, Y1, Y1
+	MOVQ        R10, R11
+	VMOVUPS     Y0, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Y4, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Y6, (R11)
+	ADDQ        R8, R11
+	VMOVUPS     Y1, (R11)
+	ADDQ        DI, R10
+	VMOVUPS     576(DX), Y0
+	VMOVUPS     608(DX), Y1
+	VMOVUPS     640(DX), Y2
+	VMOVUPS     672(DX), Y3
+	VMOVUPS     704(DX), Y4
+	VMOVUPS     736(DX), Y5
+	VADDPS      Y2, Y1, Y6
+	VSUBPS      Y2, Y1, Y1
+	VADDPS      Y4, Y3, Y2
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y6, Y0, Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y1, Y4
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y3, Y4
+	VMOVAPS     Y6, Y6
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y2, Y6
+	VMOVAPS     Y1, Y1
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y3, Y1
+	VADDPS      Y5, Y1, Y1
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite3Whole
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y0, Y0
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y4, Y4
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y6, Y6
+	ADDQ        R8, R11
+	VMOVUPS     (R11), Y2
+	VADDPS      Y2, Y1, Y1
+
+overwrite3Whole:
 	TESTQ        R9, R9
 	JZ           finished3Whole
 	VMOVUPS      (R9), Y2
@@ -7661,12 +7933,12 @@ finished2Whole:
 	VADDPS       Y2, Y4, Y4
 	VADDPS       Y2, Y6, Y6
 	VADDPS       Y2, Y1, Y1
-	VBROADCASTSS lo+72(FP), Y2
+	VBROADCASTSS lo+76(FP), Y2
 	VMAXPS       Y0, Y2, Y0
 	VMAXPS       Y4, Y2, Y4
 	VMAXPS       Y6, Y2, Y6
 	VMAXPS       Y1, Y2, Y1
-	VBROADCASTSS hi+76(FP), Y2
+	VBROADCASTSS hi+80(FP), Y2
 	VMINPS       Y0, Y2, Y0
 	VMINPS       Y4, Y2, Y4
 	VMINPS       Y6, Y2, Y6
@@ -7897,6 +8169,22 @@ tail:
 	VMOVAPS      Y2, Y2
 	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y4, Y2
 	VADDPS       Y6, Y2, Y2
+	CMPB         accumulate+72(FP), $0x00
+	JE           overwrite0Tail
+	MOVQ         R10, R11
+	VMASKMOVPS   (R11), Y0, Y3
+	VADDPS       Y3, Y1, Y1
+	ADDQ         R8, R11
+	VMASKMOVPS   (R11), Y0, Y3
+	VADDPS       Y3, Y5, Y5
+	ADDQ         R8, R11
+	VMASKMOVPS   (R11), Y0, Y3
+	VADDPS       Y3, Y7, Y7
+	ADDQ         R8, R11
+	VMASKMOVPS   (R11), Y0, Y3
+	VADDPS       Y3, Y2, Y2
+
+overwrite0Tail:
 	TESTQ        R9, R9
 	JZ           finished0Tail
 	VMASKMOVPS   (R9), Y0, Y3
@@ -7904,46 +8192,62 @@ tail:
 	VADDPS       Y3, Y5, Y5
 	VADDPS       Y3, Y7, Y7
 	VADDPS       Y3, Y2, Y2
-	VBROADCASTSS lo+72(FP), Y3
+	VBROADCASTSS lo+76(FP), Y3
 	VMAXPS       Y1, Y3, Y1
 	VMAXPS       Y5, Y3, Y5
 	VMAXPS       Y7, Y3, Y7
 	VMAXPS       Y2, Y3, Y2
-	VBROADCASTSS hi+76(FP), Y3
+	VBROADCASTSS hi+80(FP), Y3
 	VMINPS       Y1, Y3, Y1
 	VMINPS       Y5, Y3, Y5
 	VMINPS       Y7, Y3, Y7
 	VMINPS       Y2, Y3, Y2
 
 finished0Tail:
-	MOVQ         R10, R11
-	VMASKMOVPS   Y1, Y0, (R11)
-	ADDQ         R8, R11
-	VMASKMOVPS   Y5, Y0, (R11)
-	ADDQ         R8, R11
-	VMASKMOVPS   Y7, Y0, (R11)
-	ADDQ         R8, R11
-	VMASKMOVPS   Y2, Y0, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      192(DX), Y1
-	VMOVUPS      224(DX), Y2
-	VMOVUPS      256(DX), Y3
-	VMOVUPS      288(DX), Y4
-	VMOVUPS      320(DX), Y5
-	VMOVUPS      352(DX), Y6
-	VADDPS       Y3, Y2, Y7
-	VSUBPS       Y3, Y2, Y2
-	VADDPS       Y5, Y4, Y3
-	VSUBPS       Y5, Y4, Y4
-	VADDPS       Y7, Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y4, Y5
-	VMOVAPS      Y7, Y7
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y3, Y7
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y4, Y2
-	VADDPS       Y6, Y2, Y2
+	MOVQ        R10, R11
+	VMASKMOVPS  Y1, Y0, (R11)
+	ADDQ        R8, R11
+	VMASKMOVPS  Y5, Y0, (R11)
+	ADDQ        R8, R11
+	VMASKMOVPS  Y7, Y0, (R11)
+	ADDQ        R8, R11
+	VMASKMOVPS  Y2, Y0, (R11)
+	ADDQ        DI, R10
+	VMOVUPS     192(DX), Y1
+	VMOVUPS     224(DX), Y2
+	VMOVUPS     256(DX), Y3
+	VMOVUPS     288(DX), Y4
+	VMOVUPS     320(DX), Y5
+	VMOVUPS     352(DX), Y6
+	VADDPS      Y3, Y2, Y7
+	VSUBPS      Y3, Y2, Y2
+	VADDPS      Y5, Y4, Y3
+	VSUBPS      Y5, Y4, Y4
+	VADDPS      Y7, Y1, Y1
+	VADDPS      Y3, Y1, Y1
+	VMOVAPS     Y2, Y5
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y4, Y5
+	VMOVAPS     Y7, Y7
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y3, Y7
+	VMOVAPS     Y2, Y2
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y4, Y2
+	VADDPS      Y6, Y2, Y2
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite1Tail
+	MOVQ        R10, R11
+	VMASKMOVPS  (R11), Y0, Y3
+	VADDPS      Y3, Y1, Y1
+	ADDQ        R8, R11
+	VMASKMOVPS  (R11), Y0, Y3
+	VADDPS      Y3, Y5, Y5
+	ADDQ        R8, R11
+	VMASKMOVPS  (R11), Y0, Y3
+	VADDPS      Y3, Y7, Y7
+	ADDQ        R8, R11
+	VMASKMOVPS  (R11), Y0, Y3
+	VADDPS      Y3, Y2, Y2
+
+overwrite1Tail:
 	TESTQ        R9, R9
 	JZ           finished1Tail
 	VMASKMOVPS   (R9), Y0, Y3
@@ -7951,46 +8255,62 @@ finished0Tail:
 	VADDPS       Y3, Y5, Y5
 	VADDPS       Y3, Y7, Y7
 	VADDPS       Y3, Y2, Y2
-	VBROADCASTSS lo+72(FP), Y3
+	VBROADCASTSS lo+76(FP), Y3
 	VMAXPS       Y1, Y3, Y1
 	VMAXPS       Y5, Y3, Y5
 	VMAXPS       Y7, Y3, Y7
 	VMAXPS       Y2, Y3, Y2
-	VBROADCASTSS hi+76(FP), Y3
+	VBROADCASTSS hi+80(FP), Y3
 	VMINPS       Y1, Y3, Y1
 	VMINPS       Y5, Y3, Y5
 	VMINPS       Y7, Y3, Y7
 	VMINPS       Y2, Y3, Y2
 
 finished1Tail:
-	MOVQ         R10, R11
-	VMASKMOVPS   Y1, Y0, (R11)
-	ADDQ         R8, R11
-	VMASKMOVPS   Y5, Y0, (R11)
-	ADDQ         R8, R11
-	VMASKMOVPS   Y7, Y0, (R11)
-	ADDQ         R8, R11
-	VMASKMOVPS   Y2, Y0, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      384(DX), Y1
-	VMOVUPS      416(DX), Y2
-	VMOVUPS      448(DX), Y3
-	VMOVUPS      480(DX), Y4
-	VMOVUPS      512(DX), Y5
-	VMOVUPS      544(DX), Y6
-	VADDPS       Y3, Y2, Y7
-	VSUBPS       Y3, Y2, Y2
-	VADDPS       Y5, Y4, Y3
-	VSUBPS       Y5, Y4, Y4
-	VADDPS       Y7, Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y4, Y5
-	VMOVAPS      Y7, Y7
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y3, Y7
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y4, Y2
-	VADDPS       Y6, Y2, Y2
+	MOVQ        R10, R11
+	VMASKMOVPS  Y1, Y0, (R11)
+	ADDQ        R8, R11
+	VMASKMOVPS  Y5, Y0, (R11)
+	ADDQ        R8, R11
+	VMASKMOVPS  Y7, Y0, (R11)
+	ADDQ        R8, R11
+	VMASKMOVPS  Y2, Y0, (R11)
+	ADDQ        DI, R10
+	VMOVUPS     384(DX), Y1
+	VMOVUPS     416(DX), Y2
+	VMOVUPS     448(DX), Y3
+	VMOVUPS     480(DX), Y4
+	VMOVUPS     512(DX), Y5
+	VMOVUPS     544(DX), Y6
+	VADDPS      Y3, Y2, Y7
+	VSUBPS      Y3, Y2, Y2
+	VADDPS      Y5, Y4, Y3
+	VSUBPS      Y5, Y4, Y4
+	VADDPS      Y7, Y1, Y1
+	VADDPS      Y3, Y1, Y1
+	VMOVAPS     Y2, Y5
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y4, Y5
+	VMOVAPS     Y7, Y7
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y3, Y7
+	VMOVAPS     Y2, Y2
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y4, Y2
+	VADDPS      Y6, Y2, Y2
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite2Tail
+	MOVQ        R10, R11
+	VMASKMOVPS  (R11), Y0, Y3
+	VADDPS      Y3, Y1, Y1
+	ADDQ        R8, R11
+	VMASKMOVPS  (R11), Y0, Y3
+	VADDPS      Y3, Y5, Y5
+	ADDQ        R8, R11
+	VMASKMOVPS  (R11), Y0, Y3
+	VADDPS      Y3, Y7, Y7
+	ADDQ        R8, R11
+	VMASKMOVPS  (R11), Y0, Y3
+	VADDPS      Y3, Y2, Y2
+
+overwrite2Tail:
 	TESTQ        R9, R9
 	JZ           finished2Tail
 	VMASKMOVPS   (R9), Y0, Y3
@@ -7998,46 +8318,62 @@ finished1Tail:
 	VADDPS       Y3, Y5, Y5
 	VADDPS       Y3, Y7, Y7
 	VADDPS       Y3, Y2, Y2
-	VBROADCASTSS lo+72(FP), Y3
+	VBROADCASTSS lo+76(FP), Y3
 	VMAXPS       Y1, Y3, Y1
 	VMAXPS       Y5, Y3, Y5
 	VMAXPS       Y7, Y3, Y7
 	VMAXPS       Y2, Y3, Y2
-	VBROADCASTSS hi+76(FP), Y3
+	VBROADCASTSS hi+80(FP), Y3
 	VMINPS       Y1, Y3, Y1
 	VMINPS       Y5, Y3, Y5
 	VMINPS       Y7, Y3, Y7
 	VMINPS       Y2, Y3, Y2
 
 finished2Tail:
-	MOVQ         R10, R11
-	VMASKMOVPS   Y1, Y0, (R11)
-	ADDQ         R8, R11
-	VMASKMOVPS   Y5, Y0, (R11)
-	ADDQ         R8, R11
-	VMASKMOVPS   Y7, Y0, (R11)
-	ADDQ         R8, R11
-	VMASKMOVPS   Y2, Y0, (R11)
-	ADDQ         DI, R10
-	VMOVUPS      576(DX), Y1
-	VMOVUPS      608(DX), Y2
-	VMOVUPS      640(DX), Y3
-	VMOVUPS      672(DX), Y4
-	VMOVUPS      704(DX), Y5
-	VMOVUPS      736(DX), Y6
-	VADDPS       Y3, Y2, Y7
-	VSUBPS       Y3, Y2, Y2
-	VADDPS       Y5, Y4, Y3
-	VSUBPS       Y5, Y4, Y4
-	VADDPS       Y7, Y1, Y1
-	VADDPS       Y3, Y1, Y1
-	VMOVAPS      Y2, Y5
-	VFMADD231PS  winogradConstant5AVX2<>+0(SB), Y4, Y5
-	VMOVAPS      Y7, Y7
-	VFMADD231PS  winogradConstant4AVX2<>+0(SB), Y3, Y7
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  winogradConstant12AVX2<>+0(SB), Y4, Y2
-	VADDPS       Y6, Y2, Y2
+	MOVQ        R10, R11
+	VMASKMOVPS  Y1, Y0, (R11)
+	ADDQ        R8, R11
+	VMASKMOVPS  Y5, Y0, (R11)
+	ADDQ        R8, R11
+	VMASKMOVPS  Y7, Y0, (R11)
+	ADDQ        R8, R11
+	VMASKMOVPS  Y2, Y0, (R11)
+	ADDQ        DI, R10
+	VMOVUPS     576(DX), Y1
+	VMOVUPS     608(DX), Y2
+	VMOVUPS     640(DX), Y3
+	VMOVUPS     672(DX), Y4
+	VMOVUPS     704(DX), Y5
+	VMOVUPS     736(DX), Y6
+	VADDPS      Y3, Y2, Y7
+	VSUBPS      Y3, Y2, Y2
+	VADDPS      Y5, Y4, Y3
+	VSUBPS      Y5, Y4, Y4
+	VADDPS      Y7, Y1, Y1
+	VADDPS      Y3, Y1, Y1
+	VMOVAPS     Y2, Y5
+	VFMADD231PS winogradConstant5AVX2<>+0(SB), Y4, Y5
+	VMOVAPS     Y7, Y7
+	VFMADD231PS winogradConstant4AVX2<>+0(SB), Y3, Y7
+	VMOVAPS     Y2, Y2
+	VFMADD231PS winogradConstant12AVX2<>+0(SB), Y4, Y2
+	VADDPS      Y6, Y2, Y2
+	CMPB        accumulate+72(FP), $0x00
+	JE          overwrite3Tail
+	MOVQ        R10, R11
+	VMASKMOVPS  (R11), Y0, Y3
+	VADDPS      Y3, Y1, Y1
+	ADDQ        R8, R11
+	VMASKMOVPS  (R11), Y0, Y3
+	VADDPS      Y3, Y5, Y5
+	ADDQ        R8, R11
+	VMASKMOVPS  (R11), Y0, Y3
+	VADDPS      Y3, Y7, Y7
+	ADDQ        R8, R11
+	VMASKMOVPS  (R11), Y0, Y3
+	VADDPS      Y3, Y2, Y2
+
+overwrite3Tail:
 	TESTQ        R9, R9
 	JZ           finished3Tail
 	VMASKMOVPS   (R9), Y0, Y3
@@ -8045,12 +8381,12 @@ finished2Tail:
 	VADDPS       Y3, Y5, Y5
 	VADDPS       Y3, Y7, Y7
 	VADDPS       Y3, Y2, Y2
-	VBROADCASTSS lo+72(FP), Y3
+	VBROADCASTSS lo+76(FP), Y3
 	VMAXPS       Y1, Y3, Y1
 	VMAXPS       Y5, Y3, Y5
 	VMAXPS       Y7, Y3, Y7
 	VMAXPS       Y2, Y3, Y2
-	VBROADCASTSS hi+76(FP), Y3
+	VBROADCASTSS hi+80(FP), Y3
 	VMINPS       Y1, Y3, Y1
 	VMINPS       Y5, Y3, Y5
 	VMINPS       Y7, Y3, Y7

@@ -93,18 +93,21 @@ func genericSquare(in, out int, apply func(x vector6) vector6) squareFunc {
 	}
 }
 
-// genericFinish is genericSquare that ends in bias and bounds.
+// genericFinish is genericSquare that ends in what dst holds, bias and bounds.
 func genericFinish(in, out int, apply func(x vector6) vector6) finishFunc {
-	return func(src, dst, _, bias *float32, srcRow, srcColumn, dstRow, dstColumn, channels int, lo, hi float32) {
+	return func(src, dst, _, bias *float32, srcRow, srcColumn, dstRow, dstColumn, channels int, accumulate bool, lo, hi float32) {
 		for k := range channels {
 			y := squareAt(at(src, k), srcRow, srcColumn, in, out, apply)
 			for i := range out {
 				for j := range out {
-					v := y[i][j]
+					v, to := y[i][j], at(dst, i*dstRow+j*dstColumn+k)
+					if accumulate {
+						v += *to
+					}
 					if bias != nil {
 						v = clamp(v+*at(bias, k), lo, hi)
 					}
-					*at(dst, i*dstRow+j*dstColumn+k) = v
+					*to = v
 				}
 			}
 		}

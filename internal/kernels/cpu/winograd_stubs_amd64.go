@@ -68,6 +68,9 @@ func winogradFilter2AVX512(src *float32, dst *float32, between *float32, srcRow 
 //		for i := range 2 {
 //			for j := range 2 {
 //				v := y[i][j]
+//				if accumulate {
+//					v += dst[i*dstRow+j*dstColumn+k]
+//				}
 //				if bias != nil {
 //					v = min(max(v+bias[k], lo), hi)
 //				}
@@ -80,7 +83,7 @@ func winogradFilter2AVX512(src *float32, dst *float32, between *float32, srcRow 
 //	y1 = x1 - x2 - x3
 //
 //go:noescape
-func winogradOutput2AVX512(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, lo float32, hi float32)
+func winogradOutput2AVX512(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, accumulate bool, lo float32, hi float32)
 
 // winogradInput4AVX512 turns squares of 6×6 into 6×6; between is memory of 576 floats.
 //
@@ -155,6 +158,9 @@ func winogradFilter4AVX512(src *float32, dst *float32, between *float32, srcRow 
 //		for i := range 4 {
 //			for j := range 4 {
 //				v := y[i][j]
+//				if accumulate {
+//					v += dst[i*dstRow+j*dstColumn+k]
+//				}
 //				if bias != nil {
 //					v = min(max(v+bias[k], lo), hi)
 //				}
@@ -171,7 +177,7 @@ func winogradFilter4AVX512(src *float32, dst *float32, between *float32, srcRow 
 //	y3 = fma(8, u, d) + x5
 //
 //go:noescape
-func winogradOutput4AVX512(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, lo float32, hi float32)
+func winogradOutput4AVX512(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, accumulate bool, lo float32, hi float32)
 
 // winogradGradient2AVX512 turns squares of 2×2 into 4×4; between is memory of 128 floats.
 //
@@ -348,6 +354,9 @@ func winogradFilter2AVX2(src *float32, dst *float32, between *float32, srcRow in
 //		for i := range 2 {
 //			for j := range 2 {
 //				v := y[i][j]
+//				if accumulate {
+//					v += dst[i*dstRow+j*dstColumn+k]
+//				}
 //				if bias != nil {
 //					v = min(max(v+bias[k], lo), hi)
 //				}
@@ -360,7 +369,7 @@ func winogradFilter2AVX2(src *float32, dst *float32, between *float32, srcRow in
 //	y1 = x1 - x2 - x3
 //
 //go:noescape
-func winogradOutput2AVX2(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, lo float32, hi float32)
+func winogradOutput2AVX2(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, accumulate bool, lo float32, hi float32)
 
 // winogradInput4AVX2 turns squares of 6×6 into 6×6; between is memory of 288 floats.
 //
@@ -435,6 +444,9 @@ func winogradFilter4AVX2(src *float32, dst *float32, between *float32, srcRow in
 //		for i := range 4 {
 //			for j := range 4 {
 //				v := y[i][j]
+//				if accumulate {
+//					v += dst[i*dstRow+j*dstColumn+k]
+//				}
 //				if bias != nil {
 //					v = min(max(v+bias[k], lo), hi)
 //				}
@@ -451,7 +463,7 @@ func winogradFilter4AVX2(src *float32, dst *float32, between *float32, srcRow in
 //	y3 = fma(8, u, d) + x5
 //
 //go:noescape
-func winogradOutput4AVX2(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, lo float32, hi float32)
+func winogradOutput4AVX2(src *float32, dst *float32, between *float32, bias *float32, srcRow int, srcColumn int, dstRow int, dstColumn int, channels int, accumulate bool, lo float32, hi float32)
 
 // winogradGradient2AVX2 turns squares of 2×2 into 4×4; between is memory of 64 floats.
 //

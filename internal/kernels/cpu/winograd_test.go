@@ -59,7 +59,7 @@ func forcedDevice(t *testing.T, threads int) *forced {
 	}
 	t.Cleanup(func() { d.Close() })
 	f := &forced{Device: d}
-	d.choose = func(*correlation, kernels.Numerics) winogradChoice { return f.how }
+	d.choose = func(correlation, kernels.Numerics) winogradChoice { return f.how }
 	return f
 }
 

@@ -11,45 +11,77 @@ package cpu
 const winogradBlock = pixelBlock
 
 // winogradWeights computes dw (3,3,C,K) from x and dy by tiles of m×m.
-func (d *Device) winogradWeights(c *correlation, m int, x, dy, dw []float32) {
+func (d *Device) winogradWeights(c correlation, m int, x, dy, dw []float32) {
 	f := d.winogradOf(c, m, nil, false)
 	in := squares{x: x, h: f.h, w: f.w, c: f.c, side: f.side, padH: f.padH, padW: f.padW, transform: f.kernels.input, ld: f.ld}
 	out := squares{x: dy, h: f.p, w: f.q, c: f.k, side: f.m, transform: f.kernels.gradient, ld: spaced(f.k)}
 	tiles := f.tiles()
 	blocks := (tiles + winogradBlock - 1) / winogradBlock
 	most := (tiles + blocks - 1) / blocks
-	v := grow(&d.shared.winograd, f.points()*most*(in.ld+out.ld))
+	memory := grow(&d.shared.winograd, f.points()*most*(in.ld+out.ld))
 	sums := grow(&d.shared.weights, f.points()*f.c*f.k)
 	for b := range blocks {
 		t0, t1 := share(tiles, b, blocks)
-		count := t1 - t0
-		z := v[f.points()*count*in.ld:]
-		d.parallel(func(worker int) {
-			lo, hi := d.split(count, worker)
-			d.transformSquares(&f, &in, worker, v[lo*in.ld:], count*in.ld, t0+lo, t0+hi)
-			d.transformSquares(&f, &out, worker, z[lo*out.ld:], count*out.ld, t0+lo, t0+hi)
-		})
-		d.parallel(func(worker int) {
-			rows := (f.c + d.micro.rows - 1) / d.micro.rows
-			lo, hi := d.split(f.points()*rows, worker)
-			for lo < hi {
-				xi := lo / rows
-				end := min(hi, (xi+1)*rows)
-				d.addProducts(&f, v[xi*count*in.ld:], z[xi*count*out.ld:], sums[xi*f.c*f.k:], in.ld, out.ld, count,
-					lo-xi*rows, end-xi*rows, rows, b > 0)
-				lo = end
-			}
-		})
+		block := tileBlock{f, in, out, memory, memory[f.points()*(t1-t0)*in.ld:], t0, t1}
+		parallel(d, transformBlock{block})
+		parallel(d, addBlock{block, sums, b > 0})
 	}
+	parallel(d, finishWeights{f, sums, dw})
+}
+
+// tileBlock is tiles [t0, t1): the squares of x, and, in the place of filters, those of dy.
+type tileBlock struct {
+	f       winograd
+	in, out squares
+	v, z    []float32 // transformed in and out
+	t0, t1  int
+}
+
+// transformBlock transforms the squares of a block.
+type transformBlock struct{ tileBlock }
+
+func (t *transformBlock) run(d *Device, worker int) {
+	count := t.t1 - t.t0
+	lo, hi := d.split(count, worker)
+	d.transformSquares(&t.f, &t.in, worker, t.v[lo*t.in.ld:], count*t.in.ld, t.t0+lo, t.t0+hi)
+	d.transformSquares(&t.f, &t.out, worker, t.z[lo*t.out.ld:], count*t.out.ld, t.t0+lo, t.t0+hi)
+}
+
+// addBlock adds the products of a block to the sums over all of them.
+type addBlock struct {
+	tileBlock
+	sums       []float32
+	accumulate bool
+}
+
+func (t *addBlock) run(d *Device, worker int) {
+	f, count := &t.f, t.t1-t.t0
+	rows := (f.c + d.micro.rows - 1) / d.micro.rows
+	lo, hi := d.split(f.points()*rows, worker)
+	for lo < hi {
+		xi := lo / rows
+		end := min(hi, (xi+1)*rows)
+		d.addProducts(f, t.v[xi*count*t.in.ld:], t.z[xi*count*t.out.ld:], t.sums[xi*f.c*f.k:], t.in.ld, t.out.ld, count,
+			lo-xi*rows, end-xi*rows, rows, t.accumulate)
+		lo = end
+	}
+}
+
+// finishWeights transforms the sums to dw.
+type finishWeights struct {
+	f        winograd
+	sums, dw []float32
+}
+
+func (t *finishWeights) run(d *Device, worker int) {
+	f := &t.f
 	each := f.c * f.k
-	d.parallel(func(worker int) {
-		between := grow(&d.workers[worker].between, maxBetween)
-		lo, hi := d.split((each+weightsPart-1)/weightsPart, worker)
-		for i := lo; i < hi; i++ {
-			from, to := i*weightsPart, min(each, (i+1)*weightsPart)
-			f.kernels.weights(&sums[from], &dw[from], &between[0], f.side*each, each, 3*each, each, to-from)
-		}
-	})
+	between := grow(&d.workers[worker].between, maxBetween)
+	lo, hi := d.split((each+weightsPart-1)/weightsPart, worker)
+	for i := lo; i < hi; i++ {
+		from, to := i*weightsPart, min(each, (i+1)*weightsPart)
+		f.kernels.weights(&t.sums[from], &t.dw[from], &between[0], f.side*each, each, 3*each, each, to-from)
+	}
 }
 
 // weightsPart is how many weights a tap are transformed by one call.

@@ -2,6 +2,8 @@ package kerneltest
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/kernels"
@@ -199,6 +201,106 @@ func (s *suite) convForward(t *testing.T) {
 			}, convolution)
 		}
 	})
+}
+
+// convForwardPacked compares the sum with a residual with the reference, and what goes without one with ConvForward's bits.
+func (s *suite) convForwardPacked(t *testing.T) {
+	eachConv(t, func(t *testing.T, test convCase) {
+		build := func(n int, act kernels.Activation, residual bool) call {
+			d, r := test.at(n), newSource(test.name)
+			args := []arg{
+				{name: "w", data: r.normal(d.LenW())},
+				{name: "bias", data: r.normal(d.K)},
+				{name: "x", data: r.normal(d.LenX()), batched: true},
+				{name: "residual", batched: true},
+				{name: "y", data: zeros(d.LenY()), role: out, batched: true},
+			}
+			if residual {
+				args[3].data = r.normal(d.LenY())
+			}
+			return call{
+				args: args,
+				run: func(dev kernels.Device, b []kernels.Buffer) error {
+					w := packWeights(t, dev, d, b[0])
+					defer dev.Free(w)
+					return dev.ConvForwardPacked(d, b[2], w.Slice(guard, w.Len()-guard), b[1], b[3], b[4], act)
+				},
+				inPlace: [][2]int{{4, 3}},
+			}
+		}
+		s.check(t, build(3, kernels.ReLU6, true), test.bound())
+		s.checkBatches(t, test.batches(), func(n int) call { return build(n, kernels.ReLU, true) })
+
+		c := build(3, kernels.ReLU, false)
+		plain := c
+		plain.run = func(dev kernels.Device, b []kernels.Buffer) error {
+			return dev.ConvForward(test.at(3), b[2], b[0], b[1], b[4], kernels.ReLU)
+		}
+		wide := test.at(3)
+		wide.StepY = wide.K + 5
+		channels := c
+		channels.args = slices.Clone(c.args)
+		channels.args[4] = arg{name: "y", data: make([]float32, wide.LenY()), role: inout}
+		for _, dev := range append(s.devices, threaded{Device: s.ref}) {
+			want := execute(t, dev, plain)[4]
+			sameBits(t, "packed weights", want, execute(t, dev, c)[4])
+			channels.run = func(dev kernels.Device, b []kernels.Buffer) error {
+				return dev.ConvForward(wide, b[2], b[0], b[1], b[4], kernels.ReLU)
+			}
+			got := execute(t, dev, channels)[4]
+			channels.run = func(dev kernels.Device, b []kernels.Buffer) error {
+				w := packWeights(t, dev, wide, b[0])
+				defer dev.Free(w)
+				return dev.ConvForwardPacked(wide, b[2], w.Slice(guard, w.Len()-guard), b[1], nil, b[4], kernels.ReLU)
+			}
+			sameBits(t, "channels of a larger y from packed weights", got, execute(t, dev, channels)[4])
+			for i := 0; i < len(got); i += wide.StepY {
+				sameBits(t, "channels of a larger y", want[:wide.K], got[i:i+wide.K])
+				want = want[wide.K:]
+				for _, v := range got[i+wide.K : min(i+wide.StepY, len(got))] {
+					if v != 0 {
+						t.Fatal("channels of a larger y that are not the convolution's were written")
+					}
+				}
+			}
+		}
+	})
+}
+
+// packWeights returns packed weights, with guard values on both sides, which it checks.
+func packWeights(t *testing.T, dev kernels.Device, d kernels.Conv, w kernels.Buffer) kernels.Buffer {
+	t.Helper()
+	n := dev.PackedLen(d)
+	d.N *= 2
+	if other := dev.PackedLen(d); other != n {
+		t.Errorf("weights take %d elements for a batch of %d, and %d for twice as many", n, d.N/2, other)
+	}
+	b, err := dev.Alloc(n + 2*guard)
+	if err != nil {
+		t.Fatalf("alloc: %v", err)
+	}
+	contents := make([]float32, b.Len())
+	for i := range contents {
+		contents[i] = sentinel
+	}
+	if err := dev.Upload(b, contents); err != nil {
+		t.Fatalf("upload: %v", err)
+	}
+	if err := dev.PackWeights(d, w, b.Slice(guard, guard+n)); err != nil {
+		t.Fatal(err)
+	}
+	if err := dev.Download(contents, b); err != nil {
+		t.Fatalf("download: %v", err)
+	}
+	for i, v := range contents {
+		switch written := math.Float32bits(v) != math.Float32bits(sentinel); {
+		case written && (i < guard || i >= guard+n):
+			t.Fatalf("element %d of %d was written, outside the packed weights", i-guard, n)
+		case !written && i >= guard && i < guard+n:
+			t.Fatalf("element %d of %d packed weights was not written", i-guard, n)
+		}
+	}
+	return b
 }
 
 func (s *suite) convBackwardData(t *testing.T) {

@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(threads int) (kernels.Device, error)) {
 	t.Run("WrongLength", s.wrongLength)
 
 	t.Run("ConvForward", s.convForward)
+	t.Run("ConvForwardPacked", s.convForwardPacked)
 	t.Run("ConvBackwardData", s.convBackwardData)
 	t.Run("ConvBackwardWeights", s.convBackwardWeights)
 
@@ -53,9 +54,11 @@ func Run(t *testing.T, open func(threads int) (kernels.Device, error)) {
 	t.Run("BatchNormApply", s.batchNormApply)
 	t.Run("BatchNormReduce", s.batchNormReduce)
 	t.Run("BatchNormBackwardData", s.batchNormBackwardData)
+	t.Run("BatchNormOfActivation", s.batchNormOfActivation)
 
 	t.Run("Activate", s.activate)
 	t.Run("ActivateBackward", s.activateBackward)
+	t.Run("ActivateBackwardChannels", s.activateBackwardChannels)
 	t.Run("Add", s.add)
 	t.Run("Dropout", s.dropout)
 	t.Run("Scale", s.scale)

@@ -53,6 +53,33 @@ func (s *suite) activate(t *testing.T) {
 	}
 }
 
+func (s *suite) activateBackwardChannels(t *testing.T) {
+	build := func(m, n, c, off int, act kernels.Activation) call {
+		r := newSource("activate backward channels")
+		return call{
+			args: []arg{
+				{name: "y", data: r.normal(m * c), batched: true},
+				{name: "dy", data: special(r, m*c), batched: true},
+				{name: "dx", data: zeros(m * n), role: out, batched: true},
+			},
+			run: func(d kernels.Device, b []kernels.Buffer) error {
+				return d.ActivateBackwardChannels(act, m, n, b[0], b[1], c, off, b[2])
+			},
+		}
+	}
+	for _, act := range activations {
+		t.Run(act.String(), func(t *testing.T) {
+			for _, n := range []int{1, 15, 16, 33} {
+				for _, off := range []int{0, 3} {
+					s.check(t, build(29, n, n+off+2, off, act), exact)
+				}
+			}
+			s.check(t, build(700, 17, 17, 0, act), exact)
+			s.checkPictures(t, func(n int) call { return build(n*9, 17, 40, 16, act) })
+		})
+	}
+}
+
 func (s *suite) activateBackward(t *testing.T) {
 	build := func(n int, act kernels.Activation) call {
 		r := newSource("activate backward")

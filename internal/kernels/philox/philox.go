@@ -17,14 +17,27 @@ const (
 
 // Block returns the four random words at counter ctr under key.
 func Block(key [2]uint32, ctr [4]uint32) [4]uint32 {
-	k0, k1 := key[0], key[1]
+	keys := RoundKeys(key)
+	return Rounds(&keys, ctr)
+}
+
+// RoundKeys are the keys that key gives the rounds.
+func RoundKeys(key [2]uint32) (keys [rounds][2]uint32) {
+	for i := range keys {
+		keys[i] = key
+		key[0] += w0
+		key[1] += w1
+	}
+	return keys
+}
+
+// Rounds is Block for a key whose RoundKeys are at hand.
+func Rounds(keys *[rounds][2]uint32, ctr [4]uint32) [4]uint32 {
 	c0, c1, c2, c3 := ctr[0], ctr[1], ctr[2], ctr[3]
-	for range rounds {
+	for _, k := range keys {
 		hi0, lo0 := bits.Mul32(m0, c0)
 		hi1, lo1 := bits.Mul32(m1, c2)
-		c0, c1, c2, c3 = hi1^c1^k0, lo1, hi0^c3^k1, lo0
-		k0 += w0
-		k1 += w1
+		c0, c1, c2, c3 = hi1^c1^k[0], lo1, hi0^c3^k[1], lo0
 	}
 	return [4]uint32{c0, c1, c2, c3}
 }

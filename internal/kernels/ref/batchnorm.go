@@ -1,6 +1,7 @@
 package ref
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/ftrun/ftrun/internal/kernels"
@@ -75,18 +76,21 @@ func (Device) BatchNormApply(m, c int, x, mean, invstd, gamma, beta, residual, y
 	return nil
 }
 
-// BatchNormReduce: dy, x (M,C), mean, invstd (C) → dgamma (C) = Σ_m dy·xhat, dbeta (C) = Σ_m dy.
-func (Device) BatchNormReduce(m, c int, dy, x, mean, invstd, dgamma, dbeta kernels.Buffer) error {
+// BatchNormReduce: dy, x (M,C), mean, invstd, gamma, beta (C) → dgamma (C) = Σ_m g·xhat, dbeta (C) = Σ_m g.
+func (Device) BatchNormReduce(m, c int, dy, x, mean, invstd, gamma, beta, dgamma, dbeta kernels.Buffer,
+	act kernels.Activation) error {
 	const op = "BatchNormReduce"
 	dys, xs := slice(op, "dy", dy, m*c), slice(op, "x", x, m*c)
 	means, invstds := slice(op, "mean", mean, c), slice(op, "invstd", invstd, c)
+	gammas, betas := slice(op, "gamma", gamma, c), slice(op, "beta", beta, c)
 	dgammas, dbetas := slice(op, "dgamma", dgamma, c), slice(op, "dbeta", dbeta, c)
 	sumXhat, sum := make([]float64, c), make([]float64, c)
 	for i := range m {
 		for j := range c {
-			g := float64(dys[i*c+j])
+			xhat := (float64(xs[i*c+j]) - float64(means[j])) * float64(invstds[j])
+			g := float64(gate(act, float32(xhat*float64(gammas[j])+float64(betas[j])), dys[i*c+j]))
 			sum[j] += g
-			sumXhat[j] += g * (float64(xs[i*c+j]) - float64(means[j])) * float64(invstds[j])
+			sumXhat[j] += g * xhat
 		}
 	}
 	round(dgammas, sumXhat)
@@ -95,12 +99,16 @@ func (Device) BatchNormReduce(m, c int, dy, x, mean, invstd, dgamma, dbeta kerne
 }
 
 // BatchNormBackwardData: dy, x (M,C), the rest (C) → dx (M,C), with batch statistics
-// gamma·invstd·(dy − dbeta/M − xhat·dgamma/M), with frozen ones gamma·invstd·dy.
-func (Device) BatchNormBackwardData(m, c int, dy, x, mean, invstd, gamma, dgamma, dbeta, dx kernels.Buffer) error {
+// gamma·invstd·(g − dbeta/M − xhat·dgamma/M), with frozen ones gamma·invstd·dy.
+func (Device) BatchNormBackwardData(m, c int, dy, x, mean, invstd, gamma, beta, dgamma, dbeta, dx kernels.Buffer,
+	act kernels.Activation) error {
 	const op = "BatchNormBackwardData"
 	dys, dxs := slice(op, "dy", dy, m*c), slice(op, "dx", dx, m*c)
 	invstds, gammas := slice(op, "invstd", invstd, c), slice(op, "gamma", gamma, c)
 	if dgamma == nil && dbeta == nil {
+		if act != kernels.Identity {
+			panic(fmt.Sprintf("ref: %s of frozen statistics with %v", op, act))
+		}
 		for i := range m {
 			for j := range c {
 				dxs[i*c+j] = float32(float64(gammas[j]) * float64(invstds[j]) * float64(dys[i*c+j]))
@@ -108,14 +116,14 @@ func (Device) BatchNormBackwardData(m, c int, dy, x, mean, invstd, gamma, dgamma
 		}
 		return nil
 	}
-	xs, means := slice(op, "x", x, m*c), slice(op, "mean", mean, c)
+	xs, means, betas := slice(op, "x", x, m*c), slice(op, "mean", mean, c), slice(op, "beta", beta, c)
 	dgammas, dbetas := slice(op, "dgamma", dgamma, c), slice(op, "dbeta", dbeta, c)
 	for i := range m {
 		for j := range c {
-			at, invstd := i*c+j, float64(invstds[j])
+			at, invstd, gamma := i*c+j, float64(invstds[j]), float64(gammas[j])
 			xhat := (float64(xs[at]) - float64(means[j])) * invstd
-			g := float64(dys[at]) - (float64(dbetas[j])+xhat*float64(dgammas[j]))/float64(m)
-			dxs[at] = float32(float64(gammas[j]) * invstd * g)
+			g := float64(gate(act, float32(xhat*gamma+float64(betas[j])), dys[at]))
+			dxs[at] = float32(gamma * invstd * (g - (float64(dbetas[j])+xhat*float64(dgammas[j]))/float64(m)))
 		}
 	}
 	return nil

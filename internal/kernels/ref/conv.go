@@ -37,11 +37,27 @@ func eachTap(d kernels.Conv, n, p, q int, f func(x, w int)) {
 }
 
 // ConvForward: x (N,H,W,C), w (R,S,C/G,K), bias (K) → y (N,P,Q,K).
-func (Device) ConvForward(d kernels.Conv, x, w, bias, y kernels.Buffer, act kernels.Activation) error {
+func (r Device) ConvForward(d kernels.Conv, x, w, bias, y kernels.Buffer, act kernels.Activation) error {
+	return r.ConvForwardPacked(d, x, w, bias, nil, y, act)
+}
+
+// PackedLen is the number of elements of w, which is packed as it is.
+func (Device) PackedLen(d kernels.Conv) int { return d.LenW() }
+
+// PackWeights copies w.
+func (Device) PackWeights(d kernels.Conv, w, packed kernels.Buffer) error {
+	const op = "PackWeights"
+	copy(slice(op, "packed", packed, d.LenW()), slice(op, "w", w, d.LenW()))
+	return nil
+}
+
+// ConvForwardPacked: x (N,H,W,C), w (R,S,C/G,K), bias (K), residual (N,P,Q,K) → y (N,P,Q,K).
+func (Device) ConvForwardPacked(d kernels.Conv, x, w, bias, residual, y kernels.Buffer, act kernels.Activation) error {
 	const op = "ConvForward"
 	checkConv(op, d)
 	xs, ws := slice(op, "x", x, d.LenX()), slice(op, "w", w, d.LenW())
 	bs, ys := optional(op, "bias", bias, d.K), slice(op, "y", y, d.LenY())
+	rs := optional(op, "residual", residual, d.LenY())
 	cg, kg := d.C/d.Groups, d.K/d.Groups
 	sum := make([]float64, d.K)
 	for n := range d.N {
@@ -60,8 +76,12 @@ func (Device) ConvForward(d kernels.Conv, x, w, bias, y kernels.Buffer, act kern
 						}
 					}
 				})
-				row := ys[((n*d.P()+p)*d.Q()+q)*d.K:][:d.K]
+				at := ((n*d.P()+p)*d.Q() + q) * d.PositionY()
+				row := ys[at:][:d.K]
 				for k, v := range sum {
+					if rs != nil {
+						v += float64(rs[at+k])
+					}
 					if bs != nil {
 						v += float64(bs[k])
 					}

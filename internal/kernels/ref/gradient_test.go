@@ -243,15 +243,15 @@ func TestBatchNormGradient(t *testing.T) {
 		return sum
 	}
 	f()
-	must(t, device.BatchNormReduce(m, c, dy, x, mean, invstd, dgamma, dbeta))
-	must(t, device.BatchNormBackwardData(m, c, dy, x, mean, invstd, gamma, dgamma, dbeta, dx))
+	must(t, device.BatchNormReduce(m, c, dy, x, mean, invstd, gamma, beta, dgamma, dbeta, kernels.Identity))
+	must(t, device.BatchNormBackwardData(m, c, dy, x, mean, invstd, gamma, beta, dgamma, dbeta, dx, kernels.Identity))
 	differences(t, "dx", x, dx, f)
 	differences(t, "dgamma", gamma, dgamma, f)
 	differences(t, "dbeta", beta, dbeta, f)
 
 	f()
 	frozen = true
-	must(t, device.BatchNormBackwardData(m, c, dy, nil, nil, invstd, gamma, nil, nil, dx))
+	must(t, device.BatchNormBackwardData(m, c, dy, nil, nil, invstd, gamma, nil, nil, nil, dx, kernels.Identity))
 	differences(t, "dx with frozen statistics", x, dx, f)
 }
 

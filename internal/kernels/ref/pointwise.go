@@ -23,14 +23,35 @@ func (Device) ActivateBackward(act kernels.Activation, y, dy, dx kernels.Buffer)
 	dxs := slice(op, "dx", dx, dx.Len())
 	ys, dys := slice(op, "y", y, len(dxs)), slice(op, "dy", dy, len(dxs))
 	for i, v := range ys {
-		pass := act == kernels.Identity || v > 0 && (act == kernels.ReLU || v < 6)
-		if pass {
-			dxs[i] = dys[i]
-		} else {
-			dxs[i] = 0
+		dxs[i] = gate(act, v, dys[i])
+	}
+	return nil
+}
+
+// ActivateBackwardChannels: channels [off, off+n) of y, dy (M,C) → dx (M,n), as ActivateBackward.
+func (d Device) ActivateBackwardChannels(act kernels.Activation, m, n int, y, dy kernels.Buffer, c, off int, dx kernels.Buffer) error {
+	const op = "ActivateBackwardChannels"
+	if n < 0 || off < 0 || off+n > c {
+		panic(fmt.Sprintf("ref: %s: %d channels from %d of %d on", op, n, off, c))
+	}
+	slice(op, "y", y, m*c)
+	slice(op, "dy", dy, m*c)
+	slice(op, "dx", dx, m*n)
+	for i := range m {
+		lo, hi := i*c+off, i*c+off+n
+		if err := d.ActivateBackward(act, y.Slice(lo, hi), dy.Slice(lo, hi), dx.Slice(i*n, (i+1)*n)); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// gate is dy·act′, where act′ is read off the result y.
+func gate(act kernels.Activation, y, dy float32) float32 {
+	if act == kernels.Identity || y > 0 && (act == kernels.ReLU || y < 6) {
+		return dy
+	}
+	return 0
 }
 
 // Add: xs → y = act(xs[0] + xs[1] + …).

@@ -113,6 +113,7 @@ func (o *Optimizer) Step(lr func(base float64) float64, grad func(param int) ker
 			if err := o.update(rate, group.WeightDecay, o.store.Buffer(i), g, o.moments[i]); err != nil {
 				return fmt.Errorf("%s: updating %s: %w", o.cfg.Kind, o.store.Net().Params[i].Name, err)
 			}
+			o.store.Changed(i)
 		}
 	}
 	return nil

@@ -50,6 +50,29 @@ func clampTo(x, lo, hi reg.VecVirtual) {
 	VMINPS(x, hi, x)
 }
 
+// gate clears dy where y is not in (zero, top].
+func gate(v *isa, y, dy, zero, top reg.VecVirtual) {
+	if v == avx512 {
+		k := K()
+		VCMPPS(Imm(greater), zero, y, k)
+		VCMPPS(Imm(lessOrEqual), top, y, k, k)
+		VMOVAPS_Z(dy, k, dy)
+		return
+	}
+	above, below := v.vector(), v.vector()
+	VCMPPS(Imm(greater), zero, y, above)
+	VCMPPS(Imm(lessOrEqual), top, y, below)
+	VANDPS(above, dy, dy)
+	VANDPS(below, dy, dy)
+}
+
+// zeros is a new register that is clear.
+func (v *isa) zeros() reg.VecVirtual {
+	x := v.vector()
+	v.zero(x)
+	return x
+}
+
 // begin opens a kernel.
 func begin(v *isa, name, what, loop, params string) {
 	TEXT(name+v.name, NOSPLIT, "func("+params+")")
@@ -174,23 +197,10 @@ func pointwise(v *isa) {
 			dx[i] = dy[i]
 		}
 	}`, ", top float32", func() {
-		hi = v.broadcast("top")
-		zero = v.vector()
-		v.zero(zero)
+		zero, hi = v.zeros(), v.broadcast("top")
 	}, func() {
-		y, dy := e.load("y"), e.load("dy")
-		if v == avx512 {
-			k := K()
-			VCMPPS(Imm(greater), zero, y, k)
-			VCMPPS(Imm(lessOrEqual), hi, y, k, k)
-			VMOVAPS_Z(dy, k, dy)
-		} else {
-			above, below := v.vector(), v.vector()
-			VCMPPS(Imm(greater), zero, y, above)
-			VCMPPS(Imm(lessOrEqual), hi, y, below)
-			VANDPS(above, dy, dy)
-			VANDPS(below, dy, dy)
-		}
+		dy := e.load("dy")
+		gate(v, e.load("y"), dy, zero, hi)
 		e.store(dy, "dx")
 	})
 
@@ -242,16 +252,33 @@ func pointwise(v *isa) {
 		})
 	}
 
-	{
+	for _, gated := range []bool{false, true} {
+		name, what, extra, more := "normalizeBackward", "takes", "", ""
 		e := &elementwise{v: v, moving: []string{"dy", "x", "dx"}, fixed: []string{"mean", "f", "a", "b"}, rows: true}
-		e.generate("normalizeBackward", "takes the two projections out of dy and multiplies each column by its factor.", `
+		prepare := func() {}
+		if gated {
+			name, what, more = name+"Gated", "passes dy where normalize gave a result in (0, top], takes", ", top float32"
+			e.fixed = append(e.fixed, "beta")
+			extra = `
+			if v := fma(x[r*n+j]-mean[j], f[j], beta[j]); !(0 < v && v <= top) {
+				dy = 0
+			}`
+			prepare = func() { zero, hi = v.zeros(), v.broadcast("top") }
+		}
+		e.generate(name, what+" the two projections out of dy and multiplies each column by its factor.", `
 	for r := range rows {
 		for j := range n {
-			dx[r*n+j] = f[j] * fma(-(x[r*n+j] - mean[j]), b[j], dy[r*n+j]-a[j])
+			dy := dy[r*n+j]`+extra+`
+			dx[r*n+j] = f[j] * fma(-(x[r*n+j] - mean[j]), b[j], dy-a[j])
 		}
-	}`, "", func() {}, func() {
+	}`, more, prepare, func() {
 			x, dy := e.load("x"), e.load("dy")
 			VSUBPS(e.load("mean"), x, x)
+			if gated {
+				y := e.load("f")
+				VFMADD213PS(e.load("beta"), x, y)
+				gate(v, y, dy, zero, hi)
+			}
 			VSUBPS(e.load("a"), dy, dy)
 			VFNMADD231PS(e.load("b"), x, dy)
 			VMULPS(e.load("f"), dy, dy)
@@ -259,6 +286,7 @@ func pointwise(v *isa) {
 		})
 	}
 
+	dropout(v)
 	optimizers(v)
 	for _, vectors := range []int{1, 4} {
 		sums(v, vectors)
@@ -338,10 +366,12 @@ func optimizers(v *isa) {
 // sums writes the reductions over rows of a few neighbouring columns: whole vectors, or one whose first n lanes count.
 func sums(v *isa, vectors int) {
 	disp := func(base reg.GPVirtual, i int) Mem { return Mem{Base: base, Disp: i * v.bytes()} }
+	none := func() {}
 	// reduce opens a kernel over the arrays, with per-column parameters and results, and writes the loop.
-	reduce := func(name, what, loop string, arrays, fixed, results []string, body func(x []reg.VecVirtual, fixed, acc []reg.VecVirtual)) {
+	reduce := func(name, what, loop string, arrays, fixed, results []string, more string, prepare func(),
+		body func(x []reg.VecVirtual, fixed []Op, acc []reg.VecVirtual)) {
 		all := append(append(append([]string{}, arrays...), fixed...), results...)
-		params := strings.Join(all, ", ") + " *float32, rows, stride, n int"
+		params := strings.Join(all, ", ") + " *float32, rows, stride, n int" + more
 		begin(v, fmt.Sprint(name, vectors), what, loop, params)
 		base := map[string]reg.GPVirtual{}
 		for _, a := range all {
@@ -352,11 +382,16 @@ func sums(v *isa, vectors int) {
 		if vectors == 1 {
 			m = firstLanes(v, pointer("n"))
 		}
-		fixedRegs := make([][]reg.VecVirtual, vectors)
+		prepare()
+		perColumn := make([][]Op, vectors)
 		acc := make([][]reg.VecVirtual, vectors)
 		for i := range vectors {
 			for _, f := range fixed {
-				fixedRegs[i] = append(fixedRegs[i], load(m, disp(base[f], i)))
+				if v == avx2 && vectors*len(fixed) > 4 { // more than there are registers for
+					perColumn[i] = append(perColumn[i], disp(base[f], i))
+				} else {
+					perColumn[i] = append(perColumn[i], load(m, disp(base[f], i)))
+				}
 			}
 			acc[i] = v.vectors(len(results))
 			for _, a := range acc[i] {
@@ -371,7 +406,7 @@ func sums(v *isa, vectors int) {
 			for _, a := range arrays {
 				x = append(x, load(m, disp(base[a], i)))
 			}
-			body(x, fixedRegs[i], acc[i])
+			body(x, perColumn[i], acc[i])
 		}
 		for _, a := range arrays {
 			ADDQ(stride, base[a])
@@ -391,7 +426,7 @@ func sums(v *isa, vectors int) {
 		for r := range rows {
 			sum[j] += x[r*stride+j] // from 0
 		}
-	}`, []string{"x"}, nil, []string{"sum"}, func(x, _, acc []reg.VecVirtual) {
+	}`, []string{"x"}, nil, []string{"sum"}, "", none, func(x []reg.VecVirtual, _ []Op, acc []reg.VecVirtual) {
 		VADDPS(x[0], acc[0], acc[0])
 	})
 	reduce("moments", "sums columns and their squares, each less its shift.", `
@@ -401,7 +436,7 @@ func sums(v *isa, vectors int) {
 			sum[j] += d // from 0
 			squares[j] = fma(d, d, squares[j])
 		}
-	}`, []string{"x"}, []string{"shift"}, []string{"sum", "squares"}, func(x, fixed, acc []reg.VecVirtual) {
+	}`, []string{"x"}, []string{"shift"}, []string{"sum", "squares"}, "", none, func(x []reg.VecVirtual, fixed []Op, acc []reg.VecVirtual) {
 		VSUBPS(fixed[0], x[0], x[0])
 		VADDPS(x[0], acc[0], acc[0])
 		VFMADD231PS(x[0], x[0], acc[1])
@@ -412,8 +447,30 @@ func sums(v *isa, vectors int) {
 			sum[j] += dy[r*stride+j] // from 0
 			products[j] = fma(dy[r*stride+j], x[r*stride+j]-mean[j], products[j])
 		}
-	}`, []string{"dy", "x"}, []string{"mean"}, []string{"sum", "products"}, func(x, fixed, acc []reg.VecVirtual) {
+	}`, []string{"dy", "x"}, []string{"mean"}, []string{"sum", "products"}, "", none, func(x []reg.VecVirtual, fixed []Op, acc []reg.VecVirtual) {
 		VSUBPS(fixed[0], x[1], x[1])
+		VADDPS(x[0], acc[0], acc[0])
+		VFMADD231PS(x[0], x[1], acc[1])
+	})
+	var zero, top reg.VecVirtual
+	reduce("projectionsGated", "is projections of dy where normalize gave a result in (0, top], and 0 elsewhere.", `
+	for j := range n {
+		for r := range rows {
+			dy := dy[r*stride+j]
+			if v := fma(x[r*stride+j]-mean[j], f[j], beta[j]); !(0 < v && v <= top) {
+				dy = 0
+			}
+			sum[j] += dy // from 0
+			products[j] = fma(dy, x[r*stride+j]-mean[j], products[j])
+		}
+	}`, []string{"dy", "x"}, []string{"mean", "f", "beta"}, []string{"sum", "products"}, ", top float32", func() {
+		zero, top = v.zeros(), v.broadcast("top")
+	}, func(x []reg.VecVirtual, fixed []Op, acc []reg.VecVirtual) {
+		VSUBPS(fixed[0], x[1], x[1])
+		y := v.vector()
+		VMOVUPS(fixed[1], y)
+		VFMADD213PS(fixed[2], x[1], y)
+		gate(v, y, x[0], zero, top)
 		VADDPS(x[0], acc[0], acc[0])
 		VFMADD231PS(x[0], x[1], acc[1])
 	})

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"strings"
+	"fmt"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -19,7 +19,7 @@ func windows(v *isa) {
 				y[j] = max(y[j], x[h*row+w*column+j])
 			}
 		}
-	}`, []string{"x"}, []string{"y"}, "", func(e *elementwise, taps func(func(tap Mem))) {
+	}`, "x", "y", "", func(e *elementwise, taps func(func(tap Mem))) {
 		// VMAXPS alone would lose a NaN to the next number. NaNs are noted beside the maximum, which keeps the chain of
 		// dependent instructions short, and all ones, a NaN, overwrite it in the end.
 		best := e.load("x")
@@ -53,65 +53,8 @@ func windows(v *isa) {
 		e.store(best, "y")
 	})
 
-	window(v, "maxWindowBackward", "adds dy where the window first equals y; NaN equals NaN.", `
-	for j := range n {
-	search:
-		for h := range r {
-			for w := range s {
-				i := h*row + w*column + j
-				if x[i] == y[j] || isNaN(x[i]) && isNaN(y[j]) {
-					dx[i] += dy[j]
-					break search
-				}
-			}
-		}
-	}`, []string{"x", "dx"}, []string{"y", "dy"}, "", func(e *elementwise, taps func(func(tap Mem))) {
-		y, dy := e.load("y"), e.load("dy")
-		// wanted lanes have not found their element; those of nan look for a NaN.
-		if v == avx512 {
-			wanted, nan := K(), K()
-			if e.mask.on {
-				KMOVW(e.mask.k, wanted)
-			} else {
-				KXNORW(wanted, wanted, wanted)
-			}
-			VCMPPS(Imm(unordered), y, y, wanted, nan)
-			taps(func(tap Mem) {
-				x := load(e.mask, tap)
-				found, foundNaN := K(), K()
-				VCMPPS(Imm(equal), y, x, wanted, found)
-				VCMPPS(Imm(unordered), x, x, nan, foundNaN)
-				KORW(foundNaN, found, found)
-				KANDNW(wanted, found, wanted)
-				KANDNW(nan, found, nan)
-				dxMem := tap
-				dxMem.Base = e.base["dx pixel"]
-				dx := load(e.mask, dxMem)
-				VADDPS(dy, dx, dx)
-				VMOVUPS(dx, found, dxMem)
-			})
-			return
-		}
-		wanted, nan := v.vector(), v.vector()
-		VPCMPEQD(wanted, wanted, wanted)
-		VCMPPS(Imm(unordered), y, y, nan)
-		taps(func(tap Mem) {
-			x := load(e.mask, tap)
-			found, foundNaN := v.vector(), v.vector()
-			VCMPPS(Imm(equal), y, x, found)
-			VCMPPS(Imm(unordered), x, x, foundNaN)
-			VANDPS(nan, foundNaN, foundNaN)
-			VORPS(foundNaN, found, found)
-			VANDPS(wanted, found, found)
-			VANDNPS(wanted, found, wanted)
-			VANDPS(dy, found, found)
-			dxMem := tap
-			dxMem.Base = e.base["dx pixel"]
-			dx := load(e.mask, dxMem)
-			VADDPS(found, dx, dx)
-			e.mask.store(dx, dxMem)
-		})
-	})
+	firstMaximum(v)
+	collect(v)
 
 	window(v, "sumWindow", "sums a window and multiplies by a factor.", `
 	for j := range n {
@@ -122,7 +65,7 @@ func windows(v *isa) {
 			}
 		}
 		y[j] = f * t
-	}`, []string{"x"}, []string{"y"}, ", f float32", func(e *elementwise, taps func(func(tap Mem))) {
+	}`, "x", "y", ", f float32", func(e *elementwise, taps func(func(tap Mem))) {
 		sum := v.vector()
 		v.zero(sum)
 		taps(func(tap Mem) {
@@ -140,7 +83,7 @@ func windows(v *isa) {
 				dx[h*row+w*column+j] += f * dy[j]
 			}
 		}
-	}`, []string{"dx"}, []string{"dy"}, ", f float32", func(e *elementwise, taps func(func(tap Mem))) {
+	}`, "dx", "dy", ", f float32", func(e *elementwise, taps func(func(tap Mem))) {
 		dy := e.load("dy")
 		f := v.broadcast("f")
 		VMULPS(f, dy, dy)
@@ -152,14 +95,13 @@ func windows(v *isa) {
 	})
 }
 
-// window writes a kernel over one window. body does one vector of channels; taps calls its argument for the code of one
-// pixel, given the address in the first of the pictures; the second has its own register, "dx pixel".
-func window(v *isa, name, what, loop string, pictures, pixels []string, more string,
+// window writes a kernel over one window of a picture, which goes with one pixel. body does one vector of channels; taps
+// calls its argument for the code of one pixel of the window, given its address.
+func window(v *isa, name, what, loop string, picture, pixel string, more string,
 	body func(e *elementwise, taps func(func(tap Mem)))) {
-	all := append(append([]string{}, pictures...), pixels...)
-	begin(v, name, what, loop, strings.Join(all, ", ")+" *float32, r, s, row, column, n int"+more)
+	begin(v, name, what, loop, picture+", "+pixel+" *float32, r, s, row, column, n int"+more)
 	e := &elementwise{v: v, mask: &masked{isa: v}, base: map[string]reg.GPVirtual{}}
-	for _, a := range all {
+	for _, a := range []string{picture, pixel} {
 		e.base[a] = pointer(a)
 	}
 	rowBytes, columnBytes := elements("row"), elements("column")
@@ -175,31 +117,18 @@ func window(v *isa, name, what, loop string, pictures, pixels []string, more str
 
 	part := ""
 	taps := func(one func(tap Mem)) {
-		var line, pixel []reg.GPVirtual
-		for _, p := range pictures {
-			l, x := GP64(), GP64()
-			MOVQ(e.base[p], l)
-			line, pixel = append(line, l), append(pixel, x)
-		}
-		if len(pictures) > 1 {
-			e.base["dx pixel"] = pixel[1]
-		}
+		line, at := GP64(), GP64()
+		MOVQ(e.base[picture], line)
 		h, w := pointer("r"), GP64()
 		Label("line" + part)
-		for i := range line {
-			MOVQ(line[i], pixel[i])
-		}
+		MOVQ(line, at)
 		Load(Param("s"), w)
 		Label("pixel" + part)
-		one(Mem{Base: pixel[0], Index: e.index, Scale: 1})
-		for i := range pixel {
-			ADDQ(columnBytes, pixel[i])
-		}
+		one(Mem{Base: at, Index: e.index, Scale: 1})
+		ADDQ(columnBytes, at)
 		DECQ(w)
 		JNE(LabelRef("pixel" + part))
-		for i := range line {
-			ADDQ(rowBytes, line[i])
-		}
+		ADDQ(rowBytes, line)
 		DECQ(h)
 		JNE(LabelRef("line" + part))
 	}
@@ -217,5 +146,289 @@ func window(v *isa, name, what, loop string, pictures, pixels []string, more str
 	e.mask, part = tail, "OfTail"
 	body(e, taps)
 	Label("done")
+	end()
+}
+
+// perChannel writes the loop over the n bytes of a pixel's channels, of which off counts those that are done. body does a
+// number of vectors, the last of which may be masked; part tells the labels of its copies apart.
+func perChannel(v *isa, n, off reg.GPVirtual, tail *masked, body func(part string, vectors int, m *masked)) {
+	left := GP64()
+	XORQ(off, off)
+	for _, vectors := range []int{4, 1} {
+		part := fmt.Sprintf("Of%d", vectors)
+		Label("channels" + part)
+		MOVQ(n, left)
+		SUBQ(off, left)
+		CMPQ(left, I32(int32(vectors*v.bytes())))
+		JL(LabelRef("end" + part))
+		body(part, vectors, &masked{isa: v})
+		ADDQ(I32(int32(vectors*v.bytes())), off)
+		JMP(LabelRef("channels" + part))
+		Label("end" + part)
+	}
+	TESTQ(left, left)
+	JE(LabelRef("allChannels"))
+	body("OfTail", 1, tail)
+	Label("allChannels")
+}
+
+// channels loads n as bytes, and masks the last vector of that many channels.
+func channels(v *isa) (bytes reg.GPVirtual, tail *masked) {
+	bytes, rest := pointer("n"), GP64()
+	MOVQ(bytes, rest)
+	ANDQ(Imm(uint64(v.lanes-1)), rest)
+	SHLQ(Imm(2), bytes)
+	return bytes, firstLanes(v, rest)
+}
+
+// integers broadcasts a parameter of type int to lanes of 32 bits.
+func (v *isa) integers(name string) reg.VecVirtual {
+	low, x := XMM(), v.vector()
+	VMOVD(pointer(name).As32(), low)
+	VPBROADCASTD(low, x)
+	return x
+}
+
+// ones sets all bits: −1 in every lane.
+func (v *isa) ones(x reg.VecVirtual) {
+	if v == avx512 {
+		VPTERNLOGD(Imm(0xff), x, x, x)
+	} else {
+		VPCMPEQD(x, x, x)
+	}
+}
+
+// firstMaximum writes the search for the elements of windows that gave the maxima. It goes through a window backwards, so
+// that what it finds last is the first.
+func firstMaximum(v *isa) {
+	begin(v, "firstMaximum", "finds the first element of each window that equals y; NaN equals NaN.", `
+	for i := range windows {
+		for j := range n {
+			index[i*n+j] = -1
+			for h := r - 1; h >= 0; h-- {
+				for w := s - 1; w >= 0; w-- {
+					e := x[i*step+h*row+w*column+j]
+					if e == y[i*n+j] || isNaN(e) && isNaN(y[i*n+j]) {
+						index[i*n+j] = first + h*line + w
+					}
+				}
+			}
+		}
+	}`, "x, y *float32, index *int32, windows, r, s, row, column, step, n, first, line int")
+	x, y, index, windows := pointer("x"), pointer("y"), pointer("index"), pointer("windows")
+	row, column := elements("row"), elements("column")
+	n, tail := channels(v)
+	one, back, last := v.vector(), v.integers("line"), v.integers("first")
+	v.ones(one)
+	{
+		// Begin with the last pixel of the window. From the first of a line to the last of the line before it are
+		// line−s+1 elements, the 1 of which is taken with every pixel.
+		VPSUBD(v.integers("s"), back, back)
+		r, s := pointer("r"), pointer("s")
+		DECQ(r)
+		DECQ(s)
+		toLast, rest := GP64(), pointer("line")
+		IMULQ(r, rest)
+		ADDQ(s, rest)
+		low, more := XMM(), v.vector()
+		VMOVD(rest.As32(), low)
+		VPBROADCASTD(low, more)
+		VPADDD(more, last, last)
+		MOVQ(row, toLast)
+		IMULQ(r, toLast)
+		ADDQ(toLast, x)
+		IMULQ(column, s)
+		ADDQ(s, x)
+	}
+	off := GP64()
+	Label("window")
+	perChannel(v, n, off, tail, func(part string, vectors int, m *masked) {
+		at := func(base reg.GPVirtual, i int) Mem { return Mem{Base: base, Disp: i * v.bytes()} }
+		ys, found := v.vectors(vectors), v.vectors(vectors)
+		for i := range ys {
+			m.load(at(y, i), ys[i])
+			v.ones(found[i])
+		}
+		tap := v.vector()
+		search := func(part string, each func(i int, e Mem)) {
+			if v == avx512 {
+				VMOVDQA32(last, tap)
+			} else {
+				VMOVDQA(last, tap)
+			}
+			line, pixel := GP64(), GP64()
+			LEAQ(Mem{Base: x, Index: off, Scale: 1}, line)
+			h, w := pointer("r"), GP64()
+			Label("line" + part)
+			MOVQ(line, pixel)
+			Load(Param("s"), w)
+			Label("pixel" + part)
+			for i := range ys {
+				each(i, at(pixel, i))
+			}
+			VPADDD(one, tap, tap)
+			SUBQ(column, pixel)
+			DECQ(w)
+			JNE(LabelRef("pixel" + part))
+			VPSUBD(back, tap, tap)
+			SUBQ(row, line)
+			DECQ(h)
+			JNE(LabelRef("line" + part))
+		}
+		search(part, func(i int, e Mem) {
+			switch {
+			case v == avx512 && !m.on:
+				k := K()
+				VCMPPS(Imm(equal), e, ys[i], k)
+				VMOVDQA32(tap, k, found[i])
+			case v == avx512:
+				k := K()
+				VCMPPS(Imm(equal), e, ys[i], m.k, k)
+				VMOVDQA32(tap, k, found[i])
+			default:
+				t := load(m, e)
+				VCMPPS(Imm(equal), t, ys[i], t)
+				VBLENDVPS(t, tap, found[i], found[i])
+			}
+		})
+		// Where a maximum is NaN, once more, as nothing equals it.
+		if v == avx512 {
+			any, k := K(), K()
+			KXORW(any, any, any)
+			for _, y := range ys {
+				VCMPPS(Imm(unordered), y, y, k)
+				KORW(k, any, any)
+			}
+			KORTESTW(any, any)
+		} else {
+			any, t, bits := v.vector(), v.vector(), GP32()
+			v.zero(any)
+			for _, y := range ys {
+				VCMPPS(Imm(unordered), y, y, t)
+				VORPS(t, any, any)
+			}
+			VMOVMSKPS(any, bits)
+			TESTL(bits, bits)
+		}
+		JE(LabelRef("store" + part))
+		search(part+"NaN", func(i int, e Mem) {
+			t := load(m, e)
+			if v == avx512 {
+				k := K()
+				VCMPPS(Imm(unordered), ys[i], ys[i], k)
+				VCMPPS(Imm(unordered), t, t, k, k)
+				VMOVDQA32(tap, k, found[i])
+				return
+			}
+			nan := v.vector()
+			VCMPPS(Imm(unordered), ys[i], ys[i], nan)
+			VCMPPS(Imm(unordered), t, t, t)
+			VANDPS(nan, t, t)
+			VBLENDVPS(t, tap, found[i], found[i])
+		})
+		Label("store" + part)
+		for i := range found {
+			m.store(found[i], at(index, i))
+		}
+		if m.on {
+			bytes := GP64()
+			MOVQ(n, bytes)
+			ANDQ(Imm(uint64(v.bytes()-1)), bytes)
+			ADDQ(bytes, y)
+			ADDQ(bytes, index)
+		} else {
+			ADDQ(I32(int32(vectors*v.bytes())), y)
+			ADDQ(I32(int32(vectors*v.bytes())), index)
+		}
+	})
+	step := elements("step")
+	ADDQ(step, x)
+	DECQ(windows)
+	JNE(LabelRef("window"))
+	end()
+}
+
+// collect writes the sum of what the windows over a pixel give to it.
+func collect(v *isa) {
+	begin(v, "collect", "sums the dy of those windows over a pixel that found their maximum in it.", `
+	for i := range pixels {
+		for j := range n {
+			var t float32
+			if add {
+				t = dx[i*step+j]
+			}
+			for q := range windows {
+				if index[(i+q)*n+j] == tap - q*stride {
+					t += dy[(i+q)*n+j]
+				}
+			}
+			dx[i*step+j] = t
+		}
+	}`, "index *int32, dy, dx *float32, pixels, windows, step, n, tap, stride int, add bool")
+	index, dy, dx, pixels := pointer("index"), pointer("dy"), pointer("dx"), pointer("pixels")
+	n, tail := channels(v)
+	first, stride := v.integers("tap"), v.integers("stride")
+	off := GP64()
+	Label("pixel")
+	perChannel(v, n, off, tail, func(part string, vectors int, m *masked) {
+		sums := v.vectors(vectors)
+		at := func(base reg.GPVirtual, i int) Mem {
+			return Mem{Base: base, Index: off, Scale: 1, Disp: i * v.bytes()}
+		}
+		for _, t := range sums {
+			v.zero(t)
+		}
+		CMPB(address("add"), Imm(0))
+		JE(LabelRef("windows" + part))
+		for i, t := range sums {
+			m.load(at(dx, i), t)
+		}
+		Label("windows" + part)
+		tap := v.vector()
+		if v == avx512 {
+			VMOVDQA32(first, tap)
+		} else {
+			VMOVDQA(first, tap)
+		}
+		from, given, q := GP64(), GP64(), pointer("windows")
+		MOVQ(index, from)
+		MOVQ(dy, given)
+		Label("window" + part)
+		for i, t := range sums {
+			switch {
+			case v == avx512:
+				k := K()
+				if m.on {
+					VPCMPEQD(at(from, i), tap, m.k, k)
+				} else {
+					VPCMPEQD(at(from, i), tap, k)
+				}
+				VADDPS(at(given, i), t, k, t)
+			default:
+				hit := load(m, at(from, i))
+				VPCMPEQD(tap, hit, hit)
+				if m.on {
+					VANDPS(load(m, at(given, i)), hit, hit)
+				} else {
+					VANDPS(at(given, i), hit, hit)
+				}
+				VADDPS(hit, t, t)
+			}
+		}
+		VPSUBD(stride, tap, tap)
+		ADDQ(n, from)
+		ADDQ(n, given)
+		DECQ(q)
+		JNE(LabelRef("window" + part))
+		for i, t := range sums {
+			m.store(t, at(dx, i))
+		}
+	})
+	ADDQ(n, index)
+	ADDQ(n, dy)
+	step := elements("step")
+	ADDQ(step, dx)
+	DECQ(pixels)
+	JNE(LabelRef("pixel"))
 	end()
 }

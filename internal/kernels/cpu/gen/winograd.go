@@ -169,13 +169,17 @@ func (a *arithmetic) constant(c float64) Mem {
 	return m
 }
 
-// transform writes one two-dimensional transform of squares of in×in to out×out. With finish it ends in bias and bounds.
+// transform writes one two-dimensional transform of squares of in×in to out×out. With finish what dst holds, bias and
+// bounds may follow.
 func transform(a *arithmetic, name string, in, out int, finish bool, formula string, apply func([]vec) []vec) {
 	v := a.isa
 	params, bias, end := "src, dst, between", "", ""
 	if finish {
-		params, bias = "src, dst, between, bias", ", lo, hi float32"
+		params, bias = "src, dst, between, bias", ", accumulate bool, lo, hi float32"
 		end = `
+				if accumulate {
+					v += dst[i*dstRow+j*dstColumn+k]
+				}
 				if bias != nil {
 					v = min(max(v+bias[k], lo), hi)
 				}`
@@ -249,6 +253,19 @@ func transform(a *arithmetic, name string, in, out int, finish bool, formula str
 			}
 			y := apply(x)
 			if finish {
+				overwrite := fmt.Sprintf("overwrite%d%s", i, s)
+				CMPB(address("accumulate"), Imm(0))
+				JE(LabelRef(overwrite))
+				MOVQ(first, next)
+				before := v.vector()
+				for j := range y {
+					m.load(Mem{Base: next}, before)
+					VADDPS(before, y[j], y[j])
+					if j < out-1 {
+						ADDQ(dstColumn, next)
+					}
+				}
+				Label(overwrite)
 				done := fmt.Sprintf("finished%d%s", i, s)
 				TESTQ(biases, biases)
 				JZ(LabelRef(done))
