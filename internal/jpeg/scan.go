@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 )
 
 var (
@@ -24,42 +25,49 @@ func (d *decoder) scan(b []byte) error {
 	}
 	s := scan{d: d, first: int(b[1+2*n]), last: int(b[2+2*n]), high: uint(b[3+2*n] >> 4), low: uint(b[3+2*n] & 15)}
 	for i := range n {
-		var c *component
-		for j := range d.components {
-			if d.components[j].id == b[1+2*i] {
-				c = &d.components[j]
-			}
-		}
+		c := d.component(b[1+2*i])
 		dc, ac := b[2+2*i]>>4, b[2+2*i]&15
-		if c == nil || dc > 3 || ac > 3 {
+		if c == nil || slices.Contains(s.components, c) || dc > 3 || ac > 3 {
 			return errScan
-		}
-		for _, other := range s.components {
-			if other == c {
-				return errScan
-			}
 		}
 		c.dc, c.ac = d.dc[dc], d.ac[ac]
 		s.components = append(s.components, c)
-		q := d.quant[c.table]
-		if q == nil {
-			return errors.New("a quantisation table is missing")
-		}
-		if !c.seen {
-			for i, v := range q {
-				c.quant[i/8*16+i%8], c.quant[i/8*16+i%8+8] = int16(v), int16(v)
-			}
-		}
-		if d.progressive {
-			c.seen = c.seen || s.first == 0
-		} else {
-			c.seen = true
-		}
 	}
 	if err := s.check(); err != nil {
 		return err
 	}
+	for _, c := range s.components {
+		if err := c.begin(d.quant[c.table]); err != nil {
+			return err
+		}
+		c.seen = c.seen || !d.progressive || s.first == 0
+	}
 	return s.read()
+}
+
+// component finds a component by its number; nil where there is none.
+func (d *decoder) component(id uint8) *component {
+	for i := range d.components {
+		if d.components[i].id == id {
+			return &d.components[i]
+		}
+	}
+	return nil
+}
+
+// begin takes the quantisation table that stands at a component's first scan; later ones are not for it.
+func (c *component) begin(q *[64]uint16) error {
+	if c.seen {
+		return nil
+	}
+	if q == nil {
+		return errors.New("a quantisation table is missing")
+	}
+	for i, v := range q {
+		at := i/8*16 + i%8
+		c.quant[at], c.quant[at+8] = int16(v), int16(v)
+	}
+	return nil
 }
 
 // scan is the part of the coefficients that one scan holds.
