@@ -101,6 +101,7 @@ func (s *scan) acRefine(c *component, b *[64]int16) error {
 // those is.
 func (s *scan) correct(b *[64]int16, k, zeros int, bit int16) int {
 	r := &s.d.bits
+	acc, n := r.acc, r.n
 	for ; k <= s.last; k++ {
 		v := &b[zigzag[k]&63]
 		if *v == 0 {
@@ -110,13 +111,21 @@ func (s *scan) correct(b *[64]int16, k, zeros int, bit int16) int {
 			zeros--
 			continue
 		}
-		if r.bit() != 0 && *v&bit == 0 {
+		if n == 0 {
+			r.acc, r.n = acc, n
+			r.refill()
+			acc, n = r.acc, r.n
+		}
+		if int64(acc) < 0 && *v&bit == 0 {
 			if *v > 0 {
 				*v += bit
 			} else {
 				*v -= bit
 			}
 		}
+		acc <<= 1
+		n--
 	}
+	r.acc, r.n = acc, n
 	return k
 }
