@@ -108,9 +108,12 @@ type component struct {
 
 // storage is a component's memory.
 type storage struct {
-	// coef holds coefficients in natural order, block (x, y) at (y·blocksX+x)·64: all of a progressive picture, else those
-	// of one row of MCUs. All are 0 before a scan.
+	// coef holds coefficients in natural order, 64 a block, block (x, y) as number y·blocksX+x: all of a progressive
+	// picture, else those of one row of MCUs, which are 0 before each.
 	coef []int16
+	// filled has, for each block of a progressive picture, a bit for each coefficient in zigzag order that is not 0, but for
+	// DC.
+	filled []uint64
 	// pix holds samples, the one at (x, y) at origin+y·stride+x. Left and right of each row is memory for repeated ends.
 	pix []uint8
 }
@@ -120,11 +123,8 @@ const margin = 32
 
 const origin = margin
 
-// block is where the coefficients of a block lie.
-func (c *component) block(x, y int) *[64]int16 {
-	at := (y*c.blocksX + x) * 64
-	return (*[64]int16)(c.coef[at : at+64])
-}
+// block is where the coefficients of block at lie.
+func (c *component) block(at int) *[64]int16 { return (*[64]int16)(c.coef[64*at : 64*at+64]) }
 
 // allocate lays out the components' memory, once the frame's header is known.
 func (d *decoder) allocate() {
@@ -135,6 +135,8 @@ func (d *decoder) allocate() {
 		blocks := c.blocksX * c.v
 		if d.progressive {
 			blocks = c.blocksX * c.blocksY
+			c.filled = grow(d.kept[i].filled, blocks)
+			clear(c.filled)
 		}
 		c.coef = grow(d.kept[i].coef, 64*blocks)
 		clear(c.coef)

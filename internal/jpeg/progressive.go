@@ -1,5 +1,7 @@
 package jpeg
 
+import "math/bits"
+
 // dcFirst reads a block's DC but for its lowest bits (T.81, G.1.2.1).
 func (s *scan) dcFirst(c *component, b *[64]int16) error {
 	r := &s.d.bits
@@ -15,13 +17,13 @@ func (s *scan) dcFirst(c *component, b *[64]int16) error {
 }
 
 // acFirst reads a band of a block's coefficients but for their lowest bits (T.81, G.1.2.2).
-func (s *scan) acFirst(c *component, b *[64]int16) error {
+func (s *scan) acFirst(c *component, at int) error {
 	d := s.d
 	if d.eobRun > 0 {
 		d.eobRun--
 		return nil
 	}
-	r := &d.bits
+	r, b := &d.bits, c.block(at)
 	for k := s.first; k <= s.last; k++ {
 		symbol := r.symbol(c.ac)
 		if symbol < 0 {
@@ -41,6 +43,7 @@ func (s *scan) acFirst(c *component, b *[64]int16) error {
 			return errRun
 		}
 		b[zigzag[k]&63] = int16(extend(r.take(size), size) << s.low)
+		c.filled[at] |= 1 << k
 	}
 	return nil
 }
@@ -55,9 +58,9 @@ func (r *bitReader) run(n int) int {
 
 // acRefine reads one bit more of a band of a block's coefficients (T.81, G.1.2.3): a correction of each that is not 0
 // already, and the signs of those that this bit makes so.
-func (s *scan) acRefine(c *component, b *[64]int16) error {
+func (s *scan) acRefine(c *component, at int) error {
 	d := s.d
-	r := &d.bits
+	r, b := &d.bits, c.block(at)
 	bit := int16(1) << s.low
 	k := s.first
 	for d.eobRun == 0 && k <= s.last {
@@ -79,7 +82,7 @@ func (s *scan) acRefine(c *component, b *[64]int16) error {
 			d.eobRun = r.run(run)
 			continue
 		}
-		if k = s.correct(b, k, run, bit); k > s.last {
+		if k = s.correct(b, c.filled[at], k, run, bit); k > s.last {
 			if value != 0 {
 				return errRun
 			}
@@ -87,36 +90,38 @@ func (s *scan) acRefine(c *component, b *[64]int16) error {
 		}
 		if value != 0 {
 			b[zigzag[k]&63] = value
+			c.filled[at] |= 1 << k
 		}
 		k++
 	}
 	if d.eobRun > 0 {
-		s.correct(b, k, 64, bit)
+		s.correct(b, c.filled[at], k, 64, bit)
 		d.eobRun--
 	}
 	return nil
 }
 
-// correct reads the corrections from coefficient k on, over zeros coefficients that are 0, and returns where the next of
-// those is.
-func (s *scan) correct(b *[64]int16, k, zeros int, bit int16) int {
+// correct reads the corrections of the coefficients from k on that are not 0, which filled tells, until it has passed over
+// zeros others, and returns where the next other one is, which may be past the last.
+func (s *scan) correct(b *[64]int16, filled uint64, k, zeros int, bit int16) int {
 	r := &s.d.bits
 	acc, n := r.acc, r.n
-	for ; k <= s.last; k++ {
-		v := &b[zigzag[k]&63]
-		if *v == 0 {
-			if zeros == 0 {
-				break
-			}
-			zeros--
-			continue
+	for k <= s.last {
+		gap := bits.TrailingZeros64(filled >> (k & 63))
+		if gap > zeros {
+			k += zeros
+			break
+		}
+		zeros -= gap
+		if k += gap; k > s.last {
+			break
 		}
 		if n == 0 {
 			r.acc, r.n = acc, n
 			r.refill()
 			acc, n = r.acc, r.n
 		}
-		if int64(acc) < 0 && *v&bit == 0 {
+		if v := &b[zigzag[k]&63]; int64(acc) < 0 && *v&bit == 0 {
 			if *v > 0 {
 				*v += bit
 			} else {
@@ -125,6 +130,7 @@ func (s *scan) correct(b *[64]int16, k, zeros int, bit int16) int {
 		}
 		acc <<= 1
 		n--
+		k++
 	}
 	r.acc, r.n = acc, n
 	return k

@@ -132,7 +132,7 @@ func (s *scan) read() error {
 						row = y*v + i
 					}
 					for j := range h {
-						if err := s.block(c, c.block(x*h+j, row)); err != nil {
+						if err := s.block(c, row*c.blocksX+x*h+j); err != nil {
 							return err
 						}
 					}
@@ -178,23 +178,23 @@ func (d *decoder) passRestart(n int) error {
 	return nil
 }
 
-// block reads what the scan holds of one block.
-func (s *scan) block(c *component, b *[64]int16) error {
+// block reads what the scan holds of the component's block at.
+func (s *scan) block(c *component, at int) error {
 	r := &s.d.bits
 	var err error
 	switch {
 	case !s.d.progressive:
-		err = r.sequential(b, c)
+		err = r.sequential(c.block(at), c)
 	case s.first == 0 && s.high == 0:
-		err = s.dcFirst(c, b)
+		err = s.dcFirst(c, c.block(at))
 	case s.first == 0:
 		if r.bit() != 0 {
-			b[0] |= 1 << s.low
+			c.block(at)[0] |= 1 << s.low
 		}
 	case s.high == 0:
-		err = s.acFirst(c, b)
+		err = s.acFirst(c, at)
 	default:
-		err = s.acRefine(c, b)
+		err = s.acRefine(c, at)
 	}
 	if err == nil && r.overrun() {
 		err = errEnd
