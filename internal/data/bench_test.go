@@ -95,3 +95,17 @@ func BenchmarkPreprocess(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkColorJitter(b *testing.B) {
+	op, err := NewOp("color_jitter", map[string][]float64{"brightness": {0.4}, "contrast": {0.4}, "saturation": {0.4}, "hue": {0.1}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	img, s, key := formulaImage(224, 224, 1), &scratch{}, newStreamKey("bench")
+	for b.Loop() {
+		r := key.stream(0, 0, 0)
+		if _, err := op.apply(img, 224, &r, s); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
