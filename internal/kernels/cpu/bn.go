@@ -72,7 +72,7 @@ func (d *Device) BatchNormApply(m, c int, x, mean, invstd, gamma, beta, residual
 	f := grow(&d.shared.factors, c)
 	multiply(f, invstds, gammas)
 	lo, hi := bounds(act)
-	eachRow(d, m, c, batchNormApply{xs, res, ys, means, f, betas, c, lo, hi})
+	eachRow(d, m, c, batchNormApply{xs, res, ys, means, f, betas, c, lo, hi, isPast(ys, c, xs, res)})
 	return nil
 }
 
@@ -81,15 +81,16 @@ type batchNormApply struct {
 	mean, f, beta []float32
 	c             int
 	floor, ceil   float32
+	past          bool
 }
 
 func (t *batchNormApply) part(s *streams, lo, hi int) {
 	mean, f, beta := unsafe.SliceData(t.mean), unsafe.SliceData(t.f), unsafe.SliceData(t.beta)
 	first := lo * t.c
 	if t.res == nil {
-		s.normalize(&t.x[first], &t.y[first], mean, f, beta, hi-lo, t.c, t.floor, t.ceil)
+		s.normalize.way(t.past)(&t.x[first], &t.y[first], mean, f, beta, hi-lo, t.c, t.floor, t.ceil)
 	} else {
-		s.normalizeAdd(&t.x[first], &t.res[first], &t.y[first], mean, f, beta, hi-lo, t.c, t.floor, t.ceil)
+		s.normalizeAdd.way(t.past)(&t.x[first], &t.res[first], &t.y[first], mean, f, beta, hi-lo, t.c, t.floor, t.ceil)
 	}
 }
 

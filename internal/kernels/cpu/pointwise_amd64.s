@@ -355,6 +355,144 @@ done:
 	VZEROUPPER
 	RET
 
+// func normalizePastAVX512(x *float32, y *float32, mean *float32, f *float32, beta *float32, rows int, n int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·normalizePastAVX512(SB), NOSPLIT, $0-64
+	MOVQ         x+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         f+24(FP), BX
+	MOVQ         beta+32(FP), SI
+	MOVQ         n+48(FP), DI
+	MOVQ         DI, R9
+	SHLQ         $0x02, R9
+	MOVQ         R9, R8
+	ANDQ         $-64, R8
+	ANDQ         $0x0f, DI
+	MOVL         $0x0000ffff, R10
+	BZHIL        DI, R10, R10
+	KMOVW        R10, K1
+	VBROADCASTSS lo+56(FP), Z0
+	VBROADCASTSS hi+60(FP), Z1
+	MOVQ         rows+40(FP), R10
+	TESTQ        R10, R10
+	JLE          done
+
+row:
+	XORQ R11, R11
+	CMPQ R8, $0x00
+	JE   tail
+
+vector:
+	VMOVUPS     (AX)(R11*1), Z2
+	VMOVUPS     (DX)(R11*1), Z3
+	VSUBPS      Z3, Z2, Z2
+	VMOVUPS     (BX)(R11*1), Z3
+	VMOVUPS     (SI)(R11*1), Z4
+	VFMADD213PS Z4, Z3, Z2
+	VMAXPS      Z2, Z0, Z2
+	VMINPS      Z2, Z1, Z2
+	VMOVNTPS    Z2, (CX)(R11*1)
+	ADDQ        $0x40, R11
+	CMPQ        R11, R8
+	JL          vector
+
+tail:
+	TESTQ       DI, DI
+	JE          next
+	VMOVUPS.Z   (AX)(R11*1), K1, Z2
+	VMOVUPS.Z   (DX)(R11*1), K1, Z3
+	VSUBPS      Z3, Z2, Z2
+	VMOVUPS.Z   (BX)(R11*1), K1, Z3
+	VMOVUPS.Z   (SI)(R11*1), K1, Z4
+	VFMADD213PS Z4, Z3, Z2
+	VMAXPS      Z2, Z0, Z2
+	VMINPS      Z2, Z1, Z2
+	VMOVUPS     Z2, K1, (CX)(R11*1)
+
+next:
+	ADDQ R9, AX
+	ADDQ R9, CX
+	DECQ R10
+	JNE  row
+
+done:
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func normalizeAddPastAVX512(x *float32, res *float32, y *float32, mean *float32, f *float32, beta *float32, rows int, n int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·normalizeAddPastAVX512(SB), NOSPLIT, $0-72
+	MOVQ         x+0(FP), AX
+	MOVQ         res+8(FP), CX
+	MOVQ         y+16(FP), DX
+	MOVQ         mean+24(FP), BX
+	MOVQ         f+32(FP), SI
+	MOVQ         beta+40(FP), DI
+	MOVQ         n+56(FP), R8
+	MOVQ         R8, R10
+	SHLQ         $0x02, R10
+	MOVQ         R10, R9
+	ANDQ         $-64, R9
+	ANDQ         $0x0f, R8
+	MOVL         $0x0000ffff, R11
+	BZHIL        R8, R11, R11
+	KMOVW        R11, K1
+	VBROADCASTSS lo+64(FP), Z0
+	VBROADCASTSS hi+68(FP), Z1
+	MOVQ         rows+48(FP), R11
+	TESTQ        R11, R11
+	JLE          done
+
+row:
+	XORQ R12, R12
+	CMPQ R9, $0x00
+	JE   tail
+
+vector:
+	VMOVUPS     (AX)(R12*1), Z2
+	VMOVUPS     (BX)(R12*1), Z3
+	VSUBPS      Z3, Z2, Z2
+	VMOVUPS     (SI)(R12*1), Z3
+	VMOVUPS     (DI)(R12*1), Z4
+	VFMADD213PS Z4, Z3, Z2
+	VMOVUPS     (CX)(R12*1), Z3
+	VADDPS      Z3, Z2, Z2
+	VMAXPS      Z2, Z0, Z2
+	VMINPS      Z2, Z1, Z2
+	VMOVNTPS    Z2, (DX)(R12*1)
+	ADDQ        $0x40, R12
+	CMPQ        R12, R9
+	JL          vector
+
+tail:
+	TESTQ       R8, R8
+	JE          next
+	VMOVUPS.Z   (AX)(R12*1), K1, Z2
+	VMOVUPS.Z   (BX)(R12*1), K1, Z3
+	VSUBPS      Z3, Z2, Z2
+	VMOVUPS.Z   (SI)(R12*1), K1, Z3
+	VMOVUPS.Z   (DI)(R12*1), K1, Z4
+	VFMADD213PS Z4, Z3, Z2
+	VMOVUPS.Z   (CX)(R12*1), K1, Z3
+	VADDPS      Z3, Z2, Z2
+	VMAXPS      Z2, Z0, Z2
+	VMINPS      Z2, Z1, Z2
+	VMOVUPS     Z2, K1, (DX)(R12*1)
+
+next:
+	ADDQ R10, AX
+	ADDQ R10, CX
+	ADDQ R10, DX
+	DECQ R11
+	JNE  row
+
+done:
+	SFENCE
+	VZEROUPPER
+	RET
+
 // func normalizeBackwardAVX512(dy *float32, x *float32, dx *float32, mean *float32, f *float32, a *float32, b *float32, rows int, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·normalizeBackwardAVX512(SB), NOSPLIT, $0-72
@@ -1740,6 +1878,144 @@ next:
 	JNE  row
 
 done:
+	VZEROUPPER
+	RET
+
+// func normalizePastAVX2(x *float32, y *float32, mean *float32, f *float32, beta *float32, rows int, n int, lo float32, hi float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·normalizePastAVX2(SB), NOSPLIT, $0-64
+	MOVQ         x+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         f+24(FP), BX
+	MOVQ         beta+32(FP), SI
+	MOVQ         n+48(FP), DI
+	MOVQ         DI, R9
+	SHLQ         $0x02, R9
+	MOVQ         R9, R8
+	ANDQ         $-32, R8
+	ANDQ         $0x07, DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	VBROADCASTSS lo+56(FP), Y1
+	VBROADCASTSS hi+60(FP), Y2
+	MOVQ         rows+40(FP), R10
+	TESTQ        R10, R10
+	JLE          done
+
+row:
+	XORQ R11, R11
+	CMPQ R8, $0x00
+	JE   tail
+
+vector:
+	VMOVUPS     (AX)(R11*1), Y3
+	VMOVUPS     (DX)(R11*1), Y4
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     (BX)(R11*1), Y4
+	VMOVUPS     (SI)(R11*1), Y5
+	VFMADD213PS Y5, Y4, Y3
+	VMAXPS      Y3, Y1, Y3
+	VMINPS      Y3, Y2, Y3
+	VMOVNTPS    Y3, (CX)(R11*1)
+	ADDQ        $0x20, R11
+	CMPQ        R11, R8
+	JL          vector
+
+tail:
+	TESTQ       DI, DI
+	JE          next
+	VMASKMOVPS  (AX)(R11*1), Y0, Y3
+	VMASKMOVPS  (DX)(R11*1), Y0, Y4
+	VSUBPS      Y4, Y3, Y3
+	VMASKMOVPS  (BX)(R11*1), Y0, Y4
+	VMASKMOVPS  (SI)(R11*1), Y0, Y5
+	VFMADD213PS Y5, Y4, Y3
+	VMAXPS      Y3, Y1, Y3
+	VMINPS      Y3, Y2, Y3
+	VMASKMOVPS  Y3, Y0, (CX)(R11*1)
+
+next:
+	ADDQ R9, AX
+	ADDQ R9, CX
+	DECQ R10
+	JNE  row
+
+done:
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func normalizeAddPastAVX2(x *float32, res *float32, y *float32, mean *float32, f *float32, beta *float32, rows int, n int, lo float32, hi float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·normalizeAddPastAVX2(SB), NOSPLIT, $0-72
+	MOVQ         x+0(FP), AX
+	MOVQ         res+8(FP), CX
+	MOVQ         y+16(FP), DX
+	MOVQ         mean+24(FP), BX
+	MOVQ         f+32(FP), SI
+	MOVQ         beta+40(FP), DI
+	MOVQ         n+56(FP), R8
+	MOVQ         R8, R10
+	SHLQ         $0x02, R10
+	MOVQ         R10, R9
+	ANDQ         $-32, R9
+	ANDQ         $0x07, R8
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	VBROADCASTSS lo+64(FP), Y1
+	VBROADCASTSS hi+68(FP), Y2
+	MOVQ         rows+48(FP), R11
+	TESTQ        R11, R11
+	JLE          done
+
+row:
+	XORQ R12, R12
+	CMPQ R9, $0x00
+	JE   tail
+
+vector:
+	VMOVUPS     (AX)(R12*1), Y3
+	VMOVUPS     (BX)(R12*1), Y4
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     (SI)(R12*1), Y4
+	VMOVUPS     (DI)(R12*1), Y5
+	VFMADD213PS Y5, Y4, Y3
+	VMOVUPS     (CX)(R12*1), Y4
+	VADDPS      Y4, Y3, Y3
+	VMAXPS      Y3, Y1, Y3
+	VMINPS      Y3, Y2, Y3
+	VMOVNTPS    Y3, (DX)(R12*1)
+	ADDQ        $0x20, R12
+	CMPQ        R12, R9
+	JL          vector
+
+tail:
+	TESTQ       R8, R8
+	JE          next
+	VMASKMOVPS  (AX)(R12*1), Y0, Y3
+	VMASKMOVPS  (BX)(R12*1), Y0, Y4
+	VSUBPS      Y4, Y3, Y3
+	VMASKMOVPS  (SI)(R12*1), Y0, Y4
+	VMASKMOVPS  (DI)(R12*1), Y0, Y5
+	VFMADD213PS Y5, Y4, Y3
+	VMASKMOVPS  (CX)(R12*1), Y0, Y4
+	VADDPS      Y4, Y3, Y3
+	VMAXPS      Y3, Y1, Y3
+	VMINPS      Y3, Y2, Y3
+	VMASKMOVPS  Y3, Y0, (DX)(R12*1)
+
+next:
+	ADDQ R10, AX
+	ADDQ R10, CX
+	ADDQ R10, DX
+	DECQ R11
+	JNE  row
+
+done:
+	SFENCE
 	VZEROUPPER
 	RET
 

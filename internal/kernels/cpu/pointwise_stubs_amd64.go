@@ -74,6 +74,28 @@ func normalizeAVX512(x *float32, y *float32, mean *float32, f *float32, beta *fl
 //go:noescape
 func normalizeAddAVX512(x *float32, res *float32, y *float32, mean *float32, f *float32, beta *float32, rows int, n int, lo float32, hi float32)
 
+// normalizePastAVX512 normalizes each column, and bounds; stores past the caches whole vectors, which must be aligned.
+//
+//	for r := range rows {
+//		for j := range n {
+//			y[r*n+j] = min(max(fma(x[r*n+j]-mean[j], f[j], beta[j]), lo), hi)
+//		}
+//	}
+//
+//go:noescape
+func normalizePastAVX512(x *float32, y *float32, mean *float32, f *float32, beta *float32, rows int, n int, lo float32, hi float32)
+
+// normalizeAddPastAVX512 normalizes each column, adds the residual, and bounds; stores past the caches whole vectors, which must be aligned.
+//
+//	for r := range rows {
+//		for j := range n {
+//			y[r*n+j] = min(max(fma(x[r*n+j]-mean[j], f[j], beta[j]) + res[r*n+j], lo), hi)
+//		}
+//	}
+//
+//go:noescape
+func normalizeAddPastAVX512(x *float32, res *float32, y *float32, mean *float32, f *float32, beta *float32, rows int, n int, lo float32, hi float32)
+
 // normalizeBackwardAVX512 takes the two projections out of dy and multiplies each column by its factor.
 //
 //	for r := range rows {
@@ -329,6 +351,28 @@ func normalizeAVX2(x *float32, y *float32, mean *float32, f *float32, beta *floa
 //
 //go:noescape
 func normalizeAddAVX2(x *float32, res *float32, y *float32, mean *float32, f *float32, beta *float32, rows int, n int, lo float32, hi float32)
+
+// normalizePastAVX2 normalizes each column, and bounds; stores past the caches whole vectors, which must be aligned.
+//
+//	for r := range rows {
+//		for j := range n {
+//			y[r*n+j] = min(max(fma(x[r*n+j]-mean[j], f[j], beta[j]), lo), hi)
+//		}
+//	}
+//
+//go:noescape
+func normalizePastAVX2(x *float32, y *float32, mean *float32, f *float32, beta *float32, rows int, n int, lo float32, hi float32)
+
+// normalizeAddPastAVX2 normalizes each column, adds the residual, and bounds; stores past the caches whole vectors, which must be aligned.
+//
+//	for r := range rows {
+//		for j := range n {
+//			y[r*n+j] = min(max(fma(x[r*n+j]-mean[j], f[j], beta[j]) + res[r*n+j], lo), hi)
+//		}
+//	}
+//
+//go:noescape
+func normalizeAddPastAVX2(x *float32, res *float32, y *float32, mean *float32, f *float32, beta *float32, rows int, n int, lo float32, hi float32)
 
 // normalizeBackwardAVX2 takes the two projections out of dy and multiplies each column by its factor.
 //

@@ -202,28 +202,23 @@ func (t *maxPoolBackward) findMaxima(s *streams, maxima []int32, n, p int) {
 func (t *maxPoolBackward) collectRow(s *streams, maxima []int32, n, p, h int, add bool) {
 	dx := t.dx[(n*t.rows.n+h)*t.cols.n*t.c:]
 	dy := t.dy[(n*t.rows.count+p)*t.cols.count*t.c:]
-	stride := t.cols.stride
-	line := (h - t.rows.start(p)) * t.cols.size
-	// Pixels a stride apart lie alike in their windows: the pixel at tap of window q is at tap+stride of window q−1.
-	for tap := range stride {
-		most := (t.cols.size - tap + stride - 1) / stride // windows over a pixel
-		for w := ((tap-t.cols.pad)%stride + stride) % stride; w < t.cols.n; {
-			q := (w + t.cols.pad - tap) / stride
-			lo, hi := max(q-most+1, 0), min(q, t.cols.count-1)
-			pixels := 1
-			if lo > hi {
-				if !add {
-					clear(dx[w*t.c : (w+1)*t.c])
-				}
-			} else {
-				if hi-lo+1 == most { // so it is for the following, until the last window
-					pixels = min(t.cols.count-q, (t.cols.n-w+stride-1)/stride)
-				}
-				s.collect(&maxima[lo*t.c], &dy[lo*t.c], &dx[w*t.c], pixels, hi-lo+1, stride*t.c, t.c, line+tap+(q-lo)*stride,
-					stride, add)
-			}
-			w += pixels * stride
+	size, stride, count := t.cols.size, t.cols.stride, t.cols.count
+	line := (h - t.rows.start(p)) * size
+	for w := 0; w < t.cols.n; {
+		// The last window over pixel w is q, of which w is tap. In those before it w is at tap+stride and so on.
+		q, tap, pixels := (w+t.cols.pad)/stride, (w+t.cols.pad)%stride, 1
+		switch {
+		case q >= count:
+			q, tap = count-1, tap+(q-count+1)*stride
+		case q >= (size-1)/stride: // none of them lies before the first, here and in what follows
+			pixels = min(count*stride-t.cols.pad, t.cols.n) - w
 		}
+		taps := size
+		if pixels == 1 {
+			taps = min(size, tap+q*stride+1)
+		}
+		s.collect(&maxima[q*t.c], &dy[q*t.c], &dx[w*t.c], pixels, t.c, tap, taps, stride, line, add)
+		w += pixels
 	}
 }
 

@@ -1,5 +1,7 @@
 package cpu
 
+import "unsafe"
+
 // streams is the kernels of the operations that are bound by memory: what differs between the paths. The loops that they
 // stand for are the comments of the assembly stubs; stream_generic.go is the portable version. All arrays are dense,
 // counts are in elements, and any count may be 0.
@@ -11,8 +13,8 @@ type streams struct {
 	dropout  func(x, y *float32, n int, keys *[10][2]uint32, ctr *[3]uint32, block, threshold uint32, factor float32)
 
 	scaleRows              func(x, y, f *float32, rows, n int)
-	normalize              func(x, y, mean, f, beta *float32, rows, n int, lo, hi float32)
-	normalizeAdd           func(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32)
+	normalize              stored[func(x, y, mean, f, beta *float32, rows, n int, lo, hi float32)]
+	normalizeAdd           stored[func(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32)]
 	normalizeBackward      func(dy, x, dx, mean, f, a, b *float32, rows, n int)
 	normalizeBackwardGated func(dy, x, dx, mean, f, a, b, beta *float32, rows, n int, top float32)
 
@@ -36,7 +38,7 @@ type streams struct {
 
 	// Over some windows, or pixels, of a row; no count may be 0.
 	firstMaximum func(x, y *float32, index *int32, windows, r, s, row, column, step, n, first, line int)
-	collect      func(index *int32, dy, dx *float32, pixels, windows, step, n, tap, stride int, add bool)
+	collect      func(index *int32, dy, dx *float32, pixels, n, tap, size, stride, line int, add bool)
 }
 
 // columns is the two widths of a sum over rows.
@@ -50,6 +52,27 @@ func (c *columns[F]) of(n int, s *streams) F {
 	return c.narrow
 }
 
+// stored is the two ways in which a kernel stores its result: into the caches, or past them.
+type stored[F any] struct{ cached, past F }
+
+// way is the kernel for one of them.
+func (s *stored[F]) way(past bool) F {
+	if past {
+		return s.past
+	}
+	return s.cached
+}
+
+// isPast tells whether y, with rows of n elements and none of the arrays that it is computed from, goes past the caches.
+func isPast(y []float32, n int, from ...[]float32) bool {
+	for _, x := range from {
+		if unsafe.SliceData(x) == unsafe.SliceData(y) {
+			return false // it is in the cache already
+		}
+	}
+	return len(y) >= pastElements && n%grain == 0 && uintptr(unsafe.Pointer(unsafe.SliceData(y)))%cacheLine == 0
+}
+
 // maxSquareLanes is the most lanes of any path.
 const maxSquareLanes = 32
 
@@ -59,6 +82,9 @@ const (
 	callElements = 16 << 10
 	// parallelElements is where a second thread begins to pay: a hand-off costs about as much as so many elements.
 	parallelElements = 4 << 10
+	// pastElements is from how many elements on a result is better stored past the caches: such a store need not read what
+	// it overwrites. A smaller result may still be in the third-level cache when it is used.
+	pastElements = 8 << 20
 	// grain is where work on single elements is cut, so that threads do not share a cache line.
 	grain = cacheLine / 4
 )

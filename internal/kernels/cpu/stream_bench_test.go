@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/kernels"
@@ -28,11 +27,7 @@ func BenchmarkStreams(b *testing.B) {
 	if err := d.MaxPoolForward(pool, in, maxima); err != nil {
 		b.Fatal(err)
 	}
-	benchmarks := []struct {
-		name     string
-		elements int // read and written
-		run      func() error
-	}{
+	runBenchmarks(b, []streamBenchmark{
 		{"BatchNormStats", m * c, func() error { return d.BatchNormStats(m, c, x, mean, invstd, nil, nil, 0.1, 1e-5) }},
 		{"BatchNormApply", 2 * m * c, func() error {
 			return d.BatchNormApply(m, c, x, mean, invstd, gamma, beta, nil, y, kernels.ReLU)
@@ -45,6 +40,12 @@ func BenchmarkStreams(b *testing.B) {
 		}},
 		{"BatchNormBackwardData", 3 * m * c, func() error {
 			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, dx, kernels.Identity)
+		}},
+		{"BatchNormReduceReLU", 2 * m * c, func() error {
+			return d.BatchNormReduce(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, kernels.ReLU)
+		}},
+		{"BatchNormBackwardDataReLU", 3 * m * c, func() error {
+			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, dx, kernels.ReLU)
 		}},
 		{"SumRows", m * c, func() error { return d.SumRows(m, c, x, dbeta) }},
 		{"ActivateBackward", 3 * m * c, func() error { return d.ActivateBackward(kernels.ReLU, y, z, dx) }},
@@ -69,7 +70,47 @@ func BenchmarkStreams(b *testing.B) {
 			return d.Adam(kernels.Adam{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 2}, w, g, v, v2)
 		}},
 		{"SumSquares", params, func() error { _, err := d.SumSquares(g); return err }},
+	})
+}
+
+// BenchmarkLargeStreams runs operations over arrays that no cache holds: the first max pool of ResNet-18 and the first
+// large batch norm of MobileNetV2, batch 8.
+func BenchmarkLargeStreams(b *testing.B) {
+	d := benchDevice(b)
+	pool := kernels.Pool{N: benchBatch, H: 112, W: 112, C: 64, P: 56, Q: 56, R: 3, S: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1}
+	maxima, dy := randomHost(pool.LenY()), randomHost(pool.LenY())
+	const m, c = benchBatch * 112 * 112, 96
+	x, y := randomHost(m*c), randomHost(m*c)
+	mean, invstd, gamma, beta, dgamma, dbeta := randomHost(c), randomHost(c), randomHost(c), randomHost(c), randomHost(c),
+		randomHost(c)
+	in, din := x[:pool.LenX()], y[:pool.LenX()]
+	if err := d.MaxPoolForward(pool, in, maxima); err != nil {
+		b.Fatal(err)
 	}
+	runBenchmarks(b, []streamBenchmark{
+		{"MaxPoolForward", pool.LenX() + pool.LenY(), func() error { return d.MaxPoolForward(pool, in, maxima) }},
+		{"MaxPoolBackward", 2*pool.LenX() + 2*pool.LenY(), func() error { return d.MaxPoolBackward(pool, in, maxima, dy, din) }},
+		{"BatchNormStats", m * c, func() error { return d.BatchNormStats(m, c, x, mean, invstd, nil, nil, 0.1, 1e-5) }},
+		{"BatchNormApply", 2 * m * c, func() error {
+			return d.BatchNormApply(m, c, x, mean, invstd, gamma, beta, nil, y, kernels.ReLU6)
+		}},
+		{"BatchNormReduceReLU6", 2 * m * c, func() error {
+			return d.BatchNormReduce(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, kernels.ReLU6)
+		}},
+		{"BatchNormBackwardDataReLU6", 3 * m * c, func() error { // in place, as networks have it
+			return d.BatchNormBackwardData(m, c, y, x, mean, invstd, gamma, beta, dgamma, dbeta, y, kernels.ReLU6)
+		}},
+	})
+}
+
+// streamBenchmark is an operation and the elements that it must read and write.
+type streamBenchmark struct {
+	name     string
+	elements int
+	run      func() error
+}
+
+func runBenchmarks(b *testing.B, benchmarks []streamBenchmark) {
 	for _, bm := range benchmarks {
 		b.Run(bm.name, func(b *testing.B) {
 			b.SetBytes(int64(4 * bm.elements))
@@ -77,32 +118,6 @@ func BenchmarkStreams(b *testing.B) {
 				if err := bm.run(); err != nil {
 					b.Fatal(err)
 				}
-			}
-		})
-	}
-}
-
-func BenchmarkPools(b *testing.B) {
-	d := benchDevice(b)
-	for _, n := range []int{1, 2, 4, 8} {
-		pool := kernels.Pool{N: n, H: 112, W: 112, C: 64, P: 56, Q: 56, R: 3, S: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1}
-		x, dx, y, dy := randomHost(pool.LenX()), randomHost(pool.LenX()), randomHost(pool.LenY()), randomHost(pool.LenY())
-		b.Run(fmt.Sprintf("Forward%d", n), func(b *testing.B) {
-			b.SetBytes(int64(4*pool.LenX() + 4*pool.LenY()))
-			for b.Loop() {
-				d.MaxPoolForward(pool, x, y)
-			}
-		})
-		b.Run(fmt.Sprintf("Backward%d", n), func(b *testing.B) {
-			b.SetBytes(int64(8*pool.LenX() + 8*pool.LenY()))
-			for b.Loop() {
-				d.MaxPoolBackward(pool, x, y, dy, dx)
-			}
-		})
-		b.Run(fmt.Sprintf("Copy%d", n), func(b *testing.B) {
-			b.SetBytes(int64(8 * pool.LenX()))
-			for b.Loop() {
-				copy(dx, x)
 			}
 		})
 	}

@@ -57,26 +57,11 @@ var genericStreams = streams{
 			}
 		}
 	},
-	normalize: func(x, y, mean, f, beta *float32, rows, n int, lo, hi float32) {
-		means, fs := elements2(mean, f, n)
-		betas := unsafe.Slice(beta, n)
-		for r := range rows {
-			xs, ys := elements2(at(x, r*n), at(y, r*n), n)
-			for j, v := range xs {
-				ys[j] = clamp(normalized(v-means[j], fs[j], betas[j]), lo, hi)
-			}
-		}
+	normalize: stored[func(x, y, mean, f, beta *float32, rows, n int, lo, hi float32)]{
+		cached: genericNormalize, past: genericNormalize,
 	},
-	normalizeAdd: func(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32) {
-		means, fs := elements2(mean, f, n)
-		betas := unsafe.Slice(beta, n)
-		for r := range rows {
-			xs, ys := elements2(at(x, r*n), at(y, r*n), n)
-			added := unsafe.Slice(at(res, r*n), n)
-			for j, v := range xs {
-				ys[j] = clamp(normalized(v-means[j], fs[j], betas[j])+added[j], lo, hi)
-			}
-		}
+	normalizeAdd: stored[func(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32)]{
+		cached: genericNormalizeAdd, past: genericNormalizeAdd,
 	},
 	normalizeBackward: func(dy, x, dx, mean, f, a, b *float32, rows, n int) {
 		means, fs := elements2(mean, f, n)
@@ -194,36 +179,43 @@ var genericStreams = streams{
 		}
 	},
 	firstMaximum: func(x, y *float32, index *int32, windows, r, s, row, column, step, n, first, line int) {
+		indexes := unsafe.Slice(index, windows*n)
 		for i := range windows {
-			found, ys := unsafe.Slice(index, windows*n)[i*n:(i+1)*n], unsafe.Slice(at(y, i*n), n)
-			for j := range found {
+			found := indexes[i*n : (i+1)*n]
+			for j, v := range unsafe.Slice(at(y, i*n), n) {
+				pixel := at(x, i*step+j)
 				found[j] = -1
-			}
-			for h := r - 1; h >= 0; h-- {
-				for w := s - 1; w >= 0; w-- {
-					for j, e := range unsafe.Slice(at(x, i*step+h*row+w*column), n) {
-						if e == ys[j] || e != e && ys[j] != ys[j] {
+			search:
+				for h := range r {
+					for w := range s {
+						if e := *at(pixel, h*row+w*column); e == v || e != e && v != v {
 							found[j] = int32(first + h*line + w)
+							break search
 						}
 					}
 				}
 			}
 		}
 	},
-	collect: func(index *int32, dy, dx *float32, pixels, windows, step, n, tap, stride int, add bool) {
-		indexes := unsafe.Slice(index, (pixels+windows-1)*n)
+	collect: func(index *int32, dy, dx *float32, pixels, n, tap, size, stride, line int, add bool) {
+		last := 0
 		for i := range pixels {
-			dxs := unsafe.Slice(at(dx, i*step), n)
+			dxs := unsafe.Slice(at(dx, i*n), n)
 			if !add {
 				clear(dxs)
 			}
-			for q := range windows {
-				wanted, dys := int32(tap-q*stride), unsafe.Slice(at(dy, (i+q)*n), n)
-				for j, found := range indexes[(i+q)*n : (i+q+1)*n] {
-					if found == wanted {
-						dxs[j] += dys[j]
-					}
+			for w, q := tap, last; w < size; w, q = w+stride, q-n {
+				wanted := int32(line + w)
+				indexes := unsafe.Slice((*int32)(unsafe.Add(unsafe.Pointer(index), 4*q)), n)
+				for j, g := range unsafe.Slice(at(dy, q), n) {
+					// g where they are equal, else 0, without a branch that could not be foreseen.
+					differ := indexes[j] ^ wanted
+					equal := ^((differ | -differ) >> 31)
+					dxs[j] += math.Float32frombits(math.Float32bits(g) & uint32(equal))
 				}
+			}
+			if tap++; tap >= stride {
+				tap, last = 0, last+n
 			}
 		}
 	},
@@ -244,6 +236,29 @@ func gate(y, dy, top float32) float32 {
 		return dy
 	}
 	return 0
+}
+
+func genericNormalize(x, y, mean, f, beta *float32, rows, n int, lo, hi float32) {
+	means, fs := elements2(mean, f, n)
+	betas := unsafe.Slice(beta, n)
+	for r := range rows {
+		xs, ys := elements2(at(x, r*n), at(y, r*n), n)
+		for j, v := range xs {
+			ys[j] = clamp(normalized(v-means[j], fs[j], betas[j]), lo, hi)
+		}
+	}
+}
+
+func genericNormalizeAdd(x, res, y, mean, f, beta *float32, rows, n int, lo, hi float32) {
+	means, fs := elements2(mean, f, n)
+	betas := unsafe.Slice(beta, n)
+	for r := range rows {
+		xs, ys := elements2(at(x, r*n), at(y, r*n), n)
+		added := unsafe.Slice(at(res, r*n), n)
+		for j, v := range xs {
+			ys[j] = clamp(normalized(v-means[j], fs[j], betas[j])+added[j], lo, hi)
+		}
+	}
 }
 
 func genericSumColumns(x, sum *float32, rows, stride, n int) {

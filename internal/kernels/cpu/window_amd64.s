@@ -3,7 +3,7 @@
 #include "textflag.h"
 
 // func maxWindowAVX512(x *float32, y *float32, r int, s int, row int, column int, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·maxWindowAVX512(SB), NOSPLIT, $0-56
 	MOVQ  x+0(FP), AX
 	MOVQ  y+8(FP), CX
@@ -34,6 +34,7 @@ line:
 	MOVQ s+24(FP), R12
 
 pixel:
+	PREFETCHT0 4096(R10)(R8*1)
 	VMOVUPS    (R10)(R8*1), Z1
 	VCMPPS     $0x03, Z1, Z1, K3
 	KORW       K3, K2, K2
@@ -80,7 +81,7 @@ done:
 	RET
 
 // func firstMaximumAVX512(x *float32, y *float32, index *int32, windows int, r int, s int, row int, column int, step int, n int, first int, line int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·firstMaximumAVX512(SB), NOSPLIT, $0-96
 	MOVQ         x+0(FP), AX
 	MOVQ         y+8(FP), CX
@@ -140,7 +141,7 @@ channelsOf4:
 	VPTERNLOGD $0xff, Z4, Z4, Z4
 	VMOVUPS    192(CX), Z12
 	VPTERNLOGD $0xff, Z5, Z5, Z5
-	VMOVDQA32  Z8, Z13
+	VMOVAPS    Z8, Z13
 	LEAQ       (AX)(R9*1), R10
 	MOVQ       r+32(FP), R12
 
@@ -149,66 +150,74 @@ lineOf4:
 	MOVQ s+40(FP), R13
 
 pixelOf4:
-	VCMPPS    $0x00, (R11), Z9, K2
-	VMOVDQA32 Z13, K2, Z2
-	VCMPPS    $0x00, 64(R11), Z10, K2
-	VMOVDQA32 Z13, K2, Z3
-	VCMPPS    $0x00, 128(R11), Z11, K2
-	VMOVDQA32 Z13, K2, Z4
-	VCMPPS    $0x00, 192(R11), Z12, K2
-	VMOVDQA32 Z13, K2, Z5
-	VPADDD    Z0, Z13, Z13
-	SUBQ      DI, R11
-	DECQ      R13
-	JNE       pixelOf4
-	VPSUBD    Z1, Z13, Z13
-	SUBQ      SI, R10
-	DECQ      R12
-	JNE       lineOf4
-	KXORW     K3, K3, K3
-	VCMPPS    $0x03, Z9, Z9, K2
-	KORW      K2, K3, K3
-	VCMPPS    $0x03, Z10, Z10, K2
-	KORW      K2, K3, K3
-	VCMPPS    $0x03, Z11, Z11, K2
-	KORW      K2, K3, K3
-	VCMPPS    $0x03, Z12, Z12, K2
-	KORW      K2, K3, K3
-	KORTESTW  K3, K3
-	JE        storeOf4
-	VMOVDQA32 Z8, Z13
-	LEAQ      (AX)(R9*1), R10
-	MOVQ      r+32(FP), R12
+	PREFETCHT0 4096(R11)
+	VCMPPS     $0x00, (R11), Z9, K2
+	VMOVDQA32  Z13, K2, Z2
+	PREFETCHT0 4160(R11)
+	VCMPPS     $0x00, 64(R11), Z10, K2
+	VMOVDQA32  Z13, K2, Z3
+	PREFETCHT0 4224(R11)
+	VCMPPS     $0x00, 128(R11), Z11, K2
+	VMOVDQA32  Z13, K2, Z4
+	PREFETCHT0 4288(R11)
+	VCMPPS     $0x00, 192(R11), Z12, K2
+	VMOVDQA32  Z13, K2, Z5
+	VPADDD     Z0, Z13, Z13
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf4
+	VPSUBD     Z1, Z13, Z13
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf4
+	KXORW      K3, K3, K3
+	VCMPPS     $0x03, Z9, Z9, K2
+	KORW       K2, K3, K3
+	VCMPPS     $0x03, Z10, Z10, K2
+	KORW       K2, K3, K3
+	VCMPPS     $0x03, Z11, Z11, K2
+	KORW       K2, K3, K3
+	VCMPPS     $0x03, Z12, Z12, K2
+	KORW       K2, K3, K3
+	KORTESTW   K3, K3
+	JE         storeOf4
+	VMOVAPS    Z8, Z13
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
 
 lineOf4NaN:
 	MOVQ R10, R11
 	MOVQ s+40(FP), R13
 
 pixelOf4NaN:
-	VMOVUPS   (R11), Z14
-	VCMPPS    $0x03, Z9, Z9, K2
-	VCMPPS    $0x03, Z14, Z14, K2, K2
-	VMOVDQA32 Z13, K2, Z2
-	VMOVUPS   64(R11), Z14
-	VCMPPS    $0x03, Z10, Z10, K2
-	VCMPPS    $0x03, Z14, Z14, K2, K2
-	VMOVDQA32 Z13, K2, Z3
-	VMOVUPS   128(R11), Z14
-	VCMPPS    $0x03, Z11, Z11, K2
-	VCMPPS    $0x03, Z14, Z14, K2, K2
-	VMOVDQA32 Z13, K2, Z4
-	VMOVUPS   192(R11), Z14
-	VCMPPS    $0x03, Z12, Z12, K2
-	VCMPPS    $0x03, Z14, Z14, K2, K2
-	VMOVDQA32 Z13, K2, Z5
-	VPADDD    Z0, Z13, Z13
-	SUBQ      DI, R11
-	DECQ      R13
-	JNE       pixelOf4NaN
-	VPSUBD    Z1, Z13, Z13
-	SUBQ      SI, R10
-	DECQ      R12
-	JNE       lineOf4NaN
+	PREFETCHT0 4096(R11)
+	VMOVUPS    (R11), Z14
+	VCMPPS     $0x03, Z9, Z9, K2
+	VCMPPS     $0x03, Z14, Z14, K2, K2
+	VMOVDQA32  Z13, K2, Z2
+	PREFETCHT0 4160(R11)
+	VMOVUPS    64(R11), Z14
+	VCMPPS     $0x03, Z10, Z10, K2
+	VCMPPS     $0x03, Z14, Z14, K2, K2
+	VMOVDQA32  Z13, K2, Z3
+	PREFETCHT0 4224(R11)
+	VMOVUPS    128(R11), Z14
+	VCMPPS     $0x03, Z11, Z11, K2
+	VCMPPS     $0x03, Z14, Z14, K2, K2
+	VMOVDQA32  Z13, K2, Z4
+	PREFETCHT0 4288(R11)
+	VMOVUPS    192(R11), Z14
+	VCMPPS     $0x03, Z12, Z12, K2
+	VCMPPS     $0x03, Z14, Z14, K2, K2
+	VMOVDQA32  Z13, K2, Z5
+	VPADDD     Z0, Z13, Z13
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf4NaN
+	VPSUBD     Z1, Z13, Z13
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf4NaN
 
 storeOf4:
 	VMOVUPS Z2, (DX)
@@ -228,7 +237,7 @@ channelsOf1:
 	JL         endOf1
 	VMOVUPS    (CX), Z9
 	VPTERNLOGD $0xff, Z6, Z6, Z6
-	VMOVDQA32  Z8, Z10
+	VMOVAPS    Z8, Z10
 	LEAQ       (AX)(R9*1), R10
 	MOVQ       r+32(FP), R12
 
@@ -237,42 +246,44 @@ lineOf1:
 	MOVQ s+40(FP), R13
 
 pixelOf1:
-	VCMPPS    $0x00, (R11), Z9, K2
-	VMOVDQA32 Z10, K2, Z6
-	VPADDD    Z0, Z10, Z10
-	SUBQ      DI, R11
-	DECQ      R13
-	JNE       pixelOf1
-	VPSUBD    Z1, Z10, Z10
-	SUBQ      SI, R10
-	DECQ      R12
-	JNE       lineOf1
-	KXORW     K4, K4, K4
-	VCMPPS    $0x03, Z9, Z9, K2
-	KORW      K2, K4, K4
-	KORTESTW  K4, K4
-	JE        storeOf1
-	VMOVDQA32 Z8, Z10
-	LEAQ      (AX)(R9*1), R10
-	MOVQ      r+32(FP), R12
+	PREFETCHT0 4096(R11)
+	VCMPPS     $0x00, (R11), Z9, K2
+	VMOVDQA32  Z10, K2, Z6
+	VPADDD     Z0, Z10, Z10
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf1
+	VPSUBD     Z1, Z10, Z10
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf1
+	KXORW      K4, K4, K4
+	VCMPPS     $0x03, Z9, Z9, K2
+	KORW       K2, K4, K4
+	KORTESTW   K4, K4
+	JE         storeOf1
+	VMOVAPS    Z8, Z10
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
 
 lineOf1NaN:
 	MOVQ R10, R11
 	MOVQ s+40(FP), R13
 
 pixelOf1NaN:
-	VMOVUPS   (R11), Z11
-	VCMPPS    $0x03, Z9, Z9, K2
-	VCMPPS    $0x03, Z11, Z11, K2, K2
-	VMOVDQA32 Z10, K2, Z6
-	VPADDD    Z0, Z10, Z10
-	SUBQ      DI, R11
-	DECQ      R13
-	JNE       pixelOf1NaN
-	VPSUBD    Z1, Z10, Z10
-	SUBQ      SI, R10
-	DECQ      R12
-	JNE       lineOf1NaN
+	PREFETCHT0 4096(R11)
+	VMOVUPS    (R11), Z11
+	VCMPPS     $0x03, Z9, Z9, K2
+	VCMPPS     $0x03, Z11, Z11, K2, K2
+	VMOVDQA32  Z10, K2, Z6
+	VPADDD     Z0, Z10, Z10
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf1NaN
+	VPSUBD     Z1, Z10, Z10
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf1NaN
 
 storeOf1:
 	VMOVUPS Z6, (DX)
@@ -286,7 +297,7 @@ endOf1:
 	JE         allChannels
 	VMOVUPS.Z  (CX), K1, Z9
 	VPTERNLOGD $0xff, Z7, Z7, Z7
-	VMOVDQA32  Z8, Z10
+	VMOVAPS    Z8, Z10
 	LEAQ       (AX)(R9*1), R10
 	MOVQ       r+32(FP), R12
 
@@ -310,7 +321,7 @@ pixelOfTail:
 	KORW      K2, K5, K5
 	KORTESTW  K5, K5
 	JE        storeOfTail
-	VMOVDQA32 Z8, Z10
+	VMOVAPS   Z8, Z10
 	LEAQ      (AX)(R9*1), R9
 	MOVQ      r+32(FP), R11
 
@@ -348,34 +359,36 @@ allChannels:
 	VZEROUPPER
 	RET
 
-// func collectAVX512(index *int32, dy *float32, dx *float32, pixels int, windows int, step int, n int, tap int, stride int, add bool)
+// func collectAVX512(index *int32, dy *float32, dx *float32, pixels int, n int, tap int, size int, stride int, line int, add bool)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·collectAVX512(SB), NOSPLIT, $0-73
 	MOVQ         index+0(FP), AX
 	MOVQ         dy+8(FP), CX
 	MOVQ         dx+16(FP), DX
 	MOVQ         pixels+24(FP), BX
-	MOVQ         n+48(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $0x0f, DI
-	SHLQ         $0x02, SI
-	MOVL         $0x0000ffff, R8
-	BZHIL        DI, R8, R8
-	KMOVW        R8, K1
-	MOVQ         tap+56(FP), DI
-	VMOVD        DI, X0
+	MOVQ         tap+40(FP), SI
+	MOVQ         n+32(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $0x0f, R8
+	SHLQ         $0x02, DI
+	MOVL         $0x0000ffff, R9
+	BZHIL        R8, R9, R9
+	KMOVW        R9, K1
+	MOVQ         stride+56(FP), R8
+	VMOVD        R8, X0
 	VPBROADCASTD X0, Z0
-	MOVQ         stride+64(FP), DI
-	VMOVD        DI, X7
-	VPBROADCASTD X7, Z7
 
 pixel:
-	XORQ DI, DI
+	MOVQ         line+64(FP), R8
+	ADDQ         SI, R8
+	VMOVD        R8, X7
+	VPBROADCASTD X7, Z7
+	XORQ         R8, R8
 
 channelsOf4:
-	MOVQ    SI, R8
-	SUBQ    DI, R8
-	CMPQ    R8, $+256
+	MOVQ    DI, R9
+	SUBQ    R8, R9
+	CMPQ    R9, $+256
 	JL      endOf4
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -383,104 +396,120 @@ channelsOf4:
 	VPXORD  Z4, Z4, Z4
 	CMPB    add+72(FP), $0x00
 	JE      windowsOf4
-	VMOVUPS (DX)(DI*1), Z1
-	VMOVUPS 64(DX)(DI*1), Z2
-	VMOVUPS 128(DX)(DI*1), Z3
-	VMOVUPS 192(DX)(DI*1), Z4
+	VMOVUPS (DX)(R8*1), Z1
+	VMOVUPS 64(DX)(R8*1), Z2
+	VMOVUPS 128(DX)(R8*1), Z3
+	VMOVUPS 192(DX)(R8*1), Z4
 
 windowsOf4:
-	VMOVDQA32 Z0, Z8
-	MOVQ      windows+32(FP), R10
-	MOVQ      AX, R8
-	MOVQ      CX, R9
+	VMOVAPS Z7, Z8
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    SI, R11
 
 windowOf4:
-	VPCMPEQD (R8)(DI*1), Z8, K2
-	VADDPS   (R9)(DI*1), Z1, K2, Z1
-	VPCMPEQD 64(R8)(DI*1), Z8, K2
-	VADDPS   64(R9)(DI*1), Z2, K2, Z2
-	VPCMPEQD 128(R8)(DI*1), Z8, K2
-	VADDPS   128(R9)(DI*1), Z3, K2, Z3
-	VPCMPEQD 192(R8)(DI*1), Z8, K2
-	VADDPS   192(R9)(DI*1), Z4, K2, Z4
-	VPSUBD   Z7, Z8, Z8
-	ADDQ     SI, R8
-	ADDQ     SI, R9
-	DECQ     R10
-	JNE      windowOf4
-	VMOVUPS  Z1, (DX)(DI*1)
-	VMOVUPS  Z2, 64(DX)(DI*1)
-	VMOVUPS  Z3, 128(DX)(DI*1)
-	VMOVUPS  Z4, 192(DX)(DI*1)
-	ADDQ     $+256, DI
-	JMP      channelsOf4
+	CMPQ     R11, size+48(FP)
+	JGE      sumsOf4
+	VPCMPEQD (R9)(R8*1), Z8, K2
+	VADDPS   (R10)(R8*1), Z1, K2, Z1
+	VPCMPEQD 64(R9)(R8*1), Z8, K2
+	VADDPS   64(R10)(R8*1), Z2, K2, Z2
+	VPCMPEQD 128(R9)(R8*1), Z8, K2
+	VADDPS   128(R10)(R8*1), Z3, K2, Z3
+	VPCMPEQD 192(R9)(R8*1), Z8, K2
+	VADDPS   192(R10)(R8*1), Z4, K2, Z4
+	VPADDD   Z0, Z8, Z8
+	SUBQ     DI, R9
+	SUBQ     DI, R10
+	ADDQ     stride+56(FP), R11
+	JMP      windowOf4
+
+sumsOf4:
+	VMOVUPS Z1, (DX)(R8*1)
+	VMOVUPS Z2, 64(DX)(R8*1)
+	VMOVUPS Z3, 128(DX)(R8*1)
+	VMOVUPS Z4, 192(DX)(R8*1)
+	ADDQ    $+256, R8
+	JMP     channelsOf4
 
 endOf4:
 channelsOf1:
-	MOVQ    SI, R8
-	SUBQ    DI, R8
-	CMPQ    R8, $+64
+	MOVQ    DI, R9
+	SUBQ    R8, R9
+	CMPQ    R9, $+64
 	JL      endOf1
 	VPXORD  Z5, Z5, Z5
 	CMPB    add+72(FP), $0x00
 	JE      windowsOf1
-	VMOVUPS (DX)(DI*1), Z5
+	VMOVUPS (DX)(R8*1), Z5
 
 windowsOf1:
-	VMOVDQA32 Z0, Z8
-	MOVQ      windows+32(FP), R10
-	MOVQ      AX, R8
-	MOVQ      CX, R9
+	VMOVAPS Z7, Z8
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    SI, R11
 
 windowOf1:
-	VPCMPEQD (R8)(DI*1), Z8, K2
-	VADDPS   (R9)(DI*1), Z5, K2, Z5
-	VPSUBD   Z7, Z8, Z8
-	ADDQ     SI, R8
-	ADDQ     SI, R9
-	DECQ     R10
-	JNE      windowOf1
-	VMOVUPS  Z5, (DX)(DI*1)
-	ADDQ     $+64, DI
-	JMP      channelsOf1
+	CMPQ     R11, size+48(FP)
+	JGE      sumsOf1
+	VPCMPEQD (R9)(R8*1), Z8, K2
+	VADDPS   (R10)(R8*1), Z5, K2, Z5
+	VPADDD   Z0, Z8, Z8
+	SUBQ     DI, R9
+	SUBQ     DI, R10
+	ADDQ     stride+56(FP), R11
+	JMP      windowOf1
+
+sumsOf1:
+	VMOVUPS Z5, (DX)(R8*1)
+	ADDQ    $+64, R8
+	JMP     channelsOf1
 
 endOf1:
-	TESTQ     R8, R8
+	TESTQ     R9, R9
 	JE        allChannels
 	VPXORD    Z6, Z6, Z6
 	CMPB      add+72(FP), $0x00
 	JE        windowsOfTail
-	VMOVUPS.Z (DX)(DI*1), K1, Z6
+	VMOVUPS.Z (DX)(R8*1), K1, Z6
 
 windowsOfTail:
-	VMOVDQA32 Z0, Z8
-	MOVQ      windows+32(FP), R10
-	MOVQ      AX, R8
-	MOVQ      CX, R9
+	VMOVAPS Z7, Z7
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    SI, R11
 
 windowOfTail:
-	VPCMPEQD (R8)(DI*1), Z8, K1, K2
-	VADDPS   (R9)(DI*1), Z6, K2, Z6
-	VPSUBD   Z7, Z8, Z8
-	ADDQ     SI, R8
-	ADDQ     SI, R9
-	DECQ     R10
-	JNE      windowOfTail
-	VMOVUPS  Z6, K1, (DX)(DI*1)
+	CMPQ     R11, size+48(FP)
+	JGE      sumsOfTail
+	VPCMPEQD (R9)(R8*1), Z7, K1, K2
+	VADDPS   (R10)(R8*1), Z6, K2, Z6
+	VPADDD   Z0, Z7, Z7
+	SUBQ     DI, R9
+	SUBQ     DI, R10
+	ADDQ     stride+56(FP), R11
+	JMP      windowOfTail
+
+sumsOfTail:
+	VMOVUPS Z6, K1, (DX)(R8*1)
 
 allChannels:
-	ADDQ SI, AX
-	ADDQ SI, CX
-	MOVQ step+40(FP), DI
-	SHLQ $0x02, DI
 	ADDQ DI, DX
+	INCQ SI
+	CMPQ SI, stride+56(FP)
+	JL   same
+	XORQ SI, SI
+	ADDQ DI, AX
+	ADDQ DI, CX
+
+same:
 	DECQ BX
 	JNE  pixel
 	VZEROUPPER
 	RET
 
 // func sumWindowAVX512(x *float32, y *float32, r int, s int, row int, column int, n int, f float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·sumWindowAVX512(SB), NOSPLIT, $0-60
 	MOVQ  x+0(FP), AX
 	MOVQ  y+8(FP), CX
@@ -510,6 +539,7 @@ line:
 	MOVQ s+24(FP), R12
 
 pixel:
+	PREFETCHT0   4096(R10)(R8*1)
 	VMOVUPS      (R10)(R8*1), Z1
 	VADDPS       Z1, Z0, Z0
 	ADDQ         BX, R10
@@ -626,7 +656,7 @@ done:
 	RET
 
 // func maxWindowAVX2(x *float32, y *float32, r int, s int, row int, column int, n int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·maxWindowAVX2(SB), NOSPLIT, $0-56
 	MOVQ         x+0(FP), AX
 	MOVQ         y+8(FP), CX
@@ -657,21 +687,22 @@ line:
 	MOVQ s+24(FP), R12
 
 pixel:
-	VMOVUPS (R10)(R8*1), Y3
-	VCMPPS  $0x03, Y3, Y3, Y4
-	VORPS   Y4, Y2, Y2
-	VMAXPS  Y3, Y1, Y1
-	ADDQ    BX, R10
-	DECQ    R12
-	JNE     pixel
-	ADDQ    DX, R9
-	DECQ    R11
-	JNE     line
-	VORPS   Y2, Y1, Y1
-	VMOVUPS Y1, (CX)(R8*1)
-	ADDQ    $0x20, R8
-	CMPQ    R8, SI
-	JL      vector
+	PREFETCHT0 4096(R10)(R8*1)
+	VMOVUPS    (R10)(R8*1), Y3
+	VCMPPS     $0x03, Y3, Y3, Y4
+	VORPS      Y4, Y2, Y2
+	VMAXPS     Y3, Y1, Y1
+	ADDQ       BX, R10
+	DECQ       R12
+	JNE        pixel
+	ADDQ       DX, R9
+	DECQ       R11
+	JNE        line
+	VORPS      Y2, Y1, Y1
+	VMOVUPS    Y1, (CX)(R8*1)
+	ADDQ       $0x20, R8
+	CMPQ       R8, SI
+	JL         vector
 
 tail:
 	TESTQ      DI, DI
@@ -721,7 +752,7 @@ DATA lanes32<>+60(SB)/4, $0x0000000f
 GLOBL lanes32<>(SB), RODATA|NOPTR, $64
 
 // func firstMaximumAVX2(x *float32, y *float32, index *int32, windows int, r int, s int, row int, column int, step int, n int, first int, line int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·firstMaximumAVX2(SB), NOSPLIT, $0-96
 	MOVQ         x+0(FP), AX
 	MOVQ         y+8(FP), CX
@@ -781,7 +812,7 @@ channelsOf4:
 	VPCMPEQD Y10, Y10, Y10
 	VMOVUPS  96(CX), Y7
 	VPCMPEQD Y11, Y11, Y11
-	VMOVDQA  Y3, Y12
+	VMOVAPS  Y3, Y12
 	LEAQ     (AX)(R9*1), R10
 	MOVQ     r+32(FP), R12
 
@@ -790,75 +821,83 @@ lineOf4:
 	MOVQ s+40(FP), R13
 
 pixelOf4:
-	VMOVUPS   (R11), Y13
-	VCMPPS    $0x00, Y13, Y4, Y13
-	VBLENDVPS Y13, Y12, Y8, Y8
-	VMOVUPS   32(R11), Y13
-	VCMPPS    $0x00, Y13, Y5, Y13
-	VBLENDVPS Y13, Y12, Y9, Y9
-	VMOVUPS   64(R11), Y13
-	VCMPPS    $0x00, Y13, Y6, Y13
-	VBLENDVPS Y13, Y12, Y10, Y10
-	VMOVUPS   96(R11), Y13
-	VCMPPS    $0x00, Y13, Y7, Y13
-	VBLENDVPS Y13, Y12, Y11, Y11
-	VPADDD    Y1, Y12, Y12
-	SUBQ      DI, R11
-	DECQ      R13
-	JNE       pixelOf4
-	VPSUBD    Y2, Y12, Y12
-	SUBQ      SI, R10
-	DECQ      R12
-	JNE       lineOf4
-	VXORPS    Y12, Y12, Y12
-	VCMPPS    $0x03, Y4, Y4, Y13
-	VORPS     Y13, Y12, Y12
-	VCMPPS    $0x03, Y5, Y5, Y13
-	VORPS     Y13, Y12, Y12
-	VCMPPS    $0x03, Y6, Y6, Y13
-	VORPS     Y13, Y12, Y12
-	VCMPPS    $0x03, Y7, Y7, Y13
-	VORPS     Y13, Y12, Y12
-	VMOVMSKPS Y12, R10
-	TESTL     R10, R10
-	JE        storeOf4
-	VMOVDQA   Y3, Y12
-	LEAQ      (AX)(R9*1), R10
-	MOVQ      r+32(FP), R12
+	PREFETCHT0 4096(R11)
+	VMOVUPS    (R11), Y13
+	VCMPPS     $0x00, Y13, Y4, Y13
+	VBLENDVPS  Y13, Y12, Y8, Y8
+	PREFETCHT0 4128(R11)
+	VMOVUPS    32(R11), Y13
+	VCMPPS     $0x00, Y13, Y5, Y13
+	VBLENDVPS  Y13, Y12, Y9, Y9
+	PREFETCHT0 4160(R11)
+	VMOVUPS    64(R11), Y13
+	VCMPPS     $0x00, Y13, Y6, Y13
+	VBLENDVPS  Y13, Y12, Y10, Y10
+	PREFETCHT0 4192(R11)
+	VMOVUPS    96(R11), Y13
+	VCMPPS     $0x00, Y13, Y7, Y13
+	VBLENDVPS  Y13, Y12, Y11, Y11
+	VPADDD     Y1, Y12, Y12
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf4
+	VPSUBD     Y2, Y12, Y12
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf4
+	VXORPS     Y12, Y12, Y12
+	VCMPPS     $0x03, Y4, Y4, Y13
+	VORPS      Y13, Y12, Y12
+	VCMPPS     $0x03, Y5, Y5, Y13
+	VORPS      Y13, Y12, Y12
+	VCMPPS     $0x03, Y6, Y6, Y13
+	VORPS      Y13, Y12, Y12
+	VCMPPS     $0x03, Y7, Y7, Y13
+	VORPS      Y13, Y12, Y12
+	VMOVMSKPS  Y12, R10
+	TESTL      R10, R10
+	JE         storeOf4
+	VMOVAPS    Y3, Y12
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
 
 lineOf4NaN:
 	MOVQ R10, R11
 	MOVQ s+40(FP), R13
 
 pixelOf4NaN:
-	VMOVUPS   (R11), Y13
-	VCMPPS    $0x03, Y4, Y4, Y14
-	VCMPPS    $0x03, Y13, Y13, Y13
-	VANDPS    Y14, Y13, Y13
-	VBLENDVPS Y13, Y12, Y8, Y8
-	VMOVUPS   32(R11), Y13
-	VCMPPS    $0x03, Y5, Y5, Y14
-	VCMPPS    $0x03, Y13, Y13, Y13
-	VANDPS    Y14, Y13, Y13
-	VBLENDVPS Y13, Y12, Y9, Y9
-	VMOVUPS   64(R11), Y13
-	VCMPPS    $0x03, Y6, Y6, Y14
-	VCMPPS    $0x03, Y13, Y13, Y13
-	VANDPS    Y14, Y13, Y13
-	VBLENDVPS Y13, Y12, Y10, Y10
-	VMOVUPS   96(R11), Y13
-	VCMPPS    $0x03, Y7, Y7, Y14
-	VCMPPS    $0x03, Y13, Y13, Y13
-	VANDPS    Y14, Y13, Y13
-	VBLENDVPS Y13, Y12, Y11, Y11
-	VPADDD    Y1, Y12, Y12
-	SUBQ      DI, R11
-	DECQ      R13
-	JNE       pixelOf4NaN
-	VPSUBD    Y2, Y12, Y12
-	SUBQ      SI, R10
-	DECQ      R12
-	JNE       lineOf4NaN
+	PREFETCHT0 4096(R11)
+	VMOVUPS    (R11), Y13
+	VCMPPS     $0x03, Y4, Y4, Y14
+	VCMPPS     $0x03, Y13, Y13, Y13
+	VANDPS     Y14, Y13, Y13
+	VBLENDVPS  Y13, Y12, Y8, Y8
+	PREFETCHT0 4128(R11)
+	VMOVUPS    32(R11), Y13
+	VCMPPS     $0x03, Y5, Y5, Y14
+	VCMPPS     $0x03, Y13, Y13, Y13
+	VANDPS     Y14, Y13, Y13
+	VBLENDVPS  Y13, Y12, Y9, Y9
+	PREFETCHT0 4160(R11)
+	VMOVUPS    64(R11), Y13
+	VCMPPS     $0x03, Y6, Y6, Y14
+	VCMPPS     $0x03, Y13, Y13, Y13
+	VANDPS     Y14, Y13, Y13
+	VBLENDVPS  Y13, Y12, Y10, Y10
+	PREFETCHT0 4192(R11)
+	VMOVUPS    96(R11), Y13
+	VCMPPS     $0x03, Y7, Y7, Y14
+	VCMPPS     $0x03, Y13, Y13, Y13
+	VANDPS     Y14, Y13, Y13
+	VBLENDVPS  Y13, Y12, Y11, Y11
+	VPADDD     Y1, Y12, Y12
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf4NaN
+	VPSUBD     Y2, Y12, Y12
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf4NaN
 
 storeOf4:
 	VMOVUPS Y8, (DX)
@@ -878,7 +917,7 @@ channelsOf1:
 	JL       endOf1
 	VMOVUPS  (CX), Y4
 	VPCMPEQD Y5, Y5, Y5
-	VMOVDQA  Y3, Y6
+	VMOVAPS  Y3, Y6
 	LEAQ     (AX)(R9*1), R10
 	MOVQ     r+32(FP), R12
 
@@ -887,45 +926,47 @@ lineOf1:
 	MOVQ s+40(FP), R13
 
 pixelOf1:
-	VMOVUPS   (R11), Y7
-	VCMPPS    $0x00, Y7, Y4, Y7
-	VBLENDVPS Y7, Y6, Y5, Y5
-	VPADDD    Y1, Y6, Y6
-	SUBQ      DI, R11
-	DECQ      R13
-	JNE       pixelOf1
-	VPSUBD    Y2, Y6, Y6
-	SUBQ      SI, R10
-	DECQ      R12
-	JNE       lineOf1
-	VXORPS    Y6, Y6, Y6
-	VCMPPS    $0x03, Y4, Y4, Y7
-	VORPS     Y7, Y6, Y6
-	VMOVMSKPS Y6, R10
-	TESTL     R10, R10
-	JE        storeOf1
-	VMOVDQA   Y3, Y6
-	LEAQ      (AX)(R9*1), R10
-	MOVQ      r+32(FP), R12
+	PREFETCHT0 4096(R11)
+	VMOVUPS    (R11), Y7
+	VCMPPS     $0x00, Y7, Y4, Y7
+	VBLENDVPS  Y7, Y6, Y5, Y5
+	VPADDD     Y1, Y6, Y6
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf1
+	VPSUBD     Y2, Y6, Y6
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf1
+	VXORPS     Y6, Y6, Y6
+	VCMPPS     $0x03, Y4, Y4, Y7
+	VORPS      Y7, Y6, Y6
+	VMOVMSKPS  Y6, R10
+	TESTL      R10, R10
+	JE         storeOf1
+	VMOVAPS    Y3, Y6
+	LEAQ       (AX)(R9*1), R10
+	MOVQ       r+32(FP), R12
 
 lineOf1NaN:
 	MOVQ R10, R11
 	MOVQ s+40(FP), R13
 
 pixelOf1NaN:
-	VMOVUPS   (R11), Y7
-	VCMPPS    $0x03, Y4, Y4, Y8
-	VCMPPS    $0x03, Y7, Y7, Y7
-	VANDPS    Y8, Y7, Y7
-	VBLENDVPS Y7, Y6, Y5, Y5
-	VPADDD    Y1, Y6, Y6
-	SUBQ      DI, R11
-	DECQ      R13
-	JNE       pixelOf1NaN
-	VPSUBD    Y2, Y6, Y6
-	SUBQ      SI, R10
-	DECQ      R12
-	JNE       lineOf1NaN
+	PREFETCHT0 4096(R11)
+	VMOVUPS    (R11), Y7
+	VCMPPS     $0x03, Y4, Y4, Y8
+	VCMPPS     $0x03, Y7, Y7, Y7
+	VANDPS     Y8, Y7, Y7
+	VBLENDVPS  Y7, Y6, Y5, Y5
+	VPADDD     Y1, Y6, Y6
+	SUBQ       DI, R11
+	DECQ       R13
+	JNE        pixelOf1NaN
+	VPSUBD     Y2, Y6, Y6
+	SUBQ       SI, R10
+	DECQ       R12
+	JNE        lineOf1NaN
 
 storeOf1:
 	VMOVUPS Y5, (DX)
@@ -939,7 +980,7 @@ endOf1:
 	JE         allChannels
 	VMASKMOVPS (CX), Y0, Y4
 	VPCMPEQD   Y5, Y5, Y5
-	VMOVDQA    Y3, Y6
+	VMOVAPS    Y3, Y6
 	LEAQ       (AX)(R9*1), R10
 	MOVQ       r+32(FP), R12
 
@@ -965,7 +1006,7 @@ pixelOfTail:
 	VMOVMSKPS  Y6, R10
 	TESTL      R10, R10
 	JE         storeOfTail
-	VMOVDQA    Y3, Y6
+	VMOVAPS    Y3, Y6
 	LEAQ       (AX)(R9*1), R9
 	MOVQ       r+32(FP), R11
 
@@ -1004,34 +1045,36 @@ allChannels:
 	VZEROUPPER
 	RET
 
-// func collectAVX2(index *int32, dy *float32, dx *float32, pixels int, windows int, step int, n int, tap int, stride int, add bool)
+// func collectAVX2(index *int32, dy *float32, dx *float32, pixels int, n int, tap int, size int, stride int, line int, add bool)
 // Requires: AVX, AVX2
 TEXT ·collectAVX2(SB), NOSPLIT, $0-73
 	MOVQ         index+0(FP), AX
 	MOVQ         dy+8(FP), CX
 	MOVQ         dx+16(FP), DX
 	MOVQ         pixels+24(FP), BX
-	MOVQ         n+48(FP), SI
-	MOVQ         SI, DI
-	ANDQ         $0x07, DI
-	SHLQ         $0x02, SI
-	VMOVD        DI, X0
+	MOVQ         tap+40(FP), SI
+	MOVQ         n+32(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $0x07, R8
+	SHLQ         $0x02, DI
+	VMOVD        R8, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
-	MOVQ         tap+56(FP), DI
-	VMOVD        DI, X1
+	MOVQ         stride+56(FP), R8
+	VMOVD        R8, X1
 	VPBROADCASTD X1, Y1
-	MOVQ         stride+64(FP), DI
-	VMOVD        DI, X2
-	VPBROADCASTD X2, Y2
 
 pixel:
-	XORQ DI, DI
+	MOVQ         line+64(FP), R8
+	ADDQ         SI, R8
+	VMOVD        R8, X2
+	VPBROADCASTD X2, Y2
+	XORQ         R8, R8
 
 channelsOf4:
-	MOVQ    SI, R8
-	SUBQ    DI, R8
-	CMPQ    R8, $+128
+	MOVQ    DI, R9
+	SUBQ    R8, R9
+	CMPQ    R9, $+128
 	JL      endOf4
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
@@ -1039,117 +1082,133 @@ channelsOf4:
 	VXORPS  Y6, Y6, Y6
 	CMPB    add+72(FP), $0x00
 	JE      windowsOf4
-	VMOVUPS (DX)(DI*1), Y3
-	VMOVUPS 32(DX)(DI*1), Y4
-	VMOVUPS 64(DX)(DI*1), Y5
-	VMOVUPS 96(DX)(DI*1), Y6
+	VMOVUPS (DX)(R8*1), Y3
+	VMOVUPS 32(DX)(R8*1), Y4
+	VMOVUPS 64(DX)(R8*1), Y5
+	VMOVUPS 96(DX)(R8*1), Y6
 
 windowsOf4:
-	VMOVDQA Y1, Y7
-	MOVQ    windows+32(FP), R10
-	MOVQ    AX, R8
-	MOVQ    CX, R9
+	VMOVAPS Y2, Y7
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    SI, R11
 
 windowOf4:
-	VMOVUPS  (R8)(DI*1), Y8
+	CMPQ     R11, size+48(FP)
+	JGE      sumsOf4
+	VMOVUPS  (R9)(R8*1), Y8
 	VPCMPEQD Y7, Y8, Y8
-	VANDPS   (R9)(DI*1), Y8, Y8
+	VANDPS   (R10)(R8*1), Y8, Y8
 	VADDPS   Y8, Y3, Y3
-	VMOVUPS  32(R8)(DI*1), Y8
+	VMOVUPS  32(R9)(R8*1), Y8
 	VPCMPEQD Y7, Y8, Y8
-	VANDPS   32(R9)(DI*1), Y8, Y8
+	VANDPS   32(R10)(R8*1), Y8, Y8
 	VADDPS   Y8, Y4, Y4
-	VMOVUPS  64(R8)(DI*1), Y8
+	VMOVUPS  64(R9)(R8*1), Y8
 	VPCMPEQD Y7, Y8, Y8
-	VANDPS   64(R9)(DI*1), Y8, Y8
+	VANDPS   64(R10)(R8*1), Y8, Y8
 	VADDPS   Y8, Y5, Y5
-	VMOVUPS  96(R8)(DI*1), Y8
+	VMOVUPS  96(R9)(R8*1), Y8
 	VPCMPEQD Y7, Y8, Y8
-	VANDPS   96(R9)(DI*1), Y8, Y8
+	VANDPS   96(R10)(R8*1), Y8, Y8
 	VADDPS   Y8, Y6, Y6
-	VPSUBD   Y2, Y7, Y7
-	ADDQ     SI, R8
-	ADDQ     SI, R9
-	DECQ     R10
-	JNE      windowOf4
-	VMOVUPS  Y3, (DX)(DI*1)
-	VMOVUPS  Y4, 32(DX)(DI*1)
-	VMOVUPS  Y5, 64(DX)(DI*1)
-	VMOVUPS  Y6, 96(DX)(DI*1)
-	ADDQ     $+128, DI
-	JMP      channelsOf4
+	VPADDD   Y1, Y7, Y7
+	SUBQ     DI, R9
+	SUBQ     DI, R10
+	ADDQ     stride+56(FP), R11
+	JMP      windowOf4
+
+sumsOf4:
+	VMOVUPS Y3, (DX)(R8*1)
+	VMOVUPS Y4, 32(DX)(R8*1)
+	VMOVUPS Y5, 64(DX)(R8*1)
+	VMOVUPS Y6, 96(DX)(R8*1)
+	ADDQ    $+128, R8
+	JMP     channelsOf4
 
 endOf4:
 channelsOf1:
-	MOVQ    SI, R8
-	SUBQ    DI, R8
-	CMPQ    R8, $+32
+	MOVQ    DI, R9
+	SUBQ    R8, R9
+	CMPQ    R9, $+32
 	JL      endOf1
 	VXORPS  Y3, Y3, Y3
 	CMPB    add+72(FP), $0x00
 	JE      windowsOf1
-	VMOVUPS (DX)(DI*1), Y3
+	VMOVUPS (DX)(R8*1), Y3
 
 windowsOf1:
-	VMOVDQA Y1, Y4
-	MOVQ    windows+32(FP), R10
-	MOVQ    AX, R8
-	MOVQ    CX, R9
+	VMOVAPS Y2, Y4
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    SI, R11
 
 windowOf1:
-	VMOVUPS  (R8)(DI*1), Y5
+	CMPQ     R11, size+48(FP)
+	JGE      sumsOf1
+	VMOVUPS  (R9)(R8*1), Y5
 	VPCMPEQD Y4, Y5, Y5
-	VANDPS   (R9)(DI*1), Y5, Y5
+	VANDPS   (R10)(R8*1), Y5, Y5
 	VADDPS   Y5, Y3, Y3
-	VPSUBD   Y2, Y4, Y4
-	ADDQ     SI, R8
-	ADDQ     SI, R9
-	DECQ     R10
-	JNE      windowOf1
-	VMOVUPS  Y3, (DX)(DI*1)
-	ADDQ     $+32, DI
-	JMP      channelsOf1
+	VPADDD   Y1, Y4, Y4
+	SUBQ     DI, R9
+	SUBQ     DI, R10
+	ADDQ     stride+56(FP), R11
+	JMP      windowOf1
+
+sumsOf1:
+	VMOVUPS Y3, (DX)(R8*1)
+	ADDQ    $+32, R8
+	JMP     channelsOf1
 
 endOf1:
-	TESTQ      R8, R8
+	TESTQ      R9, R9
 	JE         allChannels
 	VXORPS     Y3, Y3, Y3
 	CMPB       add+72(FP), $0x00
 	JE         windowsOfTail
-	VMASKMOVPS (DX)(DI*1), Y0, Y3
+	VMASKMOVPS (DX)(R8*1), Y0, Y3
 
 windowsOfTail:
-	VMOVDQA Y1, Y4
-	MOVQ    windows+32(FP), R10
-	MOVQ    AX, R8
-	MOVQ    CX, R9
+	VMOVAPS Y2, Y2
+	MOVQ    AX, R9
+	MOVQ    CX, R10
+	MOVQ    SI, R11
 
 windowOfTail:
-	VMASKMOVPS (R8)(DI*1), Y0, Y5
-	VPCMPEQD   Y4, Y5, Y5
-	VMASKMOVPS (R9)(DI*1), Y0, Y6
-	VANDPS     Y6, Y5, Y5
-	VADDPS     Y5, Y3, Y3
-	VPSUBD     Y2, Y4, Y4
-	ADDQ       SI, R8
-	ADDQ       SI, R9
-	DECQ       R10
-	JNE        windowOfTail
-	VMASKMOVPS Y3, Y0, (DX)(DI*1)
+	CMPQ       R11, size+48(FP)
+	JGE        sumsOfTail
+	VMASKMOVPS (R9)(R8*1), Y0, Y4
+	VPCMPEQD   Y2, Y4, Y4
+	VMASKMOVPS (R10)(R8*1), Y0, Y5
+	VANDPS     Y5, Y4, Y4
+	VADDPS     Y4, Y3, Y3
+	VPADDD     Y1, Y2, Y2
+	SUBQ       DI, R9
+	SUBQ       DI, R10
+	ADDQ       stride+56(FP), R11
+	JMP        windowOfTail
+
+sumsOfTail:
+	VMASKMOVPS Y3, Y0, (DX)(R8*1)
 
 allChannels:
-	ADDQ SI, AX
-	ADDQ SI, CX
-	MOVQ step+40(FP), DI
-	SHLQ $0x02, DI
 	ADDQ DI, DX
+	INCQ SI
+	CMPQ SI, stride+56(FP)
+	JL   same
+	XORQ SI, SI
+	ADDQ DI, AX
+	ADDQ DI, CX
+
+same:
 	DECQ BX
 	JNE  pixel
 	VZEROUPPER
 	RET
 
 // func sumWindowAVX2(x *float32, y *float32, r int, s int, row int, column int, n int, f float32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·sumWindowAVX2(SB), NOSPLIT, $0-60
 	MOVQ         x+0(FP), AX
 	MOVQ         y+8(FP), CX
@@ -1179,6 +1238,7 @@ line:
 	MOVQ s+24(FP), R12
 
 pixel:
+	PREFETCHT0   4096(R10)(R8*1)
 	VMOVUPS      (R10)(R8*1), Y2
 	VADDPS       Y2, Y1, Y1
 	ADDQ         BX, R10

@@ -35,25 +35,29 @@ func maxWindowAVX512(x *float32, y *float32, r int, s int, row int, column int, 
 //go:noescape
 func firstMaximumAVX512(x *float32, y *float32, index *int32, windows int, r int, s int, row int, column int, step int, n int, first int, line int)
 
-// collectAVX512 sums the dy of those windows over a pixel that found their maximum in it.
+// collectAVX512 sums for each pixel the dy of those windows over it that found their maximum there.
 //
+//	q := 0 // the last window over the pixel, of which it is tap
 //	for i := range pixels {
 //		for j := range n {
 //			var t float32
 //			if add {
-//				t = dx[i*step+j]
+//				t = dx[i*n+j]
 //			}
-//			for q := range windows {
-//				if index[(i+q)*n+j] == tap - q*stride {
-//					t += dy[(i+q)*n+j]
+//			for w, p := tap, q; w < size; w, p = w+stride, p-1 {
+//				if index[p*n+j] == line+w {
+//					t += dy[p*n+j]
 //				}
 //			}
-//			dx[i*step+j] = t
+//			dx[i*n+j] = t
+//		}
+//		if tap++; tap >= stride {
+//			tap, q = 0, q+1
 //		}
 //	}
 //
 //go:noescape
-func collectAVX512(index *int32, dy *float32, dx *float32, pixels int, windows int, step int, n int, tap int, stride int, add bool)
+func collectAVX512(index *int32, dy *float32, dx *float32, pixels int, n int, tap int, size int, stride int, line int, add bool)
 
 // sumWindowAVX512 sums a window and multiplies by a factor.
 //
@@ -116,25 +120,29 @@ func maxWindowAVX2(x *float32, y *float32, r int, s int, row int, column int, n 
 //go:noescape
 func firstMaximumAVX2(x *float32, y *float32, index *int32, windows int, r int, s int, row int, column int, step int, n int, first int, line int)
 
-// collectAVX2 sums the dy of those windows over a pixel that found their maximum in it.
+// collectAVX2 sums for each pixel the dy of those windows over it that found their maximum there.
 //
+//	q := 0 // the last window over the pixel, of which it is tap
 //	for i := range pixels {
 //		for j := range n {
 //			var t float32
 //			if add {
-//				t = dx[i*step+j]
+//				t = dx[i*n+j]
 //			}
-//			for q := range windows {
-//				if index[(i+q)*n+j] == tap - q*stride {
-//					t += dy[(i+q)*n+j]
+//			for w, p := tap, q; w < size; w, p = w+stride, p-1 {
+//				if index[p*n+j] == line+w {
+//					t += dy[p*n+j]
 //				}
 //			}
-//			dx[i*step+j] = t
+//			dx[i*n+j] = t
+//		}
+//		if tap++; tap >= stride {
+//			tap, q = 0, q+1
 //		}
 //	}
 //
 //go:noescape
-func collectAVX2(index *int32, dy *float32, dx *float32, pixels int, windows int, step int, n int, tap int, stride int, add bool)
+func collectAVX2(index *int32, dy *float32, dx *float32, pixels int, n int, tap int, size int, stride int, line int, add bool)
 
 // sumWindowAVX2 sums a window and multiplies by a factor.
 //

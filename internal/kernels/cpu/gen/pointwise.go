@@ -88,6 +88,7 @@ type elementwise struct {
 	v             *isa
 	moving, fixed []string
 	rows          bool
+	past          bool
 
 	base  map[string]reg.GPVirtual
 	index reg.GPVirtual // bytes into the row
@@ -96,7 +97,14 @@ type elementwise struct {
 
 func (e *elementwise) load(name string) reg.VecVirtual { return load(e.mask, e.mem(name)) }
 
-func (e *elementwise) store(x reg.VecVirtual, name string) { e.mask.store(x, e.mem(name)) }
+// store stores x; with past, past the caches.
+func (e *elementwise) store(x reg.VecVirtual, name string) {
+	if e.past && !e.mask.on {
+		VMOVNTPS(x, e.mem(name))
+	} else {
+		e.mask.store(x, e.mem(name))
+	}
+}
 
 func (e *elementwise) mem(name string) Mem {
 	return Mem{Base: e.base[name], Index: e.index, Scale: 1}
@@ -153,6 +161,9 @@ func (e *elementwise) generate(name, what, loop, more string, prepare, body func
 		DECQ(rows)
 		JNE(LabelRef("row"))
 		Label("done")
+	}
+	if e.past {
+		SFENCE() // others may read the results once the caller says so
 	}
 	end()
 }
@@ -227,29 +238,34 @@ func pointwise(v *isa) {
 		e.store(x, "y")
 	})
 
-	for _, residual := range []bool{false, true} {
-		name, what, extra := "normalize", "normalizes each column, and bounds.", ""
-		e := &elementwise{v: v, moving: []string{"x", "y"}, fixed: []string{"mean", "f", "beta"}, rows: true}
-		if residual {
-			name, what, extra = "normalizeAdd", "normalizes each column, adds the residual, and bounds.", " + res[r*n+j]"
-			e.moving = []string{"x", "res", "y"}
-		}
-		e.generate(name, what, `
+	for _, past := range []bool{false, true} {
+		for _, residual := range []bool{false, true} {
+			name, what, extra := "normalize", "normalizes each column, and bounds", ""
+			e := &elementwise{v: v, moving: []string{"x", "y"}, fixed: []string{"mean", "f", "beta"}, rows: true, past: past}
+			if residual {
+				name, what, extra = "normalizeAdd", "normalizes each column, adds the residual, and bounds", " + res[r*n+j]"
+				e.moving = []string{"x", "res", "y"}
+			}
+			if past {
+				name, what = name+"Past", what+"; stores past the caches whole vectors, which must be aligned"
+			}
+			e.generate(name, what+".", `
 	for r := range rows {
 		for j := range n {
 			y[r*n+j] = min(max(fma(x[r*n+j]-mean[j], f[j], beta[j])`+extra+`, lo), hi)
 		}
 	}`, ", lo, hi float32", bounds, func() {
-			x := e.load("x")
-			VSUBPS(e.load("mean"), x, x)
-			f := e.load("f")
-			VFMADD213PS(e.load("beta"), f, x)
-			if residual {
-				VADDPS(e.load("res"), x, x)
-			}
-			clampTo(x, lo, hi)
-			e.store(x, "y")
-		})
+				x := e.load("x")
+				VSUBPS(e.load("mean"), x, x)
+				f := e.load("f")
+				VFMADD213PS(e.load("beta"), f, x)
+				if residual {
+					VADDPS(e.load("res"), x, x)
+				}
+				clampTo(x, lo, hi)
+				e.store(x, "y")
+			})
+		}
 	}
 
 	for _, gated := range []bool{false, true} {

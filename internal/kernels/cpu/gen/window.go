@@ -124,6 +124,9 @@ func window(v *isa, name, what, loop string, picture, pixel string, more string,
 		MOVQ(line, at)
 		Load(Param("s"), w)
 		Label("pixel" + part)
+		if picture == "x" && !e.mask.on {
+			PREFETCHT0(Mem{Base: at, Index: e.index, Scale: 1, Disp: ahead})
+		}
 		one(Mem{Base: at, Index: e.index, Scale: 1})
 		ADDQ(columnBytes, at)
 		DECQ(w)
@@ -148,6 +151,10 @@ func window(v *isa, name, what, loop string, picture, pixel string, more string,
 	Label("done")
 	end()
 }
+
+// ahead is how many bytes ahead of their use the pixels of windows are fetched: processors do not foresee an access beyond
+// the page of memory that they are in, and several rows are read side by side.
+const ahead = 4096
 
 // perChannel writes the loop over the n bytes of a pixel's channels, of which off counts those that are done. body does a
 // number of vectors, the last of which may be masked; part tells the labels of its copies apart.
@@ -187,6 +194,13 @@ func (v *isa) integers(name string) reg.VecVirtual {
 	VMOVD(pointer(name).As32(), low)
 	VPBROADCASTD(low, x)
 	return x
+}
+
+// copy is a new register with the contents of x.
+func (v *isa) copy(x reg.VecVirtual) reg.VecVirtual {
+	c := v.vector()
+	VMOVAPS(x, c)
+	return c
 }
 
 // ones sets all bits: −1 in every lane.
@@ -249,13 +263,9 @@ func firstMaximum(v *isa) {
 			m.load(at(y, i), ys[i])
 			v.ones(found[i])
 		}
-		tap := v.vector()
+		var tap reg.VecVirtual
 		search := func(part string, each func(i int, e Mem)) {
-			if v == avx512 {
-				VMOVDQA32(last, tap)
-			} else {
-				VMOVDQA(last, tap)
-			}
+			tap = v.copy(last)
 			line, pixel := GP64(), GP64()
 			LEAQ(Mem{Base: x, Index: off, Scale: 1}, line)
 			h, w := pointer("r"), GP64()
@@ -264,6 +274,9 @@ func firstMaximum(v *isa) {
 			Load(Param("s"), w)
 			Label("pixel" + part)
 			for i := range ys {
+				if !m.on {
+					PREFETCHT0(Mem{Base: pixel, Disp: i*v.bytes() + ahead})
+				}
 				each(i, at(pixel, i))
 			}
 			VPADDD(one, tap, tap)
@@ -348,28 +361,38 @@ func firstMaximum(v *isa) {
 	end()
 }
 
-// collect writes the sum of what the windows over a pixel give to it.
+// collect writes the sums of what the windows over the pixels of a row give to them.
 func collect(v *isa) {
-	begin(v, "collect", "sums the dy of those windows over a pixel that found their maximum in it.", `
+	begin(v, "collect", "sums for each pixel the dy of those windows over it that found their maximum there.", `
+	q := 0 // the last window over the pixel, of which it is tap
 	for i := range pixels {
 		for j := range n {
 			var t float32
 			if add {
-				t = dx[i*step+j]
+				t = dx[i*n+j]
 			}
-			for q := range windows {
-				if index[(i+q)*n+j] == tap - q*stride {
-					t += dy[(i+q)*n+j]
+			for w, p := tap, q; w < size; w, p = w+stride, p-1 {
+				if index[p*n+j] == line+w {
+					t += dy[p*n+j]
 				}
 			}
-			dx[i*step+j] = t
+			dx[i*n+j] = t
 		}
-	}`, "index *int32, dy, dx *float32, pixels, windows, step, n, tap, stride int, add bool")
-	index, dy, dx, pixels := pointer("index"), pointer("dy"), pointer("dx"), pointer("pixels")
+		if tap++; tap >= stride {
+			tap, q = 0, q+1
+		}
+	}`, "index *int32, dy, dx *float32, pixels, n, tap, size, stride, line int, add bool")
+	index, dy, dx, pixels, tap := pointer("index"), pointer("dy"), pointer("dx"), pointer("pixels"), pointer("tap")
 	n, tail := channels(v)
-	first, stride := v.integers("tap"), v.integers("stride")
+	stride, first := v.integers("stride"), v.vector()
 	off := GP64()
 	Label("pixel")
+	{
+		low, sum := XMM(), pointer("line")
+		ADDQ(tap, sum)
+		VMOVD(sum.As32(), low)
+		VPBROADCASTD(low, first)
+	}
 	perChannel(v, n, off, tail, func(part string, vectors int, m *masked) {
 		sums := v.vectors(vectors)
 		at := func(base reg.GPVirtual, i int) Mem {
@@ -384,29 +407,27 @@ func collect(v *isa) {
 			m.load(at(dx, i), t)
 		}
 		Label("windows" + part)
-		tap := v.vector()
-		if v == avx512 {
-			VMOVDQA32(first, tap)
-		} else {
-			VMOVDQA(first, tap)
-		}
-		from, given, q := GP64(), GP64(), pointer("windows")
+		wanted := v.copy(first)
+		from, given, w := GP64(), GP64(), GP64()
 		MOVQ(index, from)
 		MOVQ(dy, given)
+		MOVQ(tap, w)
 		Label("window" + part)
+		CMPQ(w, address("size"))
+		JGE(LabelRef("sums" + part))
 		for i, t := range sums {
 			switch {
 			case v == avx512:
 				k := K()
 				if m.on {
-					VPCMPEQD(at(from, i), tap, m.k, k)
+					VPCMPEQD(at(from, i), wanted, m.k, k)
 				} else {
-					VPCMPEQD(at(from, i), tap, k)
+					VPCMPEQD(at(from, i), wanted, k)
 				}
 				VADDPS(at(given, i), t, k, t)
 			default:
 				hit := load(m, at(from, i))
-				VPCMPEQD(tap, hit, hit)
+				VPCMPEQD(wanted, hit, hit)
 				if m.on {
 					VANDPS(load(m, at(given, i)), hit, hit)
 				} else {
@@ -415,19 +436,24 @@ func collect(v *isa) {
 				VADDPS(hit, t, t)
 			}
 		}
-		VPSUBD(stride, tap, tap)
-		ADDQ(n, from)
-		ADDQ(n, given)
-		DECQ(q)
-		JNE(LabelRef("window" + part))
+		VPADDD(stride, wanted, wanted)
+		SUBQ(n, from)
+		SUBQ(n, given)
+		ADDQ(address("stride"), w)
+		JMP(LabelRef("window" + part))
+		Label("sums" + part)
 		for i, t := range sums {
 			m.store(t, at(dx, i))
 		}
 	})
+	ADDQ(n, dx)
+	INCQ(tap)
+	CMPQ(tap, address("stride"))
+	JL(LabelRef("same"))
+	XORQ(tap, tap)
 	ADDQ(n, index)
 	ADDQ(n, dy)
-	step := elements("step")
-	ADDQ(step, dx)
+	Label("same")
 	DECQ(pixels)
 	JNE(LabelRef("pixel"))
 	end()
