@@ -22,11 +22,7 @@ func (d *Device) Peak() float64 {
 	)
 	burst := func(calls int) time.Duration {
 		start := time.Now()
-		d.parallel(func(int) {
-			for range calls {
-				d.micro.peak(rounds)
-			}
-		})
+		parallel(d, peakCalls{calls, rounds})
 		return time.Since(start)
 	}
 	calls := 1
@@ -38,6 +34,14 @@ func (d *Device) Peak() float64 {
 		best = min(best, burst(calls))
 	}
 	return float64(d.threads*calls*rounds*d.micro.peakFlops) / best.Seconds()
+}
+
+type peakCalls struct{ calls, rounds int }
+
+func (t *peakCalls) run(d *Device, _ int) {
+	for range t.calls {
+		d.micro.peak(t.rounds)
+	}
 }
 
 // genericPeak is peakFunc in portable Go.
