@@ -235,8 +235,8 @@ func firstMaximum(v *isa) {
 	one, back, last := v.vector(), v.integers("line"), v.integers("first")
 	v.ones(one)
 	{
-		// Begin with the last pixel of the window. From the first of a line to the last of the line before it are
-		// line−s+1 elements, the 1 of which is taken with every pixel.
+		// Begin with the last pixel of the window. The number of a pixel is 1 less than that of the one after it; from one
+		// line to the line before it is line less, line−s more than its s pixels took.
 		VPSUBD(v.integers("s"), back, back)
 		r, s := pointer("r"), pointer("s")
 		DECQ(r)
