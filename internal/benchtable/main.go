@@ -82,7 +82,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	f.SetOutput(usage)
 	f.StringVar(&o.ftrun, "ftrun", filepath.Join("bin", "ftrun"), "the ftrun to time")
 	archs := f.String("archs", "resnet18,resnet50,squeezenet1_1,densenet121,vgg11_bn,alexnet,inception_v3,mobilenet_v2", "architectures")
-	modes := f.String("modes", "finetune,extract,infer", "modes")
+	modes := f.String("modes", "finetune,extract,infer", "modes, with :fast or :exact behind them for other numerics than the default")
 	batches := f.String("batches", "8", "pictures in a step")
 	f.IntVar(&o.threads, "threads", 2, "threads of both")
 	f.IntVar(&o.steps, "steps", 6, "timed steps of a round, of which the median counts")
@@ -139,7 +139,8 @@ type line struct {
 
 // row is one step with the lines of all rounds; theirs is empty without PyTorch.
 type row struct {
-	arch, mode   string
+	arch         string
+	mode         string // "finetune", or "finetune:fast"
 	batch        int
 	ours, theirs []line
 }
@@ -165,8 +166,13 @@ func measureAll(ctx context.Context, o options, p peer, progress io.Writer) ([]r
 // measure runs all rounds of a row.
 func (r *row) measure(ctx context.Context, o options, p peer) error {
 	batch, threads, steps := strconv.Itoa(r.batch), strconv.Itoa(o.threads), strconv.Itoa(o.steps)
+	mode, numerics, _ := strings.Cut(r.mode, ":")
+	ours := []string{"bench", "-arch", r.arch, "-mode", mode, "-batch", batch, "-threads", threads, "-steps", steps, "-format", "json"}
+	if numerics != "" {
+		ours = append(ours, "-numerics", numerics)
+	}
 	for range o.rounds {
-		l, err := step(ctx, o.ftrun, "bench", "-arch", r.arch, "-mode", r.mode, "-batch", batch, "-threads", threads, "-steps", steps, "-format", "json")
+		l, err := step(ctx, o.ftrun, ours...)
 		if err != nil {
 			return err
 		}
@@ -174,7 +180,7 @@ func (r *row) measure(ctx context.Context, o options, p peer) error {
 		if p.script == "" {
 			continue
 		}
-		if l, err = step(ctx, p.python, p.script, r.arch, r.mode, batch, "--threads", threads, "--steps", steps); err != nil {
+		if l, err = step(ctx, p.python, p.script, r.arch, mode, batch, "--threads", threads, "--steps", steps); err != nil {
 			return err
 		}
 		r.theirs = append(r.theirs, l)

@@ -23,6 +23,8 @@ func TestMain(m *testing.M) {
 	case args[0] == "bench" && slices.Contains(args, "broken"):
 		fmt.Fprintln(os.Stderr, "Error: there is no architecture \"broken\"")
 		os.Exit(1)
+	case args[0] == "bench" && slices.Contains(args, "fast"):
+		fmt.Println(`{"ftrun":"1.2.3","device":"cpu","path":"avx2","seconds":0.25,"images_per_second":32,"peak_mib":300,"gflops":100,"peak_gflops":200}`)
 	case args[0] == "bench":
 		fmt.Println(`{"ftrun":"1.2.3","device":"cpu","path":"avx2","seconds":0.5,"images_per_second":16,"peak_mib":300,"gflops":50,"peak_gflops":200}`)
 	case args[0] == "-c":
@@ -169,6 +171,18 @@ func TestMedian(t *testing.T) {
 	} {
 		if got := median(c.x); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestNumerics(t *testing.T) {
+	out, _, err := table(t, "torch", "-archs", "resnet18", "-modes", "finetune,finetune:fast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| finetune | 8 | 0.5000 |", "| finetune:fast | 8 | 0.2500 |", "finetune:fast, batch 8: 3.00 over 1"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the table lacks %q:\n%s", want, out)
 		}
 	}
 }

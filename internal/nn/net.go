@@ -8,6 +8,7 @@
 //	fuse.go      passes over the layers: what is not needed goes, activations and sums join what is before them
 //	compile.go   the rest becomes a Gorgonia graph; conv.go, batchnorm.go … hold an operation and its gradient each
 //	backward.go  the gradients of the loss by whatever is trained join the graph
+//	packed.go    weights that no gradient passes, as the device reads them, batch norm folded in
 //	memory.go    every result gets a place in one slab, shared with results that are not needed at the same time
 //	program.go   Gorgonia's TapeMachine runs the graph, once a step
 //

@@ -156,9 +156,6 @@ func TestNothingIsAllocated(t *testing.T) {
 			defer d.Close()
 			for _, o := range operations {
 				t.Run(fmt.Sprintf("%s/%d/%s", p, threads, o.name), func(t *testing.T) {
-					if strings.Contains(o.name, "depthwise") || strings.HasPrefix(o.name, "Linear") {
-						t.Skip("TODO by merge: linear.go and depthwise.go still hand out closures")
-					}
 					run := func() {
 						if err := o.run(d); err != nil {
 							t.Fatal(err)

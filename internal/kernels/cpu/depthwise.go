@@ -9,6 +9,13 @@ import "github.com/ftrun/ftrun/internal/kernels"
 // be preempted, to return after some µs.
 const depthwiseBlock = 32 << 10
 
+// Forward and backward data fetch x and y ahead of their use where they are larger than a level-2 cache holds: pixels of many
+// channels are too far apart for the processor to foresee which line comes next.
+const (
+	fetchFrom  = 256 << 10 // elements of x and y together
+	fetchAhead = 2 << 10   // elements; measured
+)
+
 // depthwiseForward computes y = act(conv(x, w) + bias).
 func (d *Device) depthwiseForward(c kernels.Conv, x, w, y []float32, p post) {
 	f := forwardOf(c, d.micro)
@@ -17,31 +24,57 @@ func (d *Device) depthwiseForward(c kernels.Conv, x, w, y []float32, p post) {
 		clear(p.bias)
 	}
 	f.post = p
-	d.depthwise(&f, x, w, y)
+	parallel(d, depthwiseForward{f, x, w, y})
 }
 
-// depthwiseBackwardData computes dx, phase by phase.
+type depthwiseForward struct {
+	correlation // its groups are the channels
+	x, w, y     []float32
+}
+
+func (t *depthwiseForward) run(d *Device, worker int) {
+	lo, hi := d.split(t.n*t.p, worker)
+	for u := lo; u < hi; u++ {
+		d.depthwiseRow(&t.correlation, t.x, t.w, t.y, u/t.p, u%t.p)
+	}
+}
+
+// depthwiseBackwardData computes dx.
 func (d *Device) depthwiseBackwardData(c kernels.Conv, phases []phase, w, dy, dx []float32) {
+	t := depthwiseBackwardData{c: c, phases: phases, turned: grow(&d.shared.weights, len(w)), dy: dy, dx: dx}
+	turned := t.turned
 	for i := range phases {
 		p := &phases[i]
-		turned := grow(&d.shared.weights, p.r*p.s*c.C)
+		t.rows = max(t.rows, p.p)
 		for tap := range p.r * p.s {
 			r, s := p.r0+(p.r-1-tap/p.s)*c.StrideH, p.s0+(p.s-1-tap%p.s)*c.StrideW
 			copy(turned[tap*c.C:(tap+1)*c.C], w[(r*c.S+s)*c.C:])
 		}
-		d.depthwise(&p.correlation, dy, turned, dx[p.offset:])
+		turned = turned[p.r*p.s*c.C:]
 	}
+	parallel(d, t)
 }
 
-// depthwise runs f, whose groups are the channels, over x.
-func (d *Device) depthwise(f *correlation, x, w, y []float32) {
-	d.parallel(func(worker int) {
-		lo, hi := d.split(f.n*f.p, worker)
-		for u := lo; u < hi; u++ {
-			n, p := u/f.p, u%f.p
-			d.depthwiseRow(f, x, w, y, n, p)
+type depthwiseBackwardData struct {
+	c              kernels.Conv
+	phases         []phase
+	turned, dy, dx []float32 // turned holds the filters of the phases, one after the other
+	rows           int       // most of a phase
+}
+
+// run computes the rows of all phases that lie beside each other together, while what they share of dy is in the cache.
+func (t *depthwiseBackwardData) run(d *Device, worker int) {
+	lo, hi := d.split(t.c.N*t.rows, worker)
+	for u := lo; u < hi; u++ {
+		n, row, w := u/t.rows, u%t.rows, t.turned
+		for i := range t.phases {
+			p := &t.phases[i]
+			if row < p.p {
+				d.depthwiseRow(&p.correlation, t.dy, w, t.dx[p.offset:], n, row)
+			}
+			w = w[p.r*p.s*t.c.C:]
 		}
-	})
+	}
 }
 
 // depthwiseRow computes row p of picture n.
@@ -63,8 +96,15 @@ func (d *Device) depthwiseRow(f *correlation, x, w, y []float32, n, p int) {
 				break
 			}
 		}
-		d.micro.depthwise[count](&x[((n*f.h+p*f.sh+r0-f.padH)*f.w+q*f.sw+s0-f.padW)*c], &w[(r0*f.s+s0)*c], &out[0],
-			f.post.at(0), f.sw*c, c, f.w*c, c, f.s*c, f.yPixel, r1-r0, s1-s0, c, f.post.lo, f.post.hi)
+		first := ((n*f.h+p*f.sh+r0-f.padH)*f.w + q*f.sw + s0 - f.padW) * c
+		next, fetch := 0, 0
+		if len(x)+len(y) > fetchFrom {
+			// The row before it has read all but the last sh rows of x, which lie in memory one after the other.
+			fetch = f.sh * f.sw
+			next = ((n*f.h+p*f.sh+f.r-f.padH-f.sh)*f.w+q*fetch)*c + fetchAhead*fetch - first
+		}
+		d.micro.depthwise[count](&x[first], &w[(r0*f.s+s0)*c], &out[0], f.post.at(0), f.sw*c, c, f.w*c, c, f.s*c, f.yPixel,
+			r1-r0, s1-s0, c, next, fetchAhead, fetch, f.post.lo, f.post.hi)
 		q += count
 	}
 }
@@ -93,23 +133,29 @@ func (d *Device) depthwiseBackwardWeights(c kernels.Conv, x, dy, dw []float32) {
 	f := forwardOf(c, d.micro)
 	chunks := min(maxChunks, f.n*f.p, max(1, len(dy)/(chunkBenefit*len(dw))))
 	sums := d.chunkSums(chunks, dw)
-	{
-		d.parallel(func(worker int) {
-			lo, hi := d.split(chunks, worker)
-			for chunk := lo; chunk < hi; chunk++ {
-				r0, r1 := share(f.n*f.p, chunk, chunks)
-				sum := sums.of(chunk)
-				clear(sum)
-				for u := r0; u < r1; {
-					n, p := u/f.p, u%f.p
-					rows := min(max(1, depthwiseBlock/(f.q*f.groups)), f.p-p, r1-u)
-					d.depthwiseRows(&f, x, dy, sum, n, p, p+rows)
-					u += rows
-				}
-			}
-		})
-	}
+	parallel(d, depthwiseBackwardWeights{f, x, dy, sums})
 	d.addChunks(sums)
+}
+
+type depthwiseBackwardWeights struct {
+	correlation
+	x, dy []float32
+	sums  chunkSums // chunks are of rows of n·p
+}
+
+func (t *depthwiseBackwardWeights) run(d *Device, worker int) {
+	lo, hi := d.split(t.sums.chunks, worker)
+	for chunk := lo; chunk < hi; chunk++ {
+		r0, r1 := share(t.n*t.p, chunk, t.sums.chunks)
+		sum := t.sums.of(chunk)
+		clear(sum)
+		for u := r0; u < r1; {
+			n, p := u/t.p, u%t.p
+			rows := min(max(1, depthwiseBlock/(t.q*t.groups)), t.p-p, r1-u)
+			d.depthwiseRows(&t.correlation, t.x, t.dy, sum, n, p, p+rows)
+			u += rows
+		}
+	}
 }
 
 // depthwiseRows adds rows [p0, p1) of picture n to the gradient.

@@ -2,9 +2,9 @@
 
 #include "textflag.h"
 
-// func depthwise1AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·depthwise1AVX512(SB), NOSPLIT, $0-112
+// func depthwise1AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·depthwise1AVX512(SB), NOSPLIT, $0-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -27,30 +27,53 @@ rowWhole:
 	MOVQ taps+88(FP), R11
 
 tapWhole:
-	VMOVUPS      (R9), Z1
-	VFMADD231PS  (SI), Z1, Z0
-	MOVQ         tapX+40(FP), R13
-	SHLQ         $0x02, R13
-	ADDQ         R13, SI
-	MOVQ         tapW+56(FP), R13
-	LEAQ         (R9)(R13*4), R9
-	DECQ         R11
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), SI
-	SHLQ         $0x02, SI
-	ADDQ         SI, DI
-	MOVQ         rowW+64(FP), SI
-	SHLQ         $0x02, SI
-	ADDQ         SI, R8
-	DECQ         R10
-	JNZ          rowWhole
+	VMOVUPS     (R9), Z1
+	VFMADD231PS (SI), Z1, Z0
+	MOVQ        tapX+40(FP), R13
+	SHLQ        $0x02, R13
+	ADDQ        R13, SI
+	MOVQ        tapW+56(FP), R13
+	LEAQ        (R9)(R13*4), R9
+	DECQ        R11
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), SI
+	SHLQ        $0x02, SI
+	ADDQ        SI, DI
+	MOVQ        rowW+64(FP), SI
+	SHLQ        $0x02, SI
+	ADDQ        SI, R8
+	DECQ        R10
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), SI
+	TESTQ       SI, SI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), DI
+	SHLQ        $0x02, DI
+	MOVQ        stepY+72(FP), R8
+	SHLQ        $0x02, R8
+	ADDQ        DX, DI
+	PREFETCHT0  (DI)
+	ADDQ        R8, DI
+	MOVQ        aheadX+104(FP), DI
+	SHLQ        $0x02, DI
+	MOVQ        tapX+40(FP), R8
+	SHLQ        $0x02, R8
+	ADDQ        AX, DI
+
+fetchWhole:
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	DECQ       SI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Z1
 	VADDPS       Z1, Z0, Z0
-	VBROADCASTSS lo+104(FP), Z1
+	VBROADCASTSS lo+128(FP), Z1
 	VMAXPS       Z0, Z1, Z0
-	VBROADCASTSS hi+108(FP), Z1
+	VBROADCASTSS hi+132(FP), Z1
 	VMINPS       Z0, Z1, Z0
 
 storeWhole:
@@ -82,31 +105,54 @@ rowTail:
 	MOVQ taps+88(FP), R11
 
 tapTail:
-	VMOVUPS.Z    (R9), K1, Z0
-	VMOVUPS.Z    (SI), K1, Z1
-	VFMADD231PS  Z1, Z0, Z2
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, SI
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R9)(AX*4), R9
-	DECQ         R11
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R8
-	DECQ         R10
-	JNZ          rowTail
+	VMOVUPS.Z   (R9), K1, Z0
+	VMOVUPS.Z   (SI), K1, Z1
+	VFMADD231PS Z1, Z0, Z2
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, SI
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R9)(CX*4), R9
+	DECQ        R11
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R8
+	DECQ        R10
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMOVUPS.Z    (BX), K1, Z0
 	VADDPS       Z0, Z2, Z2
-	VBROADCASTSS lo+104(FP), Z0
+	VBROADCASTSS lo+128(FP), Z0
 	VMAXPS       Z2, Z0, Z2
-	VBROADCASTSS hi+108(FP), Z0
+	VBROADCASTSS hi+132(FP), Z0
 	VMINPS       Z2, Z0, Z2
 
 storeTail:
@@ -119,9 +165,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise2AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·depthwise2AVX512(SB), NOSPLIT, $0-112
+// func depthwise2AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·depthwise2AVX512(SB), NOSPLIT, $0-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -145,33 +191,60 @@ rowWhole:
 	MOVQ taps+88(FP), R12
 
 tapWhole:
-	VMOVUPS      (R10), Z2
-	VFMADD231PS  (DI), Z2, Z0
-	VFMADD231PS  (DI)(SI*1), Z2, Z1
-	MOVQ         tapX+40(FP), R14
-	SHLQ         $0x02, R14
-	ADDQ         R14, DI
-	MOVQ         tapW+56(FP), R14
-	LEAQ         (R10)(R14*4), R10
-	DECQ         R12
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R8
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R9
-	DECQ         R11
-	JNZ          rowWhole
+	VMOVUPS     (R10), Z2
+	VFMADD231PS (DI), Z2, Z0
+	VFMADD231PS (DI)(SI*1), Z2, Z1
+	MOVQ        tapX+40(FP), R14
+	SHLQ        $0x02, R14
+	ADDQ        R14, DI
+	MOVQ        tapW+56(FP), R14
+	LEAQ        (R10)(R14*4), R10
+	DECQ        R12
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R8
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R9
+	DECQ        R11
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        stepY+72(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        DX, R8
+	PREFETCHT0  (R8)
+	ADDQ        R9, R8
+	PREFETCHT0  (R8)
+	ADDQ        R9, R8
+	MOVQ        aheadX+104(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        tapX+40(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        AX, R8
+
+fetchWhole:
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Z2
 	VADDPS       Z2, Z0, Z0
 	VADDPS       Z2, Z1, Z1
-	VBROADCASTSS lo+104(FP), Z2
+	VBROADCASTSS lo+128(FP), Z2
 	VMAXPS       Z0, Z2, Z0
 	VMAXPS       Z1, Z2, Z1
-	VBROADCASTSS hi+108(FP), Z2
+	VBROADCASTSS hi+132(FP), Z2
 	VMINPS       Z0, Z2, Z0
 	VMINPS       Z1, Z2, Z1
 
@@ -207,35 +280,62 @@ rowTail:
 	MOVQ taps+88(FP), R12
 
 tapTail:
-	VMOVUPS.Z    (R10), K1, Z0
-	VMOVUPS.Z    (DI), K1, Z1
-	VFMADD231PS  Z1, Z0, Z3
-	VMOVUPS.Z    (DI)(SI*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z4
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R10)(AX*4), R10
-	DECQ         R12
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R8
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R9
-	DECQ         R11
-	JNZ          rowTail
+	VMOVUPS.Z   (R10), K1, Z0
+	VMOVUPS.Z   (DI), K1, Z1
+	VFMADD231PS Z1, Z0, Z3
+	VMOVUPS.Z   (DI)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z4
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R10)(CX*4), R10
+	DECQ        R12
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R8
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R9
+	DECQ        R11
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMOVUPS.Z    (BX), K1, Z0
 	VADDPS       Z0, Z3, Z3
 	VADDPS       Z0, Z4, Z4
-	VBROADCASTSS lo+104(FP), Z0
+	VBROADCASTSS lo+128(FP), Z0
 	VMAXPS       Z3, Z0, Z3
 	VMAXPS       Z4, Z0, Z4
-	VBROADCASTSS hi+108(FP), Z0
+	VBROADCASTSS hi+132(FP), Z0
 	VMINPS       Z3, Z0, Z3
 	VMINPS       Z4, Z0, Z4
 
@@ -251,9 +351,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise3AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·depthwise3AVX512(SB), NOSPLIT, $0-112
+// func depthwise3AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·depthwise3AVX512(SB), NOSPLIT, $0-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -278,36 +378,67 @@ rowWhole:
 	MOVQ taps+88(FP), R12
 
 tapWhole:
-	VMOVUPS      (R10), Z3
-	VFMADD231PS  (DI), Z3, Z0
-	VFMADD231PS  (DI)(SI*1), Z3, Z1
-	VFMADD231PS  (DI)(SI*2), Z3, Z2
-	MOVQ         tapX+40(FP), R14
-	SHLQ         $0x02, R14
-	ADDQ         R14, DI
-	MOVQ         tapW+56(FP), R14
-	LEAQ         (R10)(R14*4), R10
-	DECQ         R12
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R8
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R9
-	DECQ         R11
-	JNZ          rowWhole
+	VMOVUPS     (R10), Z3
+	VFMADD231PS (DI), Z3, Z0
+	VFMADD231PS (DI)(SI*1), Z3, Z1
+	VFMADD231PS (DI)(SI*2), Z3, Z2
+	MOVQ        tapX+40(FP), R14
+	SHLQ        $0x02, R14
+	ADDQ        R14, DI
+	MOVQ        tapW+56(FP), R14
+	LEAQ        (R10)(R14*4), R10
+	DECQ        R12
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R8
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R9
+	DECQ        R11
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        stepY+72(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        DX, R8
+	PREFETCHT0  (R8)
+	ADDQ        R9, R8
+	PREFETCHT0  (R8)
+	ADDQ        R9, R8
+	PREFETCHT0  (R8)
+	ADDQ        R9, R8
+	MOVQ        aheadX+104(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        tapX+40(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        AX, R8
+
+fetchWhole:
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Z3
 	VADDPS       Z3, Z0, Z0
 	VADDPS       Z3, Z1, Z1
 	VADDPS       Z3, Z2, Z2
-	VBROADCASTSS lo+104(FP), Z3
+	VBROADCASTSS lo+128(FP), Z3
 	VMAXPS       Z0, Z3, Z0
 	VMAXPS       Z1, Z3, Z1
 	VMAXPS       Z2, Z3, Z2
-	VBROADCASTSS hi+108(FP), Z3
+	VBROADCASTSS hi+132(FP), Z3
 	VMINPS       Z0, Z3, Z0
 	VMINPS       Z1, Z3, Z1
 	VMINPS       Z2, Z3, Z2
@@ -347,39 +478,70 @@ rowTail:
 	MOVQ taps+88(FP), R12
 
 tapTail:
-	VMOVUPS.Z    (R10), K1, Z0
-	VMOVUPS.Z    (DI), K1, Z1
-	VFMADD231PS  Z1, Z0, Z4
-	VMOVUPS.Z    (DI)(SI*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z5
-	VMOVUPS.Z    (DI)(SI*2), K1, Z1
-	VFMADD231PS  Z1, Z0, Z6
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R10)(AX*4), R10
-	DECQ         R12
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R8
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R9
-	DECQ         R11
-	JNZ          rowTail
+	VMOVUPS.Z   (R10), K1, Z0
+	VMOVUPS.Z   (DI), K1, Z1
+	VFMADD231PS Z1, Z0, Z4
+	VMOVUPS.Z   (DI)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z5
+	VMOVUPS.Z   (DI)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z6
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R10)(CX*4), R10
+	DECQ        R12
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R8
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R9
+	DECQ        R11
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMOVUPS.Z    (BX), K1, Z0
 	VADDPS       Z0, Z4, Z4
 	VADDPS       Z0, Z5, Z5
 	VADDPS       Z0, Z6, Z6
-	VBROADCASTSS lo+104(FP), Z0
+	VBROADCASTSS lo+128(FP), Z0
 	VMAXPS       Z4, Z0, Z4
 	VMAXPS       Z5, Z0, Z5
 	VMAXPS       Z6, Z0, Z6
-	VBROADCASTSS hi+108(FP), Z0
+	VBROADCASTSS hi+132(FP), Z0
 	VMINPS       Z4, Z0, Z4
 	VMINPS       Z5, Z0, Z5
 	VMINPS       Z6, Z0, Z6
@@ -398,9 +560,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise4AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·depthwise4AVX512(SB), NOSPLIT, $0-112
+// func depthwise4AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·depthwise4AVX512(SB), NOSPLIT, $0-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -427,26 +589,61 @@ rowWhole:
 	MOVQ taps+88(FP), R13
 
 tapWhole:
-	VMOVUPS      (R11), Z4
-	VFMADD231PS  (DI), Z4, Z0
-	VFMADD231PS  (DI)(SI*1), Z4, Z1
-	VFMADD231PS  (DI)(SI*2), Z4, Z2
-	VFMADD231PS  (DI)(R8*1), Z4, Z3
-	MOVQ         tapX+40(FP), R15
-	SHLQ         $0x02, R15
-	ADDQ         R15, DI
-	MOVQ         tapW+56(FP), R15
-	LEAQ         (R11)(R15*4), R11
-	DECQ         R13
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R9
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R10
-	DECQ         R12
-	JNZ          rowWhole
+	VMOVUPS     (R11), Z4
+	VFMADD231PS (DI), Z4, Z0
+	VFMADD231PS (DI)(SI*1), Z4, Z1
+	VFMADD231PS (DI)(SI*2), Z4, Z2
+	VFMADD231PS (DI)(R8*1), Z4, Z3
+	MOVQ        tapX+40(FP), R15
+	SHLQ        $0x02, R15
+	ADDQ        R15, DI
+	MOVQ        tapW+56(FP), R15
+	LEAQ        (R11)(R15*4), R11
+	DECQ        R13
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R9
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R10
+	DECQ        R12
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R9
+	SHLQ        $0x02, R9
+	MOVQ        stepY+72(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        DX, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	MOVQ        aheadX+104(FP), R9
+	SHLQ        $0x02, R9
+	MOVQ        tapX+40(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        AX, R9
+
+fetchWhole:
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Z4
@@ -454,12 +651,12 @@ tapWhole:
 	VADDPS       Z4, Z1, Z1
 	VADDPS       Z4, Z2, Z2
 	VADDPS       Z4, Z3, Z3
-	VBROADCASTSS lo+104(FP), Z4
+	VBROADCASTSS lo+128(FP), Z4
 	VMAXPS       Z0, Z4, Z0
 	VMAXPS       Z1, Z4, Z1
 	VMAXPS       Z2, Z4, Z2
 	VMAXPS       Z3, Z4, Z3
-	VBROADCASTSS hi+108(FP), Z4
+	VBROADCASTSS hi+132(FP), Z4
 	VMINPS       Z0, Z4, Z0
 	VMINPS       Z1, Z4, Z1
 	VMINPS       Z2, Z4, Z2
@@ -503,30 +700,65 @@ rowTail:
 	MOVQ taps+88(FP), R13
 
 tapTail:
-	VMOVUPS.Z    (R11), K1, Z0
-	VMOVUPS.Z    (DI), K1, Z1
-	VFMADD231PS  Z1, Z0, Z5
-	VMOVUPS.Z    (DI)(SI*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z6
-	VMOVUPS.Z    (DI)(SI*2), K1, Z1
-	VFMADD231PS  Z1, Z0, Z7
-	VMOVUPS.Z    (DI)(R8*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z8
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R11)(AX*4), R11
-	DECQ         R13
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R9
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R10
-	DECQ         R12
-	JNZ          rowTail
+	VMOVUPS.Z   (R11), K1, Z0
+	VMOVUPS.Z   (DI), K1, Z1
+	VFMADD231PS Z1, Z0, Z5
+	VMOVUPS.Z   (DI)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z6
+	VMOVUPS.Z   (DI)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z7
+	VMOVUPS.Z   (DI)(R8*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z8
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R11)(CX*4), R11
+	DECQ        R13
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R9
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R10
+	DECQ        R12
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMOVUPS.Z    (BX), K1, Z0
@@ -534,12 +766,12 @@ tapTail:
 	VADDPS       Z0, Z6, Z6
 	VADDPS       Z0, Z7, Z7
 	VADDPS       Z0, Z8, Z8
-	VBROADCASTSS lo+104(FP), Z0
+	VBROADCASTSS lo+128(FP), Z0
 	VMAXPS       Z5, Z0, Z5
 	VMAXPS       Z6, Z0, Z6
 	VMAXPS       Z7, Z0, Z7
 	VMAXPS       Z8, Z0, Z8
-	VBROADCASTSS hi+108(FP), Z0
+	VBROADCASTSS hi+132(FP), Z0
 	VMINPS       Z5, Z0, Z5
 	VMINPS       Z6, Z0, Z6
 	VMINPS       Z7, Z0, Z7
@@ -561,9 +793,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise5AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·depthwise5AVX512(SB), NOSPLIT, $0-112
+// func depthwise5AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·depthwise5AVX512(SB), NOSPLIT, $0-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -591,27 +823,66 @@ rowWhole:
 	MOVQ taps+88(FP), R13
 
 tapWhole:
-	VMOVUPS      (R11), Z5
-	VFMADD231PS  (DI), Z5, Z0
-	VFMADD231PS  (DI)(SI*1), Z5, Z1
-	VFMADD231PS  (DI)(SI*2), Z5, Z2
-	VFMADD231PS  (DI)(R8*1), Z5, Z3
-	VFMADD231PS  (DI)(SI*4), Z5, Z4
-	MOVQ         tapX+40(FP), R15
-	SHLQ         $0x02, R15
-	ADDQ         R15, DI
-	MOVQ         tapW+56(FP), R15
-	LEAQ         (R11)(R15*4), R11
-	DECQ         R13
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R9
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R10
-	DECQ         R12
-	JNZ          rowWhole
+	VMOVUPS     (R11), Z5
+	VFMADD231PS (DI), Z5, Z0
+	VFMADD231PS (DI)(SI*1), Z5, Z1
+	VFMADD231PS (DI)(SI*2), Z5, Z2
+	VFMADD231PS (DI)(R8*1), Z5, Z3
+	VFMADD231PS (DI)(SI*4), Z5, Z4
+	MOVQ        tapX+40(FP), R15
+	SHLQ        $0x02, R15
+	ADDQ        R15, DI
+	MOVQ        tapW+56(FP), R15
+	LEAQ        (R11)(R15*4), R11
+	DECQ        R13
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R9
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R10
+	DECQ        R12
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R9
+	SHLQ        $0x02, R9
+	MOVQ        stepY+72(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        DX, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	MOVQ        aheadX+104(FP), R9
+	SHLQ        $0x02, R9
+	MOVQ        tapX+40(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        AX, R9
+
+fetchWhole:
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Z5
@@ -620,13 +891,13 @@ tapWhole:
 	VADDPS       Z5, Z2, Z2
 	VADDPS       Z5, Z3, Z3
 	VADDPS       Z5, Z4, Z4
-	VBROADCASTSS lo+104(FP), Z5
+	VBROADCASTSS lo+128(FP), Z5
 	VMAXPS       Z0, Z5, Z0
 	VMAXPS       Z1, Z5, Z1
 	VMAXPS       Z2, Z5, Z2
 	VMAXPS       Z3, Z5, Z3
 	VMAXPS       Z4, Z5, Z4
-	VBROADCASTSS hi+108(FP), Z5
+	VBROADCASTSS hi+132(FP), Z5
 	VMINPS       Z0, Z5, Z0
 	VMINPS       Z1, Z5, Z1
 	VMINPS       Z2, Z5, Z2
@@ -674,32 +945,71 @@ rowTail:
 	MOVQ taps+88(FP), R13
 
 tapTail:
-	VMOVUPS.Z    (R11), K1, Z0
-	VMOVUPS.Z    (DI), K1, Z1
-	VFMADD231PS  Z1, Z0, Z6
-	VMOVUPS.Z    (DI)(SI*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z7
-	VMOVUPS.Z    (DI)(SI*2), K1, Z1
-	VFMADD231PS  Z1, Z0, Z8
-	VMOVUPS.Z    (DI)(R8*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z9
-	VMOVUPS.Z    (DI)(SI*4), K1, Z1
-	VFMADD231PS  Z1, Z0, Z10
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R11)(AX*4), R11
-	DECQ         R13
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R9
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R10
-	DECQ         R12
-	JNZ          rowTail
+	VMOVUPS.Z   (R11), K1, Z0
+	VMOVUPS.Z   (DI), K1, Z1
+	VFMADD231PS Z1, Z0, Z6
+	VMOVUPS.Z   (DI)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z7
+	VMOVUPS.Z   (DI)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z8
+	VMOVUPS.Z   (DI)(R8*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z9
+	VMOVUPS.Z   (DI)(SI*4), K1, Z1
+	VFMADD231PS Z1, Z0, Z10
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R11)(CX*4), R11
+	DECQ        R13
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R9
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R10
+	DECQ        R12
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMOVUPS.Z    (BX), K1, Z0
@@ -708,13 +1018,13 @@ tapTail:
 	VADDPS       Z0, Z8, Z8
 	VADDPS       Z0, Z9, Z9
 	VADDPS       Z0, Z10, Z10
-	VBROADCASTSS lo+104(FP), Z0
+	VBROADCASTSS lo+128(FP), Z0
 	VMAXPS       Z6, Z0, Z6
 	VMAXPS       Z7, Z0, Z7
 	VMAXPS       Z8, Z0, Z8
 	VMAXPS       Z9, Z0, Z9
 	VMAXPS       Z10, Z0, Z10
-	VBROADCASTSS hi+108(FP), Z0
+	VBROADCASTSS hi+132(FP), Z0
 	VMINPS       Z6, Z0, Z6
 	VMINPS       Z7, Z0, Z7
 	VMINPS       Z8, Z0, Z8
@@ -739,9 +1049,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise6AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·depthwise6AVX512(SB), NOSPLIT, $8-112
+// func depthwise6AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·depthwise6AVX512(SB), NOSPLIT, $8-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -772,29 +1082,72 @@ rowWhole:
 	MOVQ taps+88(FP), R14
 
 tapWhole:
-	VMOVUPS      (R12), Z6
-	VFMADD231PS  (DI), Z6, Z0
-	VFMADD231PS  (DI)(SI*1), Z6, Z1
-	VFMADD231PS  (DI)(SI*2), Z6, Z2
-	VFMADD231PS  (DI)(R9*1), Z6, Z3
-	VFMADD231PS  (DI)(SI*4), Z6, Z4
-	VFMADD231PS  (R8), Z6, Z5
-	MOVQ         tapX+40(FP), BP
-	SHLQ         $0x02, BP
-	ADDQ         BP, DI
-	ADDQ         BP, R8
-	MOVQ         tapW+56(FP), BP
-	LEAQ         (R12)(BP*4), R12
-	DECQ         R14
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R10
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R11
-	DECQ         R13
-	JNZ          rowWhole
+	VMOVUPS     (R12), Z6
+	VFMADD231PS (DI), Z6, Z0
+	VFMADD231PS (DI)(SI*1), Z6, Z1
+	VFMADD231PS (DI)(SI*2), Z6, Z2
+	VFMADD231PS (DI)(R9*1), Z6, Z3
+	VFMADD231PS (DI)(SI*4), Z6, Z4
+	VFMADD231PS (R8), Z6, Z5
+	MOVQ        tapX+40(FP), BP
+	SHLQ        $0x02, BP
+	ADDQ        BP, DI
+	ADDQ        BP, R8
+	MOVQ        tapW+56(FP), BP
+	LEAQ        (R12)(BP*4), R12
+	DECQ        R14
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R10
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R11
+	DECQ        R13
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        stepY+72(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        DX, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	MOVQ        aheadX+104(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        tapX+40(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        AX, R8
+
+fetchWhole:
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Z6
@@ -804,14 +1157,14 @@ tapWhole:
 	VADDPS       Z6, Z3, Z3
 	VADDPS       Z6, Z4, Z4
 	VADDPS       Z6, Z5, Z5
-	VBROADCASTSS lo+104(FP), Z6
+	VBROADCASTSS lo+128(FP), Z6
 	VMAXPS       Z0, Z6, Z0
 	VMAXPS       Z1, Z6, Z1
 	VMAXPS       Z2, Z6, Z2
 	VMAXPS       Z3, Z6, Z3
 	VMAXPS       Z4, Z6, Z4
 	VMAXPS       Z5, Z6, Z5
-	VBROADCASTSS hi+108(FP), Z6
+	VBROADCASTSS hi+132(FP), Z6
 	VMINPS       Z0, Z6, Z0
 	VMINPS       Z1, Z6, Z1
 	VMINPS       Z2, Z6, Z2
@@ -865,35 +1218,78 @@ rowTail:
 	MOVQ taps+88(FP), R14
 
 tapTail:
-	VMOVUPS.Z    (R12), K1, Z0
-	VMOVUPS.Z    (DI), K1, Z1
-	VFMADD231PS  Z1, Z0, Z7
-	VMOVUPS.Z    (DI)(SI*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z8
-	VMOVUPS.Z    (DI)(SI*2), K1, Z1
-	VFMADD231PS  Z1, Z0, Z9
-	VMOVUPS.Z    (DI)(R9*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z10
-	VMOVUPS.Z    (DI)(SI*4), K1, Z1
-	VFMADD231PS  Z1, Z0, Z11
-	VMOVUPS.Z    (R8), K1, Z1
-	VFMADD231PS  Z1, Z0, Z12
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	ADDQ         AX, R8
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R12)(AX*4), R12
-	DECQ         R14
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R10
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R11
-	DECQ         R13
-	JNZ          rowTail
+	VMOVUPS.Z   (R12), K1, Z0
+	VMOVUPS.Z   (DI), K1, Z1
+	VFMADD231PS Z1, Z0, Z7
+	VMOVUPS.Z   (DI)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z8
+	VMOVUPS.Z   (DI)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z9
+	VMOVUPS.Z   (DI)(R9*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z10
+	VMOVUPS.Z   (DI)(SI*4), K1, Z1
+	VFMADD231PS Z1, Z0, Z11
+	VMOVUPS.Z   (R8), K1, Z1
+	VFMADD231PS Z1, Z0, Z12
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	ADDQ        CX, R8
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R12)(CX*4), R12
+	DECQ        R14
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R10
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R11
+	DECQ        R13
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMOVUPS.Z    (BX), K1, Z0
@@ -903,14 +1299,14 @@ tapTail:
 	VADDPS       Z0, Z10, Z10
 	VADDPS       Z0, Z11, Z11
 	VADDPS       Z0, Z12, Z12
-	VBROADCASTSS lo+104(FP), Z0
+	VBROADCASTSS lo+128(FP), Z0
 	VMAXPS       Z7, Z0, Z7
 	VMAXPS       Z8, Z0, Z8
 	VMAXPS       Z9, Z0, Z9
 	VMAXPS       Z10, Z0, Z10
 	VMAXPS       Z11, Z0, Z11
 	VMAXPS       Z12, Z0, Z12
-	VBROADCASTSS hi+108(FP), Z0
+	VBROADCASTSS hi+132(FP), Z0
 	VMINPS       Z7, Z0, Z7
 	VMINPS       Z8, Z0, Z8
 	VMINPS       Z9, Z0, Z9
@@ -938,9 +1334,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise7AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·depthwise7AVX512(SB), NOSPLIT, $8-112
+// func depthwise7AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·depthwise7AVX512(SB), NOSPLIT, $8-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -972,30 +1368,77 @@ rowWhole:
 	MOVQ taps+88(FP), R14
 
 tapWhole:
-	VMOVUPS      (R12), Z7
-	VFMADD231PS  (DI), Z7, Z0
-	VFMADD231PS  (DI)(SI*1), Z7, Z1
-	VFMADD231PS  (DI)(SI*2), Z7, Z2
-	VFMADD231PS  (DI)(R9*1), Z7, Z3
-	VFMADD231PS  (DI)(SI*4), Z7, Z4
-	VFMADD231PS  (R8), Z7, Z5
-	VFMADD231PS  (R8)(SI*1), Z7, Z6
-	MOVQ         tapX+40(FP), BP
-	SHLQ         $0x02, BP
-	ADDQ         BP, DI
-	ADDQ         BP, R8
-	MOVQ         tapW+56(FP), BP
-	LEAQ         (R12)(BP*4), R12
-	DECQ         R14
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R10
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R11
-	DECQ         R13
-	JNZ          rowWhole
+	VMOVUPS     (R12), Z7
+	VFMADD231PS (DI), Z7, Z0
+	VFMADD231PS (DI)(SI*1), Z7, Z1
+	VFMADD231PS (DI)(SI*2), Z7, Z2
+	VFMADD231PS (DI)(R9*1), Z7, Z3
+	VFMADD231PS (DI)(SI*4), Z7, Z4
+	VFMADD231PS (R8), Z7, Z5
+	VFMADD231PS (R8)(SI*1), Z7, Z6
+	MOVQ        tapX+40(FP), BP
+	SHLQ        $0x02, BP
+	ADDQ        BP, DI
+	ADDQ        BP, R8
+	MOVQ        tapW+56(FP), BP
+	LEAQ        (R12)(BP*4), R12
+	DECQ        R14
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R10
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R11
+	DECQ        R13
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        stepY+72(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        DX, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	MOVQ        aheadX+104(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        tapX+40(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        AX, R8
+
+fetchWhole:
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Z7
@@ -1006,7 +1449,7 @@ tapWhole:
 	VADDPS       Z7, Z4, Z4
 	VADDPS       Z7, Z5, Z5
 	VADDPS       Z7, Z6, Z6
-	VBROADCASTSS lo+104(FP), Z7
+	VBROADCASTSS lo+128(FP), Z7
 	VMAXPS       Z0, Z7, Z0
 	VMAXPS       Z1, Z7, Z1
 	VMAXPS       Z2, Z7, Z2
@@ -1014,7 +1457,7 @@ tapWhole:
 	VMAXPS       Z4, Z7, Z4
 	VMAXPS       Z5, Z7, Z5
 	VMAXPS       Z6, Z7, Z6
-	VBROADCASTSS hi+108(FP), Z7
+	VBROADCASTSS hi+132(FP), Z7
 	VMINPS       Z0, Z7, Z0
 	VMINPS       Z1, Z7, Z1
 	VMINPS       Z2, Z7, Z2
@@ -1072,37 +1515,84 @@ rowTail:
 	MOVQ taps+88(FP), R14
 
 tapTail:
-	VMOVUPS.Z    (R12), K1, Z0
-	VMOVUPS.Z    (DI), K1, Z1
-	VFMADD231PS  Z1, Z0, Z8
-	VMOVUPS.Z    (DI)(SI*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z9
-	VMOVUPS.Z    (DI)(SI*2), K1, Z1
-	VFMADD231PS  Z1, Z0, Z10
-	VMOVUPS.Z    (DI)(R9*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z11
-	VMOVUPS.Z    (DI)(SI*4), K1, Z1
-	VFMADD231PS  Z1, Z0, Z12
-	VMOVUPS.Z    (R8), K1, Z1
-	VFMADD231PS  Z1, Z0, Z13
-	VMOVUPS.Z    (R8)(SI*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z14
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	ADDQ         AX, R8
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R12)(AX*4), R12
-	DECQ         R14
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R10
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R11
-	DECQ         R13
-	JNZ          rowTail
+	VMOVUPS.Z   (R12), K1, Z0
+	VMOVUPS.Z   (DI), K1, Z1
+	VFMADD231PS Z1, Z0, Z8
+	VMOVUPS.Z   (DI)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z9
+	VMOVUPS.Z   (DI)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z10
+	VMOVUPS.Z   (DI)(R9*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z11
+	VMOVUPS.Z   (DI)(SI*4), K1, Z1
+	VFMADD231PS Z1, Z0, Z12
+	VMOVUPS.Z   (R8), K1, Z1
+	VFMADD231PS Z1, Z0, Z13
+	VMOVUPS.Z   (R8)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z14
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	ADDQ        CX, R8
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R12)(CX*4), R12
+	DECQ        R14
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R10
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R11
+	DECQ        R13
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMOVUPS.Z    (BX), K1, Z0
@@ -1113,7 +1603,7 @@ tapTail:
 	VADDPS       Z0, Z12, Z12
 	VADDPS       Z0, Z13, Z13
 	VADDPS       Z0, Z14, Z14
-	VBROADCASTSS lo+104(FP), Z0
+	VBROADCASTSS lo+128(FP), Z0
 	VMAXPS       Z8, Z0, Z8
 	VMAXPS       Z9, Z0, Z9
 	VMAXPS       Z10, Z0, Z10
@@ -1121,7 +1611,7 @@ tapTail:
 	VMAXPS       Z12, Z0, Z12
 	VMAXPS       Z13, Z0, Z13
 	VMAXPS       Z14, Z0, Z14
-	VBROADCASTSS hi+108(FP), Z0
+	VBROADCASTSS hi+132(FP), Z0
 	VMINPS       Z8, Z0, Z8
 	VMINPS       Z9, Z0, Z9
 	VMINPS       Z10, Z0, Z10
@@ -1152,9 +1642,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise8AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·depthwise8AVX512(SB), NOSPLIT, $8-112
+// func depthwise8AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·depthwise8AVX512(SB), NOSPLIT, $8-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -1187,31 +1677,82 @@ rowWhole:
 	MOVQ taps+88(FP), R14
 
 tapWhole:
-	VMOVUPS      (R12), Z8
-	VFMADD231PS  (DI), Z8, Z0
-	VFMADD231PS  (DI)(SI*1), Z8, Z1
-	VFMADD231PS  (DI)(SI*2), Z8, Z2
-	VFMADD231PS  (DI)(R9*1), Z8, Z3
-	VFMADD231PS  (DI)(SI*4), Z8, Z4
-	VFMADD231PS  (R8), Z8, Z5
-	VFMADD231PS  (R8)(SI*1), Z8, Z6
-	VFMADD231PS  (R8)(SI*2), Z8, Z7
-	MOVQ         tapX+40(FP), BP
-	SHLQ         $0x02, BP
-	ADDQ         BP, DI
-	ADDQ         BP, R8
-	MOVQ         tapW+56(FP), BP
-	LEAQ         (R12)(BP*4), R12
-	DECQ         R14
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R10
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R11
-	DECQ         R13
-	JNZ          rowWhole
+	VMOVUPS     (R12), Z8
+	VFMADD231PS (DI), Z8, Z0
+	VFMADD231PS (DI)(SI*1), Z8, Z1
+	VFMADD231PS (DI)(SI*2), Z8, Z2
+	VFMADD231PS (DI)(R9*1), Z8, Z3
+	VFMADD231PS (DI)(SI*4), Z8, Z4
+	VFMADD231PS (R8), Z8, Z5
+	VFMADD231PS (R8)(SI*1), Z8, Z6
+	VFMADD231PS (R8)(SI*2), Z8, Z7
+	MOVQ        tapX+40(FP), BP
+	SHLQ        $0x02, BP
+	ADDQ        BP, DI
+	ADDQ        BP, R8
+	MOVQ        tapW+56(FP), BP
+	LEAQ        (R12)(BP*4), R12
+	DECQ        R14
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R10
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R11
+	DECQ        R13
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        stepY+72(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        DX, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	MOVQ        aheadX+104(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        tapX+40(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        AX, R8
+
+fetchWhole:
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Z8
@@ -1223,7 +1764,7 @@ tapWhole:
 	VADDPS       Z8, Z5, Z5
 	VADDPS       Z8, Z6, Z6
 	VADDPS       Z8, Z7, Z7
-	VBROADCASTSS lo+104(FP), Z8
+	VBROADCASTSS lo+128(FP), Z8
 	VMAXPS       Z0, Z8, Z0
 	VMAXPS       Z1, Z8, Z1
 	VMAXPS       Z2, Z8, Z2
@@ -1232,7 +1773,7 @@ tapWhole:
 	VMAXPS       Z5, Z8, Z5
 	VMAXPS       Z6, Z8, Z6
 	VMAXPS       Z7, Z8, Z7
-	VBROADCASTSS hi+108(FP), Z8
+	VBROADCASTSS hi+132(FP), Z8
 	VMINPS       Z0, Z8, Z0
 	VMINPS       Z1, Z8, Z1
 	VMINPS       Z2, Z8, Z2
@@ -1294,39 +1835,90 @@ rowTail:
 	MOVQ taps+88(FP), R14
 
 tapTail:
-	VMOVUPS.Z    (R12), K1, Z0
-	VMOVUPS.Z    (DI), K1, Z1
-	VFMADD231PS  Z1, Z0, Z9
-	VMOVUPS.Z    (DI)(SI*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z10
-	VMOVUPS.Z    (DI)(SI*2), K1, Z1
-	VFMADD231PS  Z1, Z0, Z11
-	VMOVUPS.Z    (DI)(R9*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z12
-	VMOVUPS.Z    (DI)(SI*4), K1, Z1
-	VFMADD231PS  Z1, Z0, Z13
-	VMOVUPS.Z    (R8), K1, Z1
-	VFMADD231PS  Z1, Z0, Z14
-	VMOVUPS.Z    (R8)(SI*1), K1, Z1
-	VFMADD231PS  Z1, Z0, Z15
-	VMOVUPS.Z    (R8)(SI*2), K1, Z1
-	VFMADD231PS  Z1, Z0, Z16
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	ADDQ         AX, R8
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R12)(AX*4), R12
-	DECQ         R14
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R10
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R11
-	DECQ         R13
-	JNZ          rowTail
+	VMOVUPS.Z   (R12), K1, Z0
+	VMOVUPS.Z   (DI), K1, Z1
+	VFMADD231PS Z1, Z0, Z9
+	VMOVUPS.Z   (DI)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z10
+	VMOVUPS.Z   (DI)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z11
+	VMOVUPS.Z   (DI)(R9*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z12
+	VMOVUPS.Z   (DI)(SI*4), K1, Z1
+	VFMADD231PS Z1, Z0, Z13
+	VMOVUPS.Z   (R8), K1, Z1
+	VFMADD231PS Z1, Z0, Z14
+	VMOVUPS.Z   (R8)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z15
+	VMOVUPS.Z   (R8)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z16
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	ADDQ        CX, R8
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R12)(CX*4), R12
+	DECQ        R14
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R10
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R11
+	DECQ        R13
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMOVUPS.Z    (BX), K1, Z0
@@ -1338,7 +1930,7 @@ tapTail:
 	VADDPS       Z0, Z14, Z14
 	VADDPS       Z0, Z15, Z15
 	VADDPS       Z0, Z16, Z16
-	VBROADCASTSS lo+104(FP), Z0
+	VBROADCASTSS lo+128(FP), Z0
 	VMAXPS       Z9, Z0, Z9
 	VMAXPS       Z10, Z0, Z10
 	VMAXPS       Z11, Z0, Z11
@@ -1347,7 +1939,7 @@ tapTail:
 	VMAXPS       Z14, Z0, Z14
 	VMAXPS       Z15, Z0, Z15
 	VMAXPS       Z16, Z0, Z16
-	VBROADCASTSS hi+108(FP), Z0
+	VBROADCASTSS hi+132(FP), Z0
 	VMINPS       Z9, Z0, Z9
 	VMINPS       Z10, Z0, Z10
 	VMINPS       Z11, Z0, Z11
@@ -2288,9 +2880,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise1AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·depthwise1AVX2(SB), NOSPLIT, $8-112
+// func depthwise1AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·depthwise1AVX2(SB), NOSPLIT, $8-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -2313,30 +2905,53 @@ rowWhole:
 	MOVQ taps+88(FP), R11
 
 tapWhole:
-	VMOVUPS      (R9), Y1
-	VFMADD231PS  (SI), Y1, Y0
-	MOVQ         tapX+40(FP), R13
-	SHLQ         $0x02, R13
-	ADDQ         R13, SI
-	MOVQ         tapW+56(FP), R13
-	LEAQ         (R9)(R13*4), R9
-	DECQ         R11
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), SI
-	SHLQ         $0x02, SI
-	ADDQ         SI, DI
-	MOVQ         rowW+64(FP), SI
-	SHLQ         $0x02, SI
-	ADDQ         SI, R8
-	DECQ         R10
-	JNZ          rowWhole
+	VMOVUPS     (R9), Y1
+	VFMADD231PS (SI), Y1, Y0
+	MOVQ        tapX+40(FP), R13
+	SHLQ        $0x02, R13
+	ADDQ        R13, SI
+	MOVQ        tapW+56(FP), R13
+	LEAQ        (R9)(R13*4), R9
+	DECQ        R11
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), SI
+	SHLQ        $0x02, SI
+	ADDQ        SI, DI
+	MOVQ        rowW+64(FP), SI
+	SHLQ        $0x02, SI
+	ADDQ        SI, R8
+	DECQ        R10
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), SI
+	TESTQ       SI, SI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), DI
+	SHLQ        $0x02, DI
+	MOVQ        stepY+72(FP), R8
+	SHLQ        $0x02, R8
+	ADDQ        DX, DI
+	PREFETCHT0  (DI)
+	ADDQ        R8, DI
+	MOVQ        aheadX+104(FP), DI
+	SHLQ        $0x02, DI
+	MOVQ        tapX+40(FP), R8
+	SHLQ        $0x02, R8
+	ADDQ        AX, DI
+
+fetchWhole:
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	DECQ       SI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Y1
 	VADDPS       Y1, Y0, Y0
-	VBROADCASTSS lo+104(FP), Y1
+	VBROADCASTSS lo+128(FP), Y1
 	VMAXPS       Y0, Y1, Y0
-	VBROADCASTSS hi+108(FP), Y1
+	VBROADCASTSS hi+132(FP), Y1
 	VMINPS       Y0, Y1, Y0
 
 storeWhole:
@@ -2368,31 +2983,54 @@ rowTail:
 	MOVQ taps+88(FP), R11
 
 tapTail:
-	VMASKMOVPS   (R9), Y0, Y2
-	VMASKMOVPS   (SI), Y0, Y3
-	VFMADD231PS  Y3, Y2, Y1
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, SI
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R9)(AX*4), R9
-	DECQ         R11
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R8
-	DECQ         R10
-	JNZ          rowTail
+	VMASKMOVPS  (R9), Y0, Y2
+	VMASKMOVPS  (SI), Y0, Y3
+	VFMADD231PS Y3, Y2, Y1
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, SI
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R9)(CX*4), R9
+	DECQ        R11
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R8
+	DECQ        R10
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMASKMOVPS   (BX), Y0, Y2
 	VADDPS       Y2, Y1, Y1
-	VBROADCASTSS lo+104(FP), Y2
+	VBROADCASTSS lo+128(FP), Y2
 	VMAXPS       Y1, Y2, Y1
-	VBROADCASTSS hi+108(FP), Y2
+	VBROADCASTSS hi+132(FP), Y2
 	VMINPS       Y1, Y2, Y1
 
 storeTail:
@@ -2423,9 +3061,9 @@ DATA lanes32<>+56(SB)/4, $0x0000000e
 DATA lanes32<>+60(SB)/4, $0x0000000f
 GLOBL lanes32<>(SB), RODATA|NOPTR, $64
 
-// func depthwise2AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·depthwise2AVX2(SB), NOSPLIT, $8-112
+// func depthwise2AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·depthwise2AVX2(SB), NOSPLIT, $8-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -2449,33 +3087,60 @@ rowWhole:
 	MOVQ taps+88(FP), R12
 
 tapWhole:
-	VMOVUPS      (R10), Y2
-	VFMADD231PS  (DI), Y2, Y0
-	VFMADD231PS  (DI)(SI*1), Y2, Y1
-	MOVQ         tapX+40(FP), R14
-	SHLQ         $0x02, R14
-	ADDQ         R14, DI
-	MOVQ         tapW+56(FP), R14
-	LEAQ         (R10)(R14*4), R10
-	DECQ         R12
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R8
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R9
-	DECQ         R11
-	JNZ          rowWhole
+	VMOVUPS     (R10), Y2
+	VFMADD231PS (DI), Y2, Y0
+	VFMADD231PS (DI)(SI*1), Y2, Y1
+	MOVQ        tapX+40(FP), R14
+	SHLQ        $0x02, R14
+	ADDQ        R14, DI
+	MOVQ        tapW+56(FP), R14
+	LEAQ        (R10)(R14*4), R10
+	DECQ        R12
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R8
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R9
+	DECQ        R11
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        stepY+72(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        DX, R8
+	PREFETCHT0  (R8)
+	ADDQ        R9, R8
+	PREFETCHT0  (R8)
+	ADDQ        R9, R8
+	MOVQ        aheadX+104(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        tapX+40(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        AX, R8
+
+fetchWhole:
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Y2
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y2, Y1, Y1
-	VBROADCASTSS lo+104(FP), Y2
+	VBROADCASTSS lo+128(FP), Y2
 	VMAXPS       Y0, Y2, Y0
 	VMAXPS       Y1, Y2, Y1
-	VBROADCASTSS hi+108(FP), Y2
+	VBROADCASTSS hi+132(FP), Y2
 	VMINPS       Y0, Y2, Y0
 	VMINPS       Y1, Y2, Y1
 
@@ -2511,35 +3176,62 @@ rowTail:
 	MOVQ taps+88(FP), R12
 
 tapTail:
-	VMASKMOVPS   (R10), Y0, Y3
-	VMASKMOVPS   (DI), Y0, Y4
-	VFMADD231PS  Y4, Y3, Y1
-	VMASKMOVPS   (DI)(SI*1), Y0, Y4
-	VFMADD231PS  Y4, Y3, Y2
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R10)(AX*4), R10
-	DECQ         R12
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R8
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R9
-	DECQ         R11
-	JNZ          rowTail
+	VMASKMOVPS  (R10), Y0, Y3
+	VMASKMOVPS  (DI), Y0, Y4
+	VFMADD231PS Y4, Y3, Y1
+	VMASKMOVPS  (DI)(SI*1), Y0, Y4
+	VFMADD231PS Y4, Y3, Y2
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R10)(CX*4), R10
+	DECQ        R12
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R8
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R9
+	DECQ        R11
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMASKMOVPS   (BX), Y0, Y3
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y3, Y2, Y2
-	VBROADCASTSS lo+104(FP), Y3
+	VBROADCASTSS lo+128(FP), Y3
 	VMAXPS       Y1, Y3, Y1
 	VMAXPS       Y2, Y3, Y2
-	VBROADCASTSS hi+108(FP), Y3
+	VBROADCASTSS hi+132(FP), Y3
 	VMINPS       Y1, Y3, Y1
 	VMINPS       Y2, Y3, Y2
 
@@ -2555,9 +3247,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise3AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·depthwise3AVX2(SB), NOSPLIT, $8-112
+// func depthwise3AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·depthwise3AVX2(SB), NOSPLIT, $8-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -2582,36 +3274,67 @@ rowWhole:
 	MOVQ taps+88(FP), R12
 
 tapWhole:
-	VMOVUPS      (R10), Y3
-	VFMADD231PS  (DI), Y3, Y0
-	VFMADD231PS  (DI)(SI*1), Y3, Y1
-	VFMADD231PS  (DI)(SI*2), Y3, Y2
-	MOVQ         tapX+40(FP), R14
-	SHLQ         $0x02, R14
-	ADDQ         R14, DI
-	MOVQ         tapW+56(FP), R14
-	LEAQ         (R10)(R14*4), R10
-	DECQ         R12
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R8
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R9
-	DECQ         R11
-	JNZ          rowWhole
+	VMOVUPS     (R10), Y3
+	VFMADD231PS (DI), Y3, Y0
+	VFMADD231PS (DI)(SI*1), Y3, Y1
+	VFMADD231PS (DI)(SI*2), Y3, Y2
+	MOVQ        tapX+40(FP), R14
+	SHLQ        $0x02, R14
+	ADDQ        R14, DI
+	MOVQ        tapW+56(FP), R14
+	LEAQ        (R10)(R14*4), R10
+	DECQ        R12
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R8
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R9
+	DECQ        R11
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        stepY+72(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        DX, R8
+	PREFETCHT0  (R8)
+	ADDQ        R9, R8
+	PREFETCHT0  (R8)
+	ADDQ        R9, R8
+	PREFETCHT0  (R8)
+	ADDQ        R9, R8
+	MOVQ        aheadX+104(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        tapX+40(FP), R9
+	SHLQ        $0x02, R9
+	ADDQ        AX, R8
+
+fetchWhole:
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Y3
 	VADDPS       Y3, Y0, Y0
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y3, Y2, Y2
-	VBROADCASTSS lo+104(FP), Y3
+	VBROADCASTSS lo+128(FP), Y3
 	VMAXPS       Y0, Y3, Y0
 	VMAXPS       Y1, Y3, Y1
 	VMAXPS       Y2, Y3, Y2
-	VBROADCASTSS hi+108(FP), Y3
+	VBROADCASTSS hi+132(FP), Y3
 	VMINPS       Y0, Y3, Y0
 	VMINPS       Y1, Y3, Y1
 	VMINPS       Y2, Y3, Y2
@@ -2651,39 +3374,70 @@ rowTail:
 	MOVQ taps+88(FP), R12
 
 tapTail:
-	VMASKMOVPS   (R10), Y0, Y4
-	VMASKMOVPS   (DI), Y0, Y5
-	VFMADD231PS  Y5, Y4, Y1
-	VMASKMOVPS   (DI)(SI*1), Y0, Y5
-	VFMADD231PS  Y5, Y4, Y2
-	VMASKMOVPS   (DI)(SI*2), Y0, Y5
-	VFMADD231PS  Y5, Y4, Y3
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R10)(AX*4), R10
-	DECQ         R12
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R8
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R9
-	DECQ         R11
-	JNZ          rowTail
+	VMASKMOVPS  (R10), Y0, Y4
+	VMASKMOVPS  (DI), Y0, Y5
+	VFMADD231PS Y5, Y4, Y1
+	VMASKMOVPS  (DI)(SI*1), Y0, Y5
+	VFMADD231PS Y5, Y4, Y2
+	VMASKMOVPS  (DI)(SI*2), Y0, Y5
+	VFMADD231PS Y5, Y4, Y3
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R10)(CX*4), R10
+	DECQ        R12
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R8
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R9
+	DECQ        R11
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMASKMOVPS   (BX), Y0, Y4
 	VADDPS       Y4, Y1, Y1
 	VADDPS       Y4, Y2, Y2
 	VADDPS       Y4, Y3, Y3
-	VBROADCASTSS lo+104(FP), Y4
+	VBROADCASTSS lo+128(FP), Y4
 	VMAXPS       Y1, Y4, Y1
 	VMAXPS       Y2, Y4, Y2
 	VMAXPS       Y3, Y4, Y3
-	VBROADCASTSS hi+108(FP), Y4
+	VBROADCASTSS hi+132(FP), Y4
 	VMINPS       Y1, Y4, Y1
 	VMINPS       Y2, Y4, Y2
 	VMINPS       Y3, Y4, Y3
@@ -2702,9 +3456,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise4AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·depthwise4AVX2(SB), NOSPLIT, $8-112
+// func depthwise4AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·depthwise4AVX2(SB), NOSPLIT, $8-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -2731,26 +3485,61 @@ rowWhole:
 	MOVQ taps+88(FP), R13
 
 tapWhole:
-	VMOVUPS      (R11), Y4
-	VFMADD231PS  (DI), Y4, Y0
-	VFMADD231PS  (DI)(SI*1), Y4, Y1
-	VFMADD231PS  (DI)(SI*2), Y4, Y2
-	VFMADD231PS  (DI)(R8*1), Y4, Y3
-	MOVQ         tapX+40(FP), R15
-	SHLQ         $0x02, R15
-	ADDQ         R15, DI
-	MOVQ         tapW+56(FP), R15
-	LEAQ         (R11)(R15*4), R11
-	DECQ         R13
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R9
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R10
-	DECQ         R12
-	JNZ          rowWhole
+	VMOVUPS     (R11), Y4
+	VFMADD231PS (DI), Y4, Y0
+	VFMADD231PS (DI)(SI*1), Y4, Y1
+	VFMADD231PS (DI)(SI*2), Y4, Y2
+	VFMADD231PS (DI)(R8*1), Y4, Y3
+	MOVQ        tapX+40(FP), R15
+	SHLQ        $0x02, R15
+	ADDQ        R15, DI
+	MOVQ        tapW+56(FP), R15
+	LEAQ        (R11)(R15*4), R11
+	DECQ        R13
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R9
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R10
+	DECQ        R12
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R9
+	SHLQ        $0x02, R9
+	MOVQ        stepY+72(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        DX, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	MOVQ        aheadX+104(FP), R9
+	SHLQ        $0x02, R9
+	MOVQ        tapX+40(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        AX, R9
+
+fetchWhole:
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Y4
@@ -2758,12 +3547,12 @@ tapWhole:
 	VADDPS       Y4, Y1, Y1
 	VADDPS       Y4, Y2, Y2
 	VADDPS       Y4, Y3, Y3
-	VBROADCASTSS lo+104(FP), Y4
+	VBROADCASTSS lo+128(FP), Y4
 	VMAXPS       Y0, Y4, Y0
 	VMAXPS       Y1, Y4, Y1
 	VMAXPS       Y2, Y4, Y2
 	VMAXPS       Y3, Y4, Y3
-	VBROADCASTSS hi+108(FP), Y4
+	VBROADCASTSS hi+132(FP), Y4
 	VMINPS       Y0, Y4, Y0
 	VMINPS       Y1, Y4, Y1
 	VMINPS       Y2, Y4, Y2
@@ -2807,30 +3596,65 @@ rowTail:
 	MOVQ taps+88(FP), R13
 
 tapTail:
-	VMASKMOVPS   (R11), Y0, Y5
-	VMASKMOVPS   (DI), Y0, Y6
-	VFMADD231PS  Y6, Y5, Y1
-	VMASKMOVPS   (DI)(SI*1), Y0, Y6
-	VFMADD231PS  Y6, Y5, Y2
-	VMASKMOVPS   (DI)(SI*2), Y0, Y6
-	VFMADD231PS  Y6, Y5, Y3
-	VMASKMOVPS   (DI)(R8*1), Y0, Y6
-	VFMADD231PS  Y6, Y5, Y4
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R11)(AX*4), R11
-	DECQ         R13
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R9
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R10
-	DECQ         R12
-	JNZ          rowTail
+	VMASKMOVPS  (R11), Y0, Y5
+	VMASKMOVPS  (DI), Y0, Y6
+	VFMADD231PS Y6, Y5, Y1
+	VMASKMOVPS  (DI)(SI*1), Y0, Y6
+	VFMADD231PS Y6, Y5, Y2
+	VMASKMOVPS  (DI)(SI*2), Y0, Y6
+	VFMADD231PS Y6, Y5, Y3
+	VMASKMOVPS  (DI)(R8*1), Y0, Y6
+	VFMADD231PS Y6, Y5, Y4
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R11)(CX*4), R11
+	DECQ        R13
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R9
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R10
+	DECQ        R12
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMASKMOVPS   (BX), Y0, Y5
@@ -2838,12 +3662,12 @@ tapTail:
 	VADDPS       Y5, Y2, Y2
 	VADDPS       Y5, Y3, Y3
 	VADDPS       Y5, Y4, Y4
-	VBROADCASTSS lo+104(FP), Y5
+	VBROADCASTSS lo+128(FP), Y5
 	VMAXPS       Y1, Y5, Y1
 	VMAXPS       Y2, Y5, Y2
 	VMAXPS       Y3, Y5, Y3
 	VMAXPS       Y4, Y5, Y4
-	VBROADCASTSS hi+108(FP), Y5
+	VBROADCASTSS hi+132(FP), Y5
 	VMINPS       Y1, Y5, Y1
 	VMINPS       Y2, Y5, Y2
 	VMINPS       Y3, Y5, Y3
@@ -2865,9 +3689,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise5AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·depthwise5AVX2(SB), NOSPLIT, $8-112
+// func depthwise5AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·depthwise5AVX2(SB), NOSPLIT, $8-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -2895,27 +3719,66 @@ rowWhole:
 	MOVQ taps+88(FP), R13
 
 tapWhole:
-	VMOVUPS      (R11), Y5
-	VFMADD231PS  (DI), Y5, Y0
-	VFMADD231PS  (DI)(SI*1), Y5, Y1
-	VFMADD231PS  (DI)(SI*2), Y5, Y2
-	VFMADD231PS  (DI)(R8*1), Y5, Y3
-	VFMADD231PS  (DI)(SI*4), Y5, Y4
-	MOVQ         tapX+40(FP), R15
-	SHLQ         $0x02, R15
-	ADDQ         R15, DI
-	MOVQ         tapW+56(FP), R15
-	LEAQ         (R11)(R15*4), R11
-	DECQ         R13
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R9
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R10
-	DECQ         R12
-	JNZ          rowWhole
+	VMOVUPS     (R11), Y5
+	VFMADD231PS (DI), Y5, Y0
+	VFMADD231PS (DI)(SI*1), Y5, Y1
+	VFMADD231PS (DI)(SI*2), Y5, Y2
+	VFMADD231PS (DI)(R8*1), Y5, Y3
+	VFMADD231PS (DI)(SI*4), Y5, Y4
+	MOVQ        tapX+40(FP), R15
+	SHLQ        $0x02, R15
+	ADDQ        R15, DI
+	MOVQ        tapW+56(FP), R15
+	LEAQ        (R11)(R15*4), R11
+	DECQ        R13
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R9
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R10
+	DECQ        R12
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R9
+	SHLQ        $0x02, R9
+	MOVQ        stepY+72(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        DX, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	PREFETCHT0  (R9)
+	ADDQ        R10, R9
+	MOVQ        aheadX+104(FP), R9
+	SHLQ        $0x02, R9
+	MOVQ        tapX+40(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        AX, R9
+
+fetchWhole:
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Y5
@@ -2924,13 +3787,13 @@ tapWhole:
 	VADDPS       Y5, Y2, Y2
 	VADDPS       Y5, Y3, Y3
 	VADDPS       Y5, Y4, Y4
-	VBROADCASTSS lo+104(FP), Y5
+	VBROADCASTSS lo+128(FP), Y5
 	VMAXPS       Y0, Y5, Y0
 	VMAXPS       Y1, Y5, Y1
 	VMAXPS       Y2, Y5, Y2
 	VMAXPS       Y3, Y5, Y3
 	VMAXPS       Y4, Y5, Y4
-	VBROADCASTSS hi+108(FP), Y5
+	VBROADCASTSS hi+132(FP), Y5
 	VMINPS       Y0, Y5, Y0
 	VMINPS       Y1, Y5, Y1
 	VMINPS       Y2, Y5, Y2
@@ -2978,32 +3841,71 @@ rowTail:
 	MOVQ taps+88(FP), R13
 
 tapTail:
-	VMASKMOVPS   (R11), Y0, Y6
-	VMASKMOVPS   (DI), Y0, Y7
-	VFMADD231PS  Y7, Y6, Y1
-	VMASKMOVPS   (DI)(SI*1), Y0, Y7
-	VFMADD231PS  Y7, Y6, Y2
-	VMASKMOVPS   (DI)(SI*2), Y0, Y7
-	VFMADD231PS  Y7, Y6, Y3
-	VMASKMOVPS   (DI)(R8*1), Y0, Y7
-	VFMADD231PS  Y7, Y6, Y4
-	VMASKMOVPS   (DI)(SI*4), Y0, Y7
-	VFMADD231PS  Y7, Y6, Y5
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R11)(AX*4), R11
-	DECQ         R13
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R9
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R10
-	DECQ         R12
-	JNZ          rowTail
+	VMASKMOVPS  (R11), Y0, Y6
+	VMASKMOVPS  (DI), Y0, Y7
+	VFMADD231PS Y7, Y6, Y1
+	VMASKMOVPS  (DI)(SI*1), Y0, Y7
+	VFMADD231PS Y7, Y6, Y2
+	VMASKMOVPS  (DI)(SI*2), Y0, Y7
+	VFMADD231PS Y7, Y6, Y3
+	VMASKMOVPS  (DI)(R8*1), Y0, Y7
+	VFMADD231PS Y7, Y6, Y4
+	VMASKMOVPS  (DI)(SI*4), Y0, Y7
+	VFMADD231PS Y7, Y6, Y5
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R11)(CX*4), R11
+	DECQ        R13
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R9
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R10
+	DECQ        R12
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMASKMOVPS   (BX), Y0, Y6
@@ -3012,13 +3914,13 @@ tapTail:
 	VADDPS       Y6, Y3, Y3
 	VADDPS       Y6, Y4, Y4
 	VADDPS       Y6, Y5, Y5
-	VBROADCASTSS lo+104(FP), Y6
+	VBROADCASTSS lo+128(FP), Y6
 	VMAXPS       Y1, Y6, Y1
 	VMAXPS       Y2, Y6, Y2
 	VMAXPS       Y3, Y6, Y3
 	VMAXPS       Y4, Y6, Y4
 	VMAXPS       Y5, Y6, Y5
-	VBROADCASTSS hi+108(FP), Y6
+	VBROADCASTSS hi+132(FP), Y6
 	VMINPS       Y1, Y6, Y1
 	VMINPS       Y2, Y6, Y2
 	VMINPS       Y3, Y6, Y3
@@ -3043,9 +3945,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise6AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·depthwise6AVX2(SB), NOSPLIT, $8-112
+// func depthwise6AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·depthwise6AVX2(SB), NOSPLIT, $8-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -3076,29 +3978,72 @@ rowWhole:
 	MOVQ taps+88(FP), R14
 
 tapWhole:
-	VMOVUPS      (R12), Y6
-	VFMADD231PS  (DI), Y6, Y0
-	VFMADD231PS  (DI)(SI*1), Y6, Y1
-	VFMADD231PS  (DI)(SI*2), Y6, Y2
-	VFMADD231PS  (DI)(R9*1), Y6, Y3
-	VFMADD231PS  (DI)(SI*4), Y6, Y4
-	VFMADD231PS  (R8), Y6, Y5
-	MOVQ         tapX+40(FP), BP
-	SHLQ         $0x02, BP
-	ADDQ         BP, DI
-	ADDQ         BP, R8
-	MOVQ         tapW+56(FP), BP
-	LEAQ         (R12)(BP*4), R12
-	DECQ         R14
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R10
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R11
-	DECQ         R13
-	JNZ          rowWhole
+	VMOVUPS     (R12), Y6
+	VFMADD231PS (DI), Y6, Y0
+	VFMADD231PS (DI)(SI*1), Y6, Y1
+	VFMADD231PS (DI)(SI*2), Y6, Y2
+	VFMADD231PS (DI)(R9*1), Y6, Y3
+	VFMADD231PS (DI)(SI*4), Y6, Y4
+	VFMADD231PS (R8), Y6, Y5
+	MOVQ        tapX+40(FP), BP
+	SHLQ        $0x02, BP
+	ADDQ        BP, DI
+	ADDQ        BP, R8
+	MOVQ        tapW+56(FP), BP
+	LEAQ        (R12)(BP*4), R12
+	DECQ        R14
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R10
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R11
+	DECQ        R13
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        stepY+72(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        DX, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	MOVQ        aheadX+104(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        tapX+40(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        AX, R8
+
+fetchWhole:
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Y6
@@ -3108,14 +4053,14 @@ tapWhole:
 	VADDPS       Y6, Y3, Y3
 	VADDPS       Y6, Y4, Y4
 	VADDPS       Y6, Y5, Y5
-	VBROADCASTSS lo+104(FP), Y6
+	VBROADCASTSS lo+128(FP), Y6
 	VMAXPS       Y0, Y6, Y0
 	VMAXPS       Y1, Y6, Y1
 	VMAXPS       Y2, Y6, Y2
 	VMAXPS       Y3, Y6, Y3
 	VMAXPS       Y4, Y6, Y4
 	VMAXPS       Y5, Y6, Y5
-	VBROADCASTSS hi+108(FP), Y6
+	VBROADCASTSS hi+132(FP), Y6
 	VMINPS       Y0, Y6, Y0
 	VMINPS       Y1, Y6, Y1
 	VMINPS       Y2, Y6, Y2
@@ -3169,35 +4114,78 @@ rowTail:
 	MOVQ taps+88(FP), R14
 
 tapTail:
-	VMASKMOVPS   (R12), Y0, Y7
-	VMASKMOVPS   (DI), Y0, Y8
-	VFMADD231PS  Y8, Y7, Y1
-	VMASKMOVPS   (DI)(SI*1), Y0, Y8
-	VFMADD231PS  Y8, Y7, Y2
-	VMASKMOVPS   (DI)(SI*2), Y0, Y8
-	VFMADD231PS  Y8, Y7, Y3
-	VMASKMOVPS   (DI)(R9*1), Y0, Y8
-	VFMADD231PS  Y8, Y7, Y4
-	VMASKMOVPS   (DI)(SI*4), Y0, Y8
-	VFMADD231PS  Y8, Y7, Y5
-	VMASKMOVPS   (R8), Y0, Y8
-	VFMADD231PS  Y8, Y7, Y6
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	ADDQ         AX, R8
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R12)(AX*4), R12
-	DECQ         R14
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R10
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R11
-	DECQ         R13
-	JNZ          rowTail
+	VMASKMOVPS  (R12), Y0, Y7
+	VMASKMOVPS  (DI), Y0, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (DI)(SI*1), Y0, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (DI)(SI*2), Y0, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (DI)(R9*1), Y0, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (DI)(SI*4), Y0, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8), Y0, Y8
+	VFMADD231PS Y8, Y7, Y6
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	ADDQ        CX, R8
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R12)(CX*4), R12
+	DECQ        R14
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R10
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R11
+	DECQ        R13
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMASKMOVPS   (BX), Y0, Y7
@@ -3207,14 +4195,14 @@ tapTail:
 	VADDPS       Y7, Y4, Y4
 	VADDPS       Y7, Y5, Y5
 	VADDPS       Y7, Y6, Y6
-	VBROADCASTSS lo+104(FP), Y7
+	VBROADCASTSS lo+128(FP), Y7
 	VMAXPS       Y1, Y7, Y1
 	VMAXPS       Y2, Y7, Y2
 	VMAXPS       Y3, Y7, Y3
 	VMAXPS       Y4, Y7, Y4
 	VMAXPS       Y5, Y7, Y5
 	VMAXPS       Y6, Y7, Y6
-	VBROADCASTSS hi+108(FP), Y7
+	VBROADCASTSS hi+132(FP), Y7
 	VMINPS       Y1, Y7, Y1
 	VMINPS       Y2, Y7, Y2
 	VMINPS       Y3, Y7, Y3
@@ -3242,9 +4230,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise7AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·depthwise7AVX2(SB), NOSPLIT, $8-112
+// func depthwise7AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·depthwise7AVX2(SB), NOSPLIT, $8-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -3276,30 +4264,77 @@ rowWhole:
 	MOVQ taps+88(FP), R14
 
 tapWhole:
-	VMOVUPS      (R12), Y7
-	VFMADD231PS  (DI), Y7, Y0
-	VFMADD231PS  (DI)(SI*1), Y7, Y1
-	VFMADD231PS  (DI)(SI*2), Y7, Y2
-	VFMADD231PS  (DI)(R9*1), Y7, Y3
-	VFMADD231PS  (DI)(SI*4), Y7, Y4
-	VFMADD231PS  (R8), Y7, Y5
-	VFMADD231PS  (R8)(SI*1), Y7, Y6
-	MOVQ         tapX+40(FP), BP
-	SHLQ         $0x02, BP
-	ADDQ         BP, DI
-	ADDQ         BP, R8
-	MOVQ         tapW+56(FP), BP
-	LEAQ         (R12)(BP*4), R12
-	DECQ         R14
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R10
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R11
-	DECQ         R13
-	JNZ          rowWhole
+	VMOVUPS     (R12), Y7
+	VFMADD231PS (DI), Y7, Y0
+	VFMADD231PS (DI)(SI*1), Y7, Y1
+	VFMADD231PS (DI)(SI*2), Y7, Y2
+	VFMADD231PS (DI)(R9*1), Y7, Y3
+	VFMADD231PS (DI)(SI*4), Y7, Y4
+	VFMADD231PS (R8), Y7, Y5
+	VFMADD231PS (R8)(SI*1), Y7, Y6
+	MOVQ        tapX+40(FP), BP
+	SHLQ        $0x02, BP
+	ADDQ        BP, DI
+	ADDQ        BP, R8
+	MOVQ        tapW+56(FP), BP
+	LEAQ        (R12)(BP*4), R12
+	DECQ        R14
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R10
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R11
+	DECQ        R13
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        stepY+72(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        DX, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	MOVQ        aheadX+104(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        tapX+40(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        AX, R8
+
+fetchWhole:
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Y7
@@ -3310,7 +4345,7 @@ tapWhole:
 	VADDPS       Y7, Y4, Y4
 	VADDPS       Y7, Y5, Y5
 	VADDPS       Y7, Y6, Y6
-	VBROADCASTSS lo+104(FP), Y7
+	VBROADCASTSS lo+128(FP), Y7
 	VMAXPS       Y0, Y7, Y0
 	VMAXPS       Y1, Y7, Y1
 	VMAXPS       Y2, Y7, Y2
@@ -3318,7 +4353,7 @@ tapWhole:
 	VMAXPS       Y4, Y7, Y4
 	VMAXPS       Y5, Y7, Y5
 	VMAXPS       Y6, Y7, Y6
-	VBROADCASTSS hi+108(FP), Y7
+	VBROADCASTSS hi+132(FP), Y7
 	VMINPS       Y0, Y7, Y0
 	VMINPS       Y1, Y7, Y1
 	VMINPS       Y2, Y7, Y2
@@ -3376,37 +4411,84 @@ rowTail:
 	MOVQ taps+88(FP), R14
 
 tapTail:
-	VMASKMOVPS   (R12), Y0, Y8
-	VMASKMOVPS   (DI), Y0, Y9
-	VFMADD231PS  Y9, Y8, Y1
-	VMASKMOVPS   (DI)(SI*1), Y0, Y9
-	VFMADD231PS  Y9, Y8, Y2
-	VMASKMOVPS   (DI)(SI*2), Y0, Y9
-	VFMADD231PS  Y9, Y8, Y3
-	VMASKMOVPS   (DI)(R9*1), Y0, Y9
-	VFMADD231PS  Y9, Y8, Y4
-	VMASKMOVPS   (DI)(SI*4), Y0, Y9
-	VFMADD231PS  Y9, Y8, Y5
-	VMASKMOVPS   (R8), Y0, Y9
-	VFMADD231PS  Y9, Y8, Y6
-	VMASKMOVPS   (R8)(SI*1), Y0, Y9
-	VFMADD231PS  Y9, Y8, Y7
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	ADDQ         AX, R8
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R12)(AX*4), R12
-	DECQ         R14
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R10
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R11
-	DECQ         R13
-	JNZ          rowTail
+	VMASKMOVPS  (R12), Y0, Y8
+	VMASKMOVPS  (DI), Y0, Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMASKMOVPS  (DI)(SI*1), Y0, Y9
+	VFMADD231PS Y9, Y8, Y2
+	VMASKMOVPS  (DI)(SI*2), Y0, Y9
+	VFMADD231PS Y9, Y8, Y3
+	VMASKMOVPS  (DI)(R9*1), Y0, Y9
+	VFMADD231PS Y9, Y8, Y4
+	VMASKMOVPS  (DI)(SI*4), Y0, Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMASKMOVPS  (R8), Y0, Y9
+	VFMADD231PS Y9, Y8, Y6
+	VMASKMOVPS  (R8)(SI*1), Y0, Y9
+	VFMADD231PS Y9, Y8, Y7
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	ADDQ        CX, R8
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R12)(CX*4), R12
+	DECQ        R14
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R10
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R11
+	DECQ        R13
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMASKMOVPS   (BX), Y0, Y8
@@ -3417,7 +4499,7 @@ tapTail:
 	VADDPS       Y8, Y5, Y5
 	VADDPS       Y8, Y6, Y6
 	VADDPS       Y8, Y7, Y7
-	VBROADCASTSS lo+104(FP), Y8
+	VBROADCASTSS lo+128(FP), Y8
 	VMAXPS       Y1, Y8, Y1
 	VMAXPS       Y2, Y8, Y2
 	VMAXPS       Y3, Y8, Y3
@@ -3425,7 +4507,7 @@ tapTail:
 	VMAXPS       Y5, Y8, Y5
 	VMAXPS       Y6, Y8, Y6
 	VMAXPS       Y7, Y8, Y7
-	VBROADCASTSS hi+108(FP), Y8
+	VBROADCASTSS hi+132(FP), Y8
 	VMINPS       Y1, Y8, Y1
 	VMINPS       Y2, Y8, Y2
 	VMINPS       Y3, Y8, Y3
@@ -3456,9 +4538,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthwise8AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·depthwise8AVX2(SB), NOSPLIT, $8-112
+// func depthwise8AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·depthwise8AVX2(SB), NOSPLIT, $8-136
 	MOVQ x+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -3491,31 +4573,82 @@ rowWhole:
 	MOVQ taps+88(FP), R14
 
 tapWhole:
-	VMOVUPS      (R12), Y8
-	VFMADD231PS  (DI), Y8, Y0
-	VFMADD231PS  (DI)(SI*1), Y8, Y1
-	VFMADD231PS  (DI)(SI*2), Y8, Y2
-	VFMADD231PS  (DI)(R9*1), Y8, Y3
-	VFMADD231PS  (DI)(SI*4), Y8, Y4
-	VFMADD231PS  (R8), Y8, Y5
-	VFMADD231PS  (R8)(SI*1), Y8, Y6
-	VFMADD231PS  (R8)(SI*2), Y8, Y7
-	MOVQ         tapX+40(FP), BP
-	SHLQ         $0x02, BP
-	ADDQ         BP, DI
-	ADDQ         BP, R8
-	MOVQ         tapW+56(FP), BP
-	LEAQ         (R12)(BP*4), R12
-	DECQ         R14
-	JNZ          tapWhole
-	MOVQ         rowX+48(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R10
-	MOVQ         rowW+64(FP), DI
-	SHLQ         $0x02, DI
-	ADDQ         DI, R11
-	DECQ         R13
-	JNZ          rowWhole
+	VMOVUPS     (R12), Y8
+	VFMADD231PS (DI), Y8, Y0
+	VFMADD231PS (DI)(SI*1), Y8, Y1
+	VFMADD231PS (DI)(SI*2), Y8, Y2
+	VFMADD231PS (DI)(R9*1), Y8, Y3
+	VFMADD231PS (DI)(SI*4), Y8, Y4
+	VFMADD231PS (R8), Y8, Y5
+	VFMADD231PS (R8)(SI*1), Y8, Y6
+	VFMADD231PS (R8)(SI*2), Y8, Y7
+	MOVQ        tapX+40(FP), BP
+	SHLQ        $0x02, BP
+	ADDQ        BP, DI
+	ADDQ        BP, R8
+	MOVQ        tapW+56(FP), BP
+	LEAQ        (R12)(BP*4), R12
+	DECQ        R14
+	JNZ         tapWhole
+	MOVQ        rowX+48(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R10
+	MOVQ        rowW+64(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DI, R11
+	DECQ        R13
+	JNZ         rowWhole
+	MOVQ        fetch+120(FP), DI
+	TESTQ       DI, DI
+	JZ          fetchedWhole
+	MOVQ        aheadY+112(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        stepY+72(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        DX, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	PREFETCHT0  (R8)
+	ADDQ        R10, R8
+	MOVQ        aheadX+104(FP), R8
+	SHLQ        $0x02, R8
+	MOVQ        tapX+40(FP), R10
+	SHLQ        $0x02, R10
+	ADDQ        AX, R8
+
+fetchWhole:
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	PREFETCHT0 (R8)
+	ADDQ       R10, R8
+	DECQ       DI
+	JNZ        fetchWhole
+
+fetchedWhole:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeWhole
 	VMOVUPS      (BX), Y8
@@ -3527,7 +4660,7 @@ tapWhole:
 	VADDPS       Y8, Y5, Y5
 	VADDPS       Y8, Y6, Y6
 	VADDPS       Y8, Y7, Y7
-	VBROADCASTSS lo+104(FP), Y8
+	VBROADCASTSS lo+128(FP), Y8
 	VMAXPS       Y0, Y8, Y0
 	VMAXPS       Y1, Y8, Y1
 	VMAXPS       Y2, Y8, Y2
@@ -3536,7 +4669,7 @@ tapWhole:
 	VMAXPS       Y5, Y8, Y5
 	VMAXPS       Y6, Y8, Y6
 	VMAXPS       Y7, Y8, Y7
-	VBROADCASTSS hi+108(FP), Y8
+	VBROADCASTSS hi+132(FP), Y8
 	VMINPS       Y0, Y8, Y0
 	VMINPS       Y1, Y8, Y1
 	VMINPS       Y2, Y8, Y2
@@ -3598,39 +4731,90 @@ rowTail:
 	MOVQ taps+88(FP), R14
 
 tapTail:
-	VMASKMOVPS   (R12), Y0, Y9
-	VMASKMOVPS   (DI), Y0, Y10
-	VFMADD231PS  Y10, Y9, Y1
-	VMASKMOVPS   (DI)(SI*1), Y0, Y10
-	VFMADD231PS  Y10, Y9, Y2
-	VMASKMOVPS   (DI)(SI*2), Y0, Y10
-	VFMADD231PS  Y10, Y9, Y3
-	VMASKMOVPS   (DI)(R9*1), Y0, Y10
-	VFMADD231PS  Y10, Y9, Y4
-	VMASKMOVPS   (DI)(SI*4), Y0, Y10
-	VFMADD231PS  Y10, Y9, Y5
-	VMASKMOVPS   (R8), Y0, Y10
-	VFMADD231PS  Y10, Y9, Y6
-	VMASKMOVPS   (R8)(SI*1), Y0, Y10
-	VFMADD231PS  Y10, Y9, Y7
-	VMASKMOVPS   (R8)(SI*2), Y0, Y10
-	VFMADD231PS  Y10, Y9, Y8
-	MOVQ         tapX+40(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, DI
-	ADDQ         AX, R8
-	MOVQ         tapW+56(FP), AX
-	LEAQ         (R12)(AX*4), R12
-	DECQ         R14
-	JNZ          tapTail
-	MOVQ         rowX+48(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R10
-	MOVQ         rowW+64(FP), AX
-	SHLQ         $0x02, AX
-	ADDQ         AX, R11
-	DECQ         R13
-	JNZ          rowTail
+	VMASKMOVPS  (R12), Y0, Y9
+	VMASKMOVPS  (DI), Y0, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VMASKMOVPS  (DI)(SI*1), Y0, Y10
+	VFMADD231PS Y10, Y9, Y2
+	VMASKMOVPS  (DI)(SI*2), Y0, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VMASKMOVPS  (DI)(R9*1), Y0, Y10
+	VFMADD231PS Y10, Y9, Y4
+	VMASKMOVPS  (DI)(SI*4), Y0, Y10
+	VFMADD231PS Y10, Y9, Y5
+	VMASKMOVPS  (R8), Y0, Y10
+	VFMADD231PS Y10, Y9, Y6
+	VMASKMOVPS  (R8)(SI*1), Y0, Y10
+	VFMADD231PS Y10, Y9, Y7
+	VMASKMOVPS  (R8)(SI*2), Y0, Y10
+	VFMADD231PS Y10, Y9, Y8
+	MOVQ        tapX+40(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, DI
+	ADDQ        CX, R8
+	MOVQ        tapW+56(FP), CX
+	LEAQ        (R12)(CX*4), R12
+	DECQ        R14
+	JNZ         tapTail
+	MOVQ        rowX+48(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R10
+	MOVQ        rowW+64(FP), CX
+	SHLQ        $0x02, CX
+	ADDQ        CX, R11
+	DECQ        R13
+	JNZ         rowTail
+	MOVQ        fetch+120(FP), CX
+	TESTQ       CX, CX
+	JZ          fetchedTail
+	MOVQ        aheadY+112(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        stepY+72(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        DX, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	PREFETCHT0  (SI)
+	ADDQ        DI, SI
+	MOVQ        aheadX+104(FP), SI
+	SHLQ        $0x02, SI
+	MOVQ        tapX+40(FP), DI
+	SHLQ        $0x02, DI
+	ADDQ        AX, SI
+
+fetchTail:
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	PREFETCHT0 (SI)
+	ADDQ       DI, SI
+	DECQ       CX
+	JNZ        fetchTail
+
+fetchedTail:
 	CMPQ         bias+24(FP), $0x00
 	JEQ          storeTail
 	VMASKMOVPS   (BX), Y0, Y9
@@ -3642,7 +4826,7 @@ tapTail:
 	VADDPS       Y9, Y6, Y6
 	VADDPS       Y9, Y7, Y7
 	VADDPS       Y9, Y8, Y8
-	VBROADCASTSS lo+104(FP), Y9
+	VBROADCASTSS lo+128(FP), Y9
 	VMAXPS       Y1, Y9, Y1
 	VMAXPS       Y2, Y9, Y2
 	VMAXPS       Y3, Y9, Y3
@@ -3651,7 +4835,7 @@ tapTail:
 	VMAXPS       Y6, Y9, Y6
 	VMAXPS       Y7, Y9, Y7
 	VMAXPS       Y8, Y9, Y8
-	VBROADCASTSS hi+108(FP), Y9
+	VBROADCASTSS hi+132(FP), Y9
 	VMINPS       Y1, Y9, Y1
 	VMINPS       Y2, Y9, Y2
 	VMINPS       Y3, Y9, Y3

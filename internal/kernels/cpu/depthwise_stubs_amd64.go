@@ -2,7 +2,7 @@
 
 package cpu
 
-// depthwise1AVX512 convolves 1 neighbouring pixels with one filter a channel.
+// depthwise1AVX512 convolves 1 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 1 {
@@ -20,9 +20,9 @@ package cpu
 //	}
 //
 //go:noescape
-func depthwise1AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise1AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise2AVX512 convolves 2 neighbouring pixels with one filter a channel.
+// depthwise2AVX512 convolves 2 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 2 {
@@ -40,9 +40,9 @@ func depthwise1AVX512(x *float32, w *float32, y *float32, bias *float32, stepX i
 //	}
 //
 //go:noescape
-func depthwise2AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise2AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise3AVX512 convolves 3 neighbouring pixels with one filter a channel.
+// depthwise3AVX512 convolves 3 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 3 {
@@ -60,9 +60,9 @@ func depthwise2AVX512(x *float32, w *float32, y *float32, bias *float32, stepX i
 //	}
 //
 //go:noescape
-func depthwise3AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise3AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise4AVX512 convolves 4 neighbouring pixels with one filter a channel.
+// depthwise4AVX512 convolves 4 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 4 {
@@ -80,9 +80,9 @@ func depthwise3AVX512(x *float32, w *float32, y *float32, bias *float32, stepX i
 //	}
 //
 //go:noescape
-func depthwise4AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise4AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise5AVX512 convolves 5 neighbouring pixels with one filter a channel.
+// depthwise5AVX512 convolves 5 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 5 {
@@ -100,9 +100,9 @@ func depthwise4AVX512(x *float32, w *float32, y *float32, bias *float32, stepX i
 //	}
 //
 //go:noescape
-func depthwise5AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise5AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise6AVX512 convolves 6 neighbouring pixels with one filter a channel.
+// depthwise6AVX512 convolves 6 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 6 {
@@ -120,9 +120,9 @@ func depthwise5AVX512(x *float32, w *float32, y *float32, bias *float32, stepX i
 //	}
 //
 //go:noescape
-func depthwise6AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise6AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise7AVX512 convolves 7 neighbouring pixels with one filter a channel.
+// depthwise7AVX512 convolves 7 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 7 {
@@ -140,9 +140,9 @@ func depthwise6AVX512(x *float32, w *float32, y *float32, bias *float32, stepX i
 //	}
 //
 //go:noescape
-func depthwise7AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise7AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise8AVX512 convolves 8 neighbouring pixels with one filter a channel.
+// depthwise8AVX512 convolves 8 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 8 {
@@ -160,7 +160,7 @@ func depthwise7AVX512(x *float32, w *float32, y *float32, bias *float32, stepX i
 //	}
 //
 //go:noescape
-func depthwise8AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise8AVX512(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
 // depthwiseOuter1AVX512 sums the gradients of 1 neighbouring taps.
 //
@@ -252,7 +252,7 @@ func depthwiseOuter4AVX512(x *float32, dy *float32, dw *float32, stepX int, tapX
 //go:noescape
 func depthwiseOuter5AVX512(x *float32, dy *float32, dw *float32, stepX int, tapX int, rowX int, stepY int, rowY int, tapW int, rows int, pixels int, channels int)
 
-// depthwise1AVX2 convolves 1 neighbouring pixels with one filter a channel.
+// depthwise1AVX2 convolves 1 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 1 {
@@ -270,9 +270,9 @@ func depthwiseOuter5AVX512(x *float32, dy *float32, dw *float32, stepX int, tapX
 //	}
 //
 //go:noescape
-func depthwise1AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise1AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise2AVX2 convolves 2 neighbouring pixels with one filter a channel.
+// depthwise2AVX2 convolves 2 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 2 {
@@ -290,9 +290,9 @@ func depthwise1AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int
 //	}
 //
 //go:noescape
-func depthwise2AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise2AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise3AVX2 convolves 3 neighbouring pixels with one filter a channel.
+// depthwise3AVX2 convolves 3 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 3 {
@@ -310,9 +310,9 @@ func depthwise2AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int
 //	}
 //
 //go:noescape
-func depthwise3AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise3AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise4AVX2 convolves 4 neighbouring pixels with one filter a channel.
+// depthwise4AVX2 convolves 4 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 4 {
@@ -330,9 +330,9 @@ func depthwise3AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int
 //	}
 //
 //go:noescape
-func depthwise4AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise4AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise5AVX2 convolves 5 neighbouring pixels with one filter a channel.
+// depthwise5AVX2 convolves 5 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 5 {
@@ -350,9 +350,9 @@ func depthwise4AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int
 //	}
 //
 //go:noescape
-func depthwise5AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise5AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise6AVX2 convolves 6 neighbouring pixels with one filter a channel.
+// depthwise6AVX2 convolves 6 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 6 {
@@ -370,9 +370,9 @@ func depthwise5AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int
 //	}
 //
 //go:noescape
-func depthwise6AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise6AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise7AVX2 convolves 7 neighbouring pixels with one filter a channel.
+// depthwise7AVX2 convolves 7 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 7 {
@@ -390,9 +390,9 @@ func depthwise6AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int
 //	}
 //
 //go:noescape
-func depthwise7AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise7AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
-// depthwise8AVX2 convolves 8 neighbouring pixels with one filter a channel.
+// depthwise8AVX2 convolves 8 neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.
 //
 //	for c := range channels {
 //		for i := range 8 {
@@ -410,7 +410,7 @@ func depthwise7AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int
 //	}
 //
 //go:noescape
-func depthwise8AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, lo float32, hi float32)
+func depthwise8AVX2(x *float32, w *float32, y *float32, bias *float32, stepX int, tapX int, rowX int, tapW int, rowW int, stepY int, rows int, taps int, channels int, aheadX int, aheadY int, fetch int, lo float32, hi float32)
 
 // depthwiseOuter1AVX2 sums the gradients of 1 neighbouring taps.
 //

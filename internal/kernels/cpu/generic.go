@@ -17,6 +17,10 @@ var genericMicro = micro{
 		{1: genericOuter(1), 2: genericOuter(2)},
 		{1: genericOuter(1), 2: genericOuter(2)},
 	},
+	combine: [2][maxRows + 1]combineFunc{
+		{1: genericCombine(1), 2: genericCombine(2)},
+		{1: genericCombine(1), 2: genericCombine(2)},
+	},
 	dotRows: 1,
 	dot:     [maxDot + 1]dotFunc{1: genericDot(dotCols)},
 	dot1:    [maxDot + 1]dotFunc{1: genericDot(1)},
@@ -170,9 +174,25 @@ func (s *genericSums) outer2(a, b *float32, lda, ldb, pixels int) {
 	s[1] = [genericWidth]float32{t0, t1, t2, t3}
 }
 
+func genericCombine(height int) combineFunc {
+	return func(a, b, c, _ *float32, lda, ldb, ldc, n int, mask uint32, accumulate bool) {
+		var s genericSums
+		for k := range n {
+			v := (*[genericWidth]float32)(unsafe.Pointer(at(b, k*ldb)))
+			for i := range height {
+				x := *at(a, i*lda+k)
+				for j, w := range v {
+					s[i][j] += float32(x * w)
+				}
+			}
+		}
+		s.finish(c, nil, height, ldc, mask, accumulate, 0, 0)
+	}
+}
+
 // genericDot sums four interleaved parts of each product, as vectors of four would.
 func genericDot(cols int) dotFunc {
-	return func(x, w, y *float32, _, ldw, _, n int, accumulate bool) {
+	return func(x, w, y, _ *float32, _, ldw, _, n, _ int, accumulate bool) {
 		xs := row(x, 0, n)
 		for j := range cols {
 			ws := row(w, j*ldw, n)
@@ -197,7 +217,7 @@ func genericDot(cols int) dotFunc {
 }
 
 func genericDepthwise(pixels int) depthwiseFunc {
-	return func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels int, lo, hi float32) {
+	return func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels, _, _, _ int, lo, hi float32) {
 		for i := range pixels {
 			out := row(y, i*stepY, channels)
 			clear(out)

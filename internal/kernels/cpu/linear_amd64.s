@@ -2,18 +2,20 @@
 
 #include "textflag.h"
 
-// func dot1x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot1x1AVX512(SB), NOSPLIT, $0-57
+// func dot1x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dot1x1AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), DX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldw+40(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), BX
 	SUBQ   $0x10, DX
 	JL     tail
 
@@ -37,205 +39,205 @@ tail:
 	VFMADD231PS Z2, Z1, Z0
 
 sum:
-	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
-	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPS        Y1, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X0
-	VMOVAPS       X0, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store0
-	VADDSS        (AX), X0, X0
+	MOVQ       y+16(FP), AX
+	MOVQ       ldy+48(FP), CX
+	SHLQ       $0x02, CX
+	VSHUFF32X4 $0x44, Z0, Z0, Z1
+	VSHUFF32X4 $0xee, Z0, Z0, Z0
+	VADDPS     Z0, Z1, Z1
+	VSHUFF32X4 $0x88, Z1, Z1, Z0
+	VSHUFF32X4 $0xdd, Z1, Z1, Z1
+	VADDPS     Z1, Z0, Z0
+	VUNPCKLPS  Z0, Z0, Z1
+	VUNPCKHPS  Z0, Z0, Z0
+	VADDPS     Z0, Z1, Z1
+	VUNPCKLPD  Z1, Z1, Z0
+	VUNPCKHPD  Z1, Z1, Z1
+	VADDPS     Z1, Z0, Z0
+	CMPB       accumulate+72(FP), $0x00
+	JEQ        store0
+	VADDSS     (AX), X0, X0
 
 store0:
 	VMOVSS X0, (AX)
 	VZEROUPPER
 	RET
 
-// func dot1x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot1x4AVX512(SB), NOSPLIT, $0-57
+// func dot1x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dot1x4AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), SI
-	SUBQ   $0x10, SI
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldw+40(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), DI
+	SUBQ   $0x10, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Z4
 	VMOVUPS     (CX), Z5
 	VFMADD231PS Z5, Z4, Z0
-	VMOVUPS     (CX)(DX*1), Z5
-	VFMADD231PS Z5, Z4, Z1
-	VMOVUPS     (CX)(DX*2), Z5
-	VFMADD231PS Z5, Z4, Z2
 	VMOVUPS     (CX)(BX*1), Z5
+	VFMADD231PS Z5, Z4, Z1
+	VMOVUPS     (CX)(BX*2), Z5
+	VFMADD231PS Z5, Z4, Z2
+	VMOVUPS     (CX)(SI*1), Z5
 	VFMADD231PS Z5, Z4, Z3
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, SI
+	SUBQ        $0x10, DX
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, SI
+	ADDQ        $0x10, DX
 	JZ          sum
 	MOVL        $0x0000ffff, DI
-	BZHIL       SI, DI, DI
+	BZHIL       DX, DI, DI
 	KMOVW       DI, K1
 	VMOVUPS.Z   (AX), K1, Z4
 	VMOVUPS.Z   (CX), K1, Z5
 	VFMADD231PS Z5, Z4, Z0
-	VMOVUPS.Z   (CX)(DX*1), K1, Z5
-	VFMADD231PS Z5, Z4, Z1
-	VMOVUPS.Z   (CX)(DX*2), K1, Z5
-	VFMADD231PS Z5, Z4, Z2
 	VMOVUPS.Z   (CX)(BX*1), K1, Z5
+	VFMADD231PS Z5, Z4, Z1
+	VMOVUPS.Z   (CX)(BX*2), K1, Z5
+	VFMADD231PS Z5, Z4, Z2
+	VMOVUPS.Z   (CX)(SI*1), K1, Z5
 	VFMADD231PS Z5, Z4, Z3
 
 sum:
-	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
-	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y4
-	VADDPS        Y4, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X0
-	VMOVAPS       X0, X0
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VADDPS        Y4, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X4
-	VADDPS        X4, X1, X1
-	VMOVAPS       X1, X1
-	VEXTRACTF64X4 $0x01, Z2, Y4
-	VADDPS        Y4, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X4
-	VADDPS        X4, X2, X2
-	VMOVAPS       X2, X2
-	VEXTRACTF64X4 $0x01, Z3, Y4
-	VADDPS        Y4, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X4
-	VADDPS        X4, X3, X3
-	VMOVAPS       X3, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store0
-	VADDPS        (AX), X1, X1
+	MOVQ       y+16(FP), AX
+	MOVQ       ldy+48(FP), CX
+	SHLQ       $0x02, CX
+	VSHUFF32X4 $0x44, Z0, Z0, Z4
+	VSHUFF32X4 $0xee, Z0, Z0, Z0
+	VADDPS     Z0, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z4, Z0
+	VSHUFF32X4 $0xdd, Z4, Z4, Z4
+	VADDPS     Z4, Z0, Z0
+	VSHUFF32X4 $0x44, Z1, Z1, Z4
+	VSHUFF32X4 $0xee, Z1, Z1, Z1
+	VADDPS     Z1, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z4, Z1
+	VSHUFF32X4 $0xdd, Z4, Z4, Z4
+	VADDPS     Z4, Z1, Z1
+	VSHUFF32X4 $0x44, Z2, Z2, Z4
+	VSHUFF32X4 $0xee, Z2, Z2, Z2
+	VADDPS     Z2, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z4, Z2
+	VSHUFF32X4 $0xdd, Z4, Z4, Z4
+	VADDPS     Z4, Z2, Z2
+	VSHUFF32X4 $0x44, Z3, Z3, Z4
+	VSHUFF32X4 $0xee, Z3, Z3, Z3
+	VADDPS     Z3, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z4, Z3
+	VSHUFF32X4 $0xdd, Z4, Z4, Z4
+	VADDPS     Z4, Z3, Z3
+	VUNPCKLPS  Z1, Z0, Z4
+	VUNPCKHPS  Z1, Z0, Z0
+	VADDPS     Z0, Z4, Z4
+	VUNPCKLPS  Z3, Z2, Z0
+	VUNPCKHPS  Z3, Z2, Z1
+	VADDPS     Z1, Z0, Z0
+	VUNPCKLPD  Z0, Z4, Z1
+	VUNPCKHPD  Z0, Z4, Z0
+	VADDPS     Z0, Z1, Z1
+	CMPB       accumulate+72(FP), $0x00
+	JEQ        store0
+	VADDPS     (AX), X1, X1
 
 store0:
 	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET
 
-// func dot2x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot2x1AVX512(SB), NOSPLIT, $0-57
+// func dot2x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dot2x1AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), BX
-	SUBQ   $0x10, BX
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), SI
+	SUBQ   $0x10, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Z2
-	VMOVUPS     (AX)(DX*1), Z3
+	VMOVUPS     (AX)(BX*1), Z3
 	VMOVUPS     (CX), Z4
 	VFMADD231PS Z4, Z2, Z0
 	VFMADD231PS Z4, Z3, Z1
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, BX
+	SUBQ        $0x10, DX
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, BX
+	ADDQ        $0x10, DX
 	JZ          sum
 	MOVL        $0x0000ffff, SI
-	BZHIL       BX, SI, SI
+	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
 	VMOVUPS.Z   (AX), K1, Z2
-	VMOVUPS.Z   (AX)(DX*1), K1, Z3
+	VMOVUPS.Z   (AX)(BX*1), K1, Z3
 	VMOVUPS.Z   (CX), K1, Z4
 	VFMADD231PS Z4, Z2, Z0
 	VFMADD231PS Z4, Z3, Z1
 
 sum:
 	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
+	MOVQ          ldy+48(FP), CX
 	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y2, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X0
-	VMOVAPS       X0, X0
-	VUNPCKLPS     X0, X0, X2
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X2, X2
-	VUNPCKLPD     X2, X2, X0
-	VUNPCKHPD     X2, X2, X2
-	VADDPS        X2, X0, X0
-	CMPB          accumulate+56(FP), $0x00
+	VSHUFF32X4    $0x44, Z1, Z0, Z2
+	VSHUFF32X4    $0xee, Z1, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VSHUFF32X4    $0x88, Z2, Z2, Z0
+	VSHUFF32X4    $0xdd, Z2, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPS     Z0, Z0, Z1
+	VUNPCKHPS     Z0, Z0, Z0
+	VADDPS        Z0, Z1, Z1
+	VUNPCKLPD     Z1, Z1, Z0
+	VUNPCKHPD     Z1, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF32X4 $0x01, Z0, X1
+	CMPB          accumulate+72(FP), $0x00
 	JEQ           store0
 	VADDSS        (AX), X0, X0
 
 store0:
-	VMOVSS        X0, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y0, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X0
-	VADDPS        X0, X1, X1
-	VMOVAPS       X1, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store1
-	VADDSS        (AX), X0, X0
+	VMOVSS X0, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store1
+	VADDSS (AX), X1, X1
 
 store1:
-	VMOVSS X0, (AX)
+	VMOVSS X1, (AX)
 	VZEROUPPER
 	RET
 
-// func dot2x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot2x4AVX512(SB), NOSPLIT, $0-57
+// func dot2x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dot2x4AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -246,174 +248,154 @@ TEXT ·dot2x4AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z7, Z7, Z7
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), DI
-	SUBQ   $0x10, DI
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	LEAQ   (SI)(SI*2), DI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), R8
+	SUBQ   $0x10, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Z8
-	VMOVUPS     (AX)(DX*1), Z9
+	VMOVUPS     (AX)(BX*1), Z9
 	VMOVUPS     (CX), Z10
 	VFMADD231PS Z10, Z8, Z0
 	VFMADD231PS Z10, Z9, Z4
-	VMOVUPS     (CX)(BX*1), Z10
+	VMOVUPS     (CX)(SI*1), Z10
 	VFMADD231PS Z10, Z8, Z1
 	VFMADD231PS Z10, Z9, Z5
-	VMOVUPS     (CX)(BX*2), Z10
+	VMOVUPS     (CX)(SI*2), Z10
 	VFMADD231PS Z10, Z8, Z2
 	VFMADD231PS Z10, Z9, Z6
-	VMOVUPS     (CX)(SI*1), Z10
+	VMOVUPS     (CX)(DI*1), Z10
 	VFMADD231PS Z10, Z8, Z3
 	VFMADD231PS Z10, Z9, Z7
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, DI
+	SUBQ        $0x10, DX
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, DI
+	ADDQ        $0x10, DX
 	JZ          sum
 	MOVL        $0x0000ffff, R8
-	BZHIL       DI, R8, R8
+	BZHIL       DX, R8, R8
 	KMOVW       R8, K1
 	VMOVUPS.Z   (AX), K1, Z8
-	VMOVUPS.Z   (AX)(DX*1), K1, Z9
+	VMOVUPS.Z   (AX)(BX*1), K1, Z9
 	VMOVUPS.Z   (CX), K1, Z10
 	VFMADD231PS Z10, Z8, Z0
 	VFMADD231PS Z10, Z9, Z4
-	VMOVUPS.Z   (CX)(BX*1), K1, Z10
+	VMOVUPS.Z   (CX)(SI*1), K1, Z10
 	VFMADD231PS Z10, Z8, Z1
 	VFMADD231PS Z10, Z9, Z5
-	VMOVUPS.Z   (CX)(BX*2), K1, Z10
+	VMOVUPS.Z   (CX)(SI*2), K1, Z10
 	VFMADD231PS Z10, Z8, Z2
 	VFMADD231PS Z10, Z9, Z6
-	VMOVUPS.Z   (CX)(SI*1), K1, Z10
+	VMOVUPS.Z   (CX)(DI*1), K1, Z10
 	VFMADD231PS Z10, Z8, Z3
 	VFMADD231PS Z10, Z9, Z7
 
 sum:
 	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
+	MOVQ          ldy+48(FP), CX
 	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y8
-	VADDPS        Y8, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X8
-	VADDPS        X8, X0, X0
-	VMOVAPS       X0, X0
-	VEXTRACTF64X4 $0x01, Z1, Y8
-	VADDPS        Y8, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X8
-	VADDPS        X8, X1, X1
-	VMOVAPS       X1, X1
-	VEXTRACTF64X4 $0x01, Z2, Y8
-	VADDPS        Y8, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X8
-	VADDPS        X8, X2, X2
-	VMOVAPS       X2, X2
-	VEXTRACTF64X4 $0x01, Z3, Y8
-	VADDPS        Y8, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X8
-	VADDPS        X8, X3, X3
-	VMOVAPS       X3, X3
-	VUNPCKLPS     X1, X0, X8
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X8, X8
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X8, X1
-	VUNPCKHPD     X0, X8, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
+	VSHUFF32X4    $0x44, Z4, Z0, Z8
+	VSHUFF32X4    $0xee, Z4, Z0, Z0
+	VADDPS        Z0, Z8, Z8
+	VSHUFF32X4    $0x88, Z8, Z8, Z0
+	VSHUFF32X4    $0xdd, Z8, Z8, Z4
+	VADDPS        Z4, Z0, Z0
+	VSHUFF32X4    $0x44, Z5, Z1, Z4
+	VSHUFF32X4    $0xee, Z5, Z1, Z1
+	VADDPS        Z1, Z4, Z4
+	VSHUFF32X4    $0x88, Z4, Z4, Z1
+	VSHUFF32X4    $0xdd, Z4, Z4, Z4
+	VADDPS        Z4, Z1, Z1
+	VSHUFF32X4    $0x44, Z6, Z2, Z4
+	VSHUFF32X4    $0xee, Z6, Z2, Z2
+	VADDPS        Z2, Z4, Z4
+	VSHUFF32X4    $0x88, Z4, Z4, Z2
+	VSHUFF32X4    $0xdd, Z4, Z4, Z4
+	VADDPS        Z4, Z2, Z2
+	VSHUFF32X4    $0x44, Z7, Z3, Z4
+	VSHUFF32X4    $0xee, Z7, Z3, Z3
+	VADDPS        Z3, Z4, Z4
+	VSHUFF32X4    $0x88, Z4, Z4, Z3
+	VSHUFF32X4    $0xdd, Z4, Z4, Z4
+	VADDPS        Z4, Z3, Z3
+	VUNPCKLPS     Z1, Z0, Z4
+	VUNPCKHPS     Z1, Z0, Z0
+	VADDPS        Z0, Z4, Z4
+	VUNPCKLPS     Z3, Z2, Z0
+	VUNPCKHPS     Z3, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPD     Z0, Z4, Z1
+	VUNPCKHPD     Z0, Z4, Z0
+	VADDPS        Z0, Z1, Z1
+	VEXTRACTF32X4 $0x01, Z1, X0
+	CMPB          accumulate+72(FP), $0x00
 	JEQ           store0
 	VADDPS        (AX), X1, X1
 
 store0:
-	VMOVUPS       X1, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPS        Y0, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X0
-	VADDPS        X0, X4, X4
-	VMOVAPS       X4, X0
-	VEXTRACTF64X4 $0x01, Z5, Y1
-	VADDPS        Y1, Y5, Y5
-	VEXTRACTF32X4 $0x01, Y5, X1
-	VADDPS        X1, X5, X5
-	VMOVAPS       X5, X1
-	VEXTRACTF64X4 $0x01, Z6, Y2
-	VADDPS        Y2, Y6, Y6
-	VEXTRACTF32X4 $0x01, Y6, X2
-	VADDPS        X2, X6, X6
-	VMOVAPS       X6, X2
-	VEXTRACTF64X4 $0x01, Z7, Y3
-	VADDPS        Y3, Y7, Y7
-	VEXTRACTF32X4 $0x01, Y7, X3
-	VADDPS        X3, X7, X7
-	VMOVAPS       X7, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store1
-	VADDPS        (AX), X1, X1
+	VMOVUPS X1, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store1
+	VADDPS  (AX), X0, X0
 
 store1:
-	VMOVUPS X1, (AX)
+	VMOVUPS X0, (AX)
 	VZEROUPPER
 	RET
 
-// func dot3x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot3x1AVX512(SB), NOSPLIT, $0-57
+// func dot3x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dot3x1AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), BX
-	SUBQ   $0x10, BX
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), SI
+	SUBQ   $0x10, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Z3
-	VMOVUPS     (AX)(DX*1), Z4
-	VMOVUPS     (AX)(DX*2), Z5
+	VMOVUPS     (AX)(BX*1), Z4
+	VMOVUPS     (AX)(BX*2), Z5
 	VMOVUPS     (CX), Z6
 	VFMADD231PS Z6, Z3, Z0
 	VFMADD231PS Z6, Z4, Z1
 	VFMADD231PS Z6, Z5, Z2
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, BX
+	SUBQ        $0x10, DX
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, BX
+	ADDQ        $0x10, DX
 	JZ          sum
 	MOVL        $0x0000ffff, SI
-	BZHIL       BX, SI, SI
+	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
 	VMOVUPS.Z   (AX), K1, Z3
-	VMOVUPS.Z   (AX)(DX*1), K1, Z4
-	VMOVUPS.Z   (AX)(DX*2), K1, Z5
+	VMOVUPS.Z   (AX)(BX*1), K1, Z4
+	VMOVUPS.Z   (AX)(BX*2), K1, Z5
 	VMOVUPS.Z   (CX), K1, Z6
 	VFMADD231PS Z6, Z3, Z0
 	VFMADD231PS Z6, Z4, Z1
@@ -421,67 +403,51 @@ tail:
 
 sum:
 	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
+	MOVQ          ldy+48(FP), CX
 	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y3
-	VADDPS        Y3, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X3
-	VADDPS        X3, X0, X0
-	VMOVAPS       X0, X0
-	VUNPCKLPS     X0, X0, X3
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X3, X3
-	VUNPCKLPD     X3, X3, X0
-	VUNPCKHPD     X3, X3, X3
-	VADDPS        X3, X0, X0
-	CMPB          accumulate+56(FP), $0x00
+	VSHUFF32X4    $0x44, Z1, Z0, Z3
+	VSHUFF32X4    $0xee, Z1, Z0, Z0
+	VADDPS        Z0, Z3, Z3
+	VSHUFF32X4    $0x44, Z2, Z2, Z0
+	VSHUFF32X4    $0xee, Z2, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x88, Z0, Z3, Z1
+	VSHUFF32X4    $0xdd, Z0, Z3, Z0
+	VADDPS        Z0, Z1, Z1
+	VUNPCKLPS     Z1, Z1, Z0
+	VUNPCKHPS     Z1, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPD     Z0, Z0, Z1
+	VUNPCKHPD     Z0, Z0, Z0
+	VADDPS        Z0, Z1, Z1
+	VEXTRACTF32X4 $0x01, Z1, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	CMPB          accumulate+72(FP), $0x00
 	JEQ           store0
-	VADDSS        (AX), X0, X0
+	VADDSS        (AX), X1, X1
 
 store0:
-	VMOVSS        X0, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y0, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X0
-	VADDPS        X0, X1, X1
-	VMOVAPS       X1, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store1
-	VADDSS        (AX), X0, X0
+	VMOVSS X1, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store1
+	VADDSS (AX), X0, X0
 
 store1:
-	VMOVSS        X0, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPS        Y0, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X2
-	VMOVAPS       X2, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store2
-	VADDSS        (AX), X0, X0
+	VMOVSS X0, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store2
+	VADDSS (AX), X2, X2
 
 store2:
-	VMOVSS X0, (AX)
+	VMOVSS X2, (AX)
 	VZEROUPPER
 	RET
 
-// func dot3x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot3x4AVX512(SB), NOSPLIT, $0-57
+// func dot3x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·dot3x4AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -496,205 +462,174 @@ TEXT ·dot3x4AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z11, Z11, Z11
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), DI
-	SUBQ   $0x10, DI
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	LEAQ   (SI)(SI*2), DI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), R8
+	MOVQ   pace+64(FP), R9
+	SUBQ   $0x10, R8
 	JL     tail
 
 whole:
+	PREFETCHT0  (DX)
+	PREFETCHT0  (DX)(SI*1)
+	PREFETCHT0  (DX)(SI*2)
+	PREFETCHT0  (DX)(DI*1)
+	ADDQ        R9, DX
 	VMOVUPS     (AX), Z12
-	VMOVUPS     (AX)(DX*1), Z13
-	VMOVUPS     (AX)(DX*2), Z14
+	VMOVUPS     (AX)(BX*1), Z13
+	VMOVUPS     (AX)(BX*2), Z14
 	VMOVUPS     (CX), Z15
 	VFMADD231PS Z15, Z12, Z0
 	VFMADD231PS Z15, Z13, Z4
 	VFMADD231PS Z15, Z14, Z8
-	VMOVUPS     (CX)(BX*1), Z15
+	VMOVUPS     (CX)(SI*1), Z15
 	VFMADD231PS Z15, Z12, Z1
 	VFMADD231PS Z15, Z13, Z5
 	VFMADD231PS Z15, Z14, Z9
-	VMOVUPS     (CX)(BX*2), Z15
+	VMOVUPS     (CX)(SI*2), Z15
 	VFMADD231PS Z15, Z12, Z2
 	VFMADD231PS Z15, Z13, Z6
 	VFMADD231PS Z15, Z14, Z10
-	VMOVUPS     (CX)(SI*1), Z15
+	VMOVUPS     (CX)(DI*1), Z15
 	VFMADD231PS Z15, Z12, Z3
 	VFMADD231PS Z15, Z13, Z7
 	VFMADD231PS Z15, Z14, Z11
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, DI
+	SUBQ        $0x10, R8
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, DI
+	ADDQ        $0x10, R8
 	JZ          sum
-	MOVL        $0x0000ffff, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       R8, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (AX), K1, Z12
-	VMOVUPS.Z   (AX)(DX*1), K1, Z13
-	VMOVUPS.Z   (AX)(DX*2), K1, Z14
+	VMOVUPS.Z   (AX)(BX*1), K1, Z13
+	VMOVUPS.Z   (AX)(BX*2), K1, Z14
 	VMOVUPS.Z   (CX), K1, Z15
 	VFMADD231PS Z15, Z12, Z0
 	VFMADD231PS Z15, Z13, Z4
 	VFMADD231PS Z15, Z14, Z8
-	VMOVUPS.Z   (CX)(BX*1), K1, Z15
+	VMOVUPS.Z   (CX)(SI*1), K1, Z15
 	VFMADD231PS Z15, Z12, Z1
 	VFMADD231PS Z15, Z13, Z5
 	VFMADD231PS Z15, Z14, Z9
-	VMOVUPS.Z   (CX)(BX*2), K1, Z15
+	VMOVUPS.Z   (CX)(SI*2), K1, Z15
 	VFMADD231PS Z15, Z12, Z2
 	VFMADD231PS Z15, Z13, Z6
 	VFMADD231PS Z15, Z14, Z10
-	VMOVUPS.Z   (CX)(SI*1), K1, Z15
+	VMOVUPS.Z   (CX)(DI*1), K1, Z15
 	VFMADD231PS Z15, Z12, Z3
 	VFMADD231PS Z15, Z13, Z7
 	VFMADD231PS Z15, Z14, Z11
 
 sum:
 	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
+	MOVQ          ldy+48(FP), CX
 	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y12
-	VADDPS        Y12, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X12
-	VADDPS        X12, X0, X0
-	VMOVAPS       X0, X0
-	VEXTRACTF64X4 $0x01, Z1, Y12
-	VADDPS        Y12, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X12
-	VADDPS        X12, X1, X1
-	VMOVAPS       X1, X1
-	VEXTRACTF64X4 $0x01, Z2, Y12
-	VADDPS        Y12, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X12
-	VADDPS        X12, X2, X2
-	VMOVAPS       X2, X2
-	VEXTRACTF64X4 $0x01, Z3, Y12
-	VADDPS        Y12, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X12
-	VADDPS        X12, X3, X3
-	VMOVAPS       X3, X3
-	VUNPCKLPS     X1, X0, X12
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X12, X12
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X12, X1
-	VUNPCKHPD     X0, X12, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
+	VSHUFF32X4    $0x44, Z4, Z0, Z12
+	VSHUFF32X4    $0xee, Z4, Z0, Z0
+	VADDPS        Z0, Z12, Z12
+	VSHUFF32X4    $0x44, Z8, Z8, Z0
+	VSHUFF32X4    $0xee, Z8, Z8, Z4
+	VADDPS        Z4, Z0, Z0
+	VSHUFF32X4    $0x88, Z0, Z12, Z4
+	VSHUFF32X4    $0xdd, Z0, Z12, Z0
+	VADDPS        Z0, Z4, Z4
+	VSHUFF32X4    $0x44, Z5, Z1, Z0
+	VSHUFF32X4    $0xee, Z5, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z9, Z9, Z1
+	VSHUFF32X4    $0xee, Z9, Z9, Z5
+	VADDPS        Z5, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z5
+	VSHUFF32X4    $0xdd, Z1, Z0, Z0
+	VADDPS        Z0, Z5, Z5
+	VSHUFF32X4    $0x44, Z6, Z2, Z0
+	VSHUFF32X4    $0xee, Z6, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z10, Z10, Z1
+	VSHUFF32X4    $0xee, Z10, Z10, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z2
+	VSHUFF32X4    $0xdd, Z1, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VSHUFF32X4    $0x44, Z7, Z3, Z0
+	VSHUFF32X4    $0xee, Z7, Z3, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z11, Z11, Z1
+	VSHUFF32X4    $0xee, Z11, Z11, Z3
+	VADDPS        Z3, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z3
+	VSHUFF32X4    $0xdd, Z1, Z0, Z0
+	VADDPS        Z0, Z3, Z3
+	VUNPCKLPS     Z5, Z4, Z0
+	VUNPCKHPS     Z5, Z4, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPS     Z3, Z2, Z1
+	VUNPCKHPS     Z3, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VUNPCKLPD     Z1, Z0, Z2
+	VUNPCKHPD     Z1, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VEXTRACTF32X4 $0x01, Z2, X0
+	VEXTRACTF32X4 $0x02, Z2, X1
+	CMPB          accumulate+72(FP), $0x00
 	JEQ           store0
-	VADDPS        (AX), X1, X1
+	VADDPS        (AX), X2, X2
 
 store0:
-	VMOVUPS       X1, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPS        Y0, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X0
-	VADDPS        X0, X4, X4
-	VMOVAPS       X4, X0
-	VEXTRACTF64X4 $0x01, Z5, Y1
-	VADDPS        Y1, Y5, Y5
-	VEXTRACTF32X4 $0x01, Y5, X1
-	VADDPS        X1, X5, X5
-	VMOVAPS       X5, X1
-	VEXTRACTF64X4 $0x01, Z6, Y2
-	VADDPS        Y2, Y6, Y6
-	VEXTRACTF32X4 $0x01, Y6, X2
-	VADDPS        X2, X6, X6
-	VMOVAPS       X6, X2
-	VEXTRACTF64X4 $0x01, Z7, Y3
-	VADDPS        Y3, Y7, Y7
-	VEXTRACTF32X4 $0x01, Y7, X3
-	VADDPS        X3, X7, X7
-	VMOVAPS       X7, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store1
-	VADDPS        (AX), X1, X1
+	VMOVUPS X2, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store1
+	VADDPS  (AX), X0, X0
 
 store1:
-	VMOVUPS       X1, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X0
-	VADDPS        X0, X8, X8
-	VMOVAPS       X8, X0
-	VEXTRACTF64X4 $0x01, Z9, Y1
-	VADDPS        Y1, Y9, Y9
-	VEXTRACTF32X4 $0x01, Y9, X1
-	VADDPS        X1, X9, X9
-	VMOVAPS       X9, X1
-	VEXTRACTF64X4 $0x01, Z10, Y2
-	VADDPS        Y2, Y10, Y10
-	VEXTRACTF32X4 $0x01, Y10, X2
-	VADDPS        X2, X10, X10
-	VMOVAPS       X10, X2
-	VEXTRACTF64X4 $0x01, Z11, Y3
-	VADDPS        Y3, Y11, Y11
-	VEXTRACTF32X4 $0x01, Y11, X3
-	VADDPS        X3, X11, X11
-	VMOVAPS       X11, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store2
-	VADDPS        (AX), X1, X1
+	VMOVUPS X0, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store2
+	VADDPS  (AX), X1, X1
 
 store2:
 	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET
 
-// func dot4x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot4x1AVX512(SB), NOSPLIT, $0-57
+// func dot4x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dot4x1AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   ldw+32(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), SI
-	SUBQ   $0x10, SI
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ldw+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), DI
+	SUBQ   $0x10, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Z4
-	VMOVUPS     (AX)(DX*1), Z5
-	VMOVUPS     (AX)(DX*2), Z6
-	VMOVUPS     (AX)(BX*1), Z7
+	VMOVUPS     (AX)(BX*1), Z5
+	VMOVUPS     (AX)(BX*2), Z6
+	VMOVUPS     (AX)(SI*1), Z7
 	VMOVUPS     (CX), Z8
 	VFMADD231PS Z8, Z4, Z0
 	VFMADD231PS Z8, Z5, Z1
@@ -702,19 +637,19 @@ whole:
 	VFMADD231PS Z8, Z7, Z3
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, SI
+	SUBQ        $0x10, DX
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, SI
+	ADDQ        $0x10, DX
 	JZ          sum
 	MOVL        $0x0000ffff, DI
-	BZHIL       SI, DI, DI
+	BZHIL       DX, DI, DI
 	KMOVW       DI, K1
 	VMOVUPS.Z   (AX), K1, Z4
-	VMOVUPS.Z   (AX)(DX*1), K1, Z5
-	VMOVUPS.Z   (AX)(DX*2), K1, Z6
-	VMOVUPS.Z   (AX)(BX*1), K1, Z7
+	VMOVUPS.Z   (AX)(BX*1), K1, Z5
+	VMOVUPS.Z   (AX)(BX*2), K1, Z6
+	VMOVUPS.Z   (AX)(SI*1), K1, Z7
 	VMOVUPS.Z   (CX), K1, Z8
 	VFMADD231PS Z8, Z4, Z0
 	VFMADD231PS Z8, Z5, Z1
@@ -723,85 +658,59 @@ tail:
 
 sum:
 	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
+	MOVQ          ldy+48(FP), CX
 	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y4
-	VADDPS        Y4, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X0
-	VMOVAPS       X0, X0
-	VUNPCKLPS     X0, X0, X4
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPD     X4, X4, X0
-	VUNPCKHPD     X4, X4, X4
-	VADDPS        X4, X0, X0
-	CMPB          accumulate+56(FP), $0x00
+	VSHUFF32X4    $0x44, Z1, Z0, Z4
+	VSHUFF32X4    $0xee, Z1, Z0, Z0
+	VADDPS        Z0, Z4, Z4
+	VSHUFF32X4    $0x44, Z3, Z2, Z0
+	VSHUFF32X4    $0xee, Z3, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x88, Z0, Z4, Z1
+	VSHUFF32X4    $0xdd, Z0, Z4, Z0
+	VADDPS        Z0, Z1, Z1
+	VUNPCKLPS     Z1, Z1, Z0
+	VUNPCKHPS     Z1, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPD     Z0, Z0, Z1
+	VUNPCKHPD     Z0, Z0, Z0
+	VADDPS        Z0, Z1, Z1
+	VEXTRACTF32X4 $0x01, Z1, X0
+	VEXTRACTF32X4 $0x02, Z1, X2
+	VEXTRACTF32X4 $0x03, Z1, X3
+	CMPB          accumulate+72(FP), $0x00
 	JEQ           store0
-	VADDSS        (AX), X0, X0
+	VADDSS        (AX), X1, X1
 
 store0:
-	VMOVSS        X0, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y0, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X0
-	VADDPS        X0, X1, X1
-	VMOVAPS       X1, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store1
-	VADDSS        (AX), X0, X0
+	VMOVSS X1, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store1
+	VADDSS (AX), X0, X0
 
 store1:
-	VMOVSS        X0, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPS        Y0, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X2
-	VMOVAPS       X2, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store2
-	VADDSS        (AX), X0, X0
+	VMOVSS X0, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store2
+	VADDSS (AX), X2, X2
 
 store2:
-	VMOVSS        X0, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VADDPS        Y0, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X0
-	VADDPS        X0, X3, X3
-	VMOVAPS       X3, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store3
-	VADDSS        (AX), X0, X0
+	VMOVSS X2, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store3
+	VADDSS (AX), X3, X3
 
 store3:
-	VMOVSS X0, (AX)
+	VMOVSS X3, (AX)
 	VZEROUPPER
 	RET
 
-// func dot4x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·dot4x4AVX512(SB), NOSPLIT, $0-57
+// func dot4x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·dot4x4AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -820,73 +729,80 @@ TEXT ·dot4x4AVX512(SB), NOSPLIT, $0-57
 	VPXORD Z15, Z15, Z15
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   ldw+32(FP), SI
-	SHLQ   $0x02, SI
-	LEAQ   (SI)(SI*2), DI
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ldw+40(FP), DI
+	SHLQ   $0x02, DI
+	LEAQ   (DI)(DI*2), R8
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), R9
+	MOVQ   pace+64(FP), R10
+	SUBQ   $0x10, R9
 	JL     tail
 
 whole:
+	PREFETCHT0  (DX)
+	PREFETCHT0  (DX)(DI*1)
+	PREFETCHT0  (DX)(DI*2)
+	PREFETCHT0  (DX)(R8*1)
+	ADDQ        R10, DX
 	VMOVUPS     (AX), Z16
-	VMOVUPS     (AX)(DX*1), Z17
-	VMOVUPS     (AX)(DX*2), Z18
-	VMOVUPS     (AX)(BX*1), Z19
+	VMOVUPS     (AX)(BX*1), Z17
+	VMOVUPS     (AX)(BX*2), Z18
+	VMOVUPS     (AX)(SI*1), Z19
 	VMOVUPS     (CX), Z20
 	VFMADD231PS Z20, Z16, Z0
 	VFMADD231PS Z20, Z17, Z4
 	VFMADD231PS Z20, Z18, Z8
 	VFMADD231PS Z20, Z19, Z12
-	VMOVUPS     (CX)(SI*1), Z20
+	VMOVUPS     (CX)(DI*1), Z20
 	VFMADD231PS Z20, Z16, Z1
 	VFMADD231PS Z20, Z17, Z5
 	VFMADD231PS Z20, Z18, Z9
 	VFMADD231PS Z20, Z19, Z13
-	VMOVUPS     (CX)(SI*2), Z20
+	VMOVUPS     (CX)(DI*2), Z20
 	VFMADD231PS Z20, Z16, Z2
 	VFMADD231PS Z20, Z17, Z6
 	VFMADD231PS Z20, Z18, Z10
 	VFMADD231PS Z20, Z19, Z14
-	VMOVUPS     (CX)(DI*1), Z20
+	VMOVUPS     (CX)(R8*1), Z20
 	VFMADD231PS Z20, Z16, Z3
 	VFMADD231PS Z20, Z17, Z7
 	VFMADD231PS Z20, Z18, Z11
 	VFMADD231PS Z20, Z19, Z15
 	ADDQ        $0x40, AX
 	ADDQ        $0x40, CX
-	SUBQ        $0x10, R8
+	SUBQ        $0x10, R9
 	JGE         whole
 
 tail:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sum
-	MOVL        $0x0000ffff, R9
-	BZHIL       R8, R9, R9
-	KMOVW       R9, K1
+	MOVL        $0x0000ffff, DX
+	BZHIL       R9, DX, DX
+	KMOVW       DX, K1
 	VMOVUPS.Z   (AX), K1, Z16
-	VMOVUPS.Z   (AX)(DX*1), K1, Z17
-	VMOVUPS.Z   (AX)(DX*2), K1, Z18
-	VMOVUPS.Z   (AX)(BX*1), K1, Z19
+	VMOVUPS.Z   (AX)(BX*1), K1, Z17
+	VMOVUPS.Z   (AX)(BX*2), K1, Z18
+	VMOVUPS.Z   (AX)(SI*1), K1, Z19
 	VMOVUPS.Z   (CX), K1, Z20
 	VFMADD231PS Z20, Z16, Z0
 	VFMADD231PS Z20, Z17, Z4
 	VFMADD231PS Z20, Z18, Z8
 	VFMADD231PS Z20, Z19, Z12
-	VMOVUPS.Z   (CX)(SI*1), K1, Z20
+	VMOVUPS.Z   (CX)(DI*1), K1, Z20
 	VFMADD231PS Z20, Z16, Z1
 	VFMADD231PS Z20, Z17, Z5
 	VFMADD231PS Z20, Z18, Z9
 	VFMADD231PS Z20, Z19, Z13
-	VMOVUPS.Z   (CX)(SI*2), K1, Z20
+	VMOVUPS.Z   (CX)(DI*2), K1, Z20
 	VFMADD231PS Z20, Z16, Z2
 	VFMADD231PS Z20, Z17, Z6
 	VFMADD231PS Z20, Z18, Z10
 	VFMADD231PS Z20, Z19, Z14
-	VMOVUPS.Z   (CX)(DI*1), K1, Z20
+	VMOVUPS.Z   (CX)(R8*1), K1, Z20
 	VFMADD231PS Z20, Z16, Z3
 	VFMADD231PS Z20, Z17, Z7
 	VFMADD231PS Z20, Z18, Z11
@@ -894,166 +810,6463 @@ tail:
 
 sum:
 	MOVQ          y+16(FP), AX
-	MOVQ          ldy+40(FP), CX
+	MOVQ          ldy+48(FP), CX
 	SHLQ          $0x02, CX
-	VEXTRACTF64X4 $0x01, Z0, Y16
-	VADDPS        Y16, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X16
-	VADDPS        X16, X0, X0
-	VMOVAPS       X0, X0
-	VEXTRACTF64X4 $0x01, Z1, Y16
-	VADDPS        Y16, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X16
-	VADDPS        X16, X1, X1
-	VMOVAPS       X1, X1
-	VEXTRACTF64X4 $0x01, Z2, Y16
-	VADDPS        Y16, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X16
-	VADDPS        X16, X2, X2
-	VMOVAPS       X2, X2
-	VEXTRACTF64X4 $0x01, Z3, Y16
-	VADDPS        Y16, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X16
-	VADDPS        X16, X3, X3
-	VMOVAPS       X3, X3
-	VUNPCKLPS     X1, X0, X16
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X16, X16
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X16, X1
-	VUNPCKHPD     X0, X16, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
+	VSHUFF32X4    $0x44, Z4, Z0, Z16
+	VSHUFF32X4    $0xee, Z4, Z0, Z0
+	VADDPS        Z0, Z16, Z16
+	VSHUFF32X4    $0x44, Z12, Z8, Z0
+	VSHUFF32X4    $0xee, Z12, Z8, Z4
+	VADDPS        Z4, Z0, Z0
+	VSHUFF32X4    $0x88, Z0, Z16, Z4
+	VSHUFF32X4    $0xdd, Z0, Z16, Z0
+	VADDPS        Z0, Z4, Z4
+	VSHUFF32X4    $0x44, Z5, Z1, Z0
+	VSHUFF32X4    $0xee, Z5, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z13, Z9, Z1
+	VSHUFF32X4    $0xee, Z13, Z9, Z5
+	VADDPS        Z5, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z5
+	VSHUFF32X4    $0xdd, Z1, Z0, Z0
+	VADDPS        Z0, Z5, Z5
+	VSHUFF32X4    $0x44, Z6, Z2, Z0
+	VSHUFF32X4    $0xee, Z6, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z14, Z10, Z1
+	VSHUFF32X4    $0xee, Z14, Z10, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z2
+	VSHUFF32X4    $0xdd, Z1, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VSHUFF32X4    $0x44, Z7, Z3, Z0
+	VSHUFF32X4    $0xee, Z7, Z3, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z15, Z11, Z1
+	VSHUFF32X4    $0xee, Z15, Z11, Z3
+	VADDPS        Z3, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z3
+	VSHUFF32X4    $0xdd, Z1, Z0, Z0
+	VADDPS        Z0, Z3, Z3
+	VUNPCKLPS     Z5, Z4, Z0
+	VUNPCKHPS     Z5, Z4, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPS     Z3, Z2, Z1
+	VUNPCKHPS     Z3, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VUNPCKLPD     Z1, Z0, Z2
+	VUNPCKHPD     Z1, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VEXTRACTF32X4 $0x01, Z2, X0
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VEXTRACTF32X4 $0x03, Z2, X3
+	CMPB          accumulate+72(FP), $0x00
 	JEQ           store0
-	VADDPS        (AX), X1, X1
+	VADDPS        (AX), X2, X2
 
 store0:
-	VMOVUPS       X1, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPS        Y0, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X0
-	VADDPS        X0, X4, X4
-	VMOVAPS       X4, X0
-	VEXTRACTF64X4 $0x01, Z5, Y1
-	VADDPS        Y1, Y5, Y5
-	VEXTRACTF32X4 $0x01, Y5, X1
-	VADDPS        X1, X5, X5
-	VMOVAPS       X5, X1
-	VEXTRACTF64X4 $0x01, Z6, Y2
-	VADDPS        Y2, Y6, Y6
-	VEXTRACTF32X4 $0x01, Y6, X2
-	VADDPS        X2, X6, X6
-	VMOVAPS       X6, X2
-	VEXTRACTF64X4 $0x01, Z7, Y3
-	VADDPS        Y3, Y7, Y7
-	VEXTRACTF32X4 $0x01, Y7, X3
-	VADDPS        X3, X7, X7
-	VMOVAPS       X7, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store1
-	VADDPS        (AX), X1, X1
+	VMOVUPS X2, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store1
+	VADDPS  (AX), X0, X0
 
 store1:
-	VMOVUPS       X1, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X0
-	VADDPS        X0, X8, X8
-	VMOVAPS       X8, X0
-	VEXTRACTF64X4 $0x01, Z9, Y1
-	VADDPS        Y1, Y9, Y9
-	VEXTRACTF32X4 $0x01, Y9, X1
-	VADDPS        X1, X9, X9
-	VMOVAPS       X9, X1
-	VEXTRACTF64X4 $0x01, Z10, Y2
-	VADDPS        Y2, Y10, Y10
-	VEXTRACTF32X4 $0x01, Y10, X2
-	VADDPS        X2, X10, X10
-	VMOVAPS       X10, X2
-	VEXTRACTF64X4 $0x01, Z11, Y3
-	VADDPS        Y3, Y11, Y11
-	VEXTRACTF32X4 $0x01, Y11, X3
-	VADDPS        X3, X11, X11
-	VMOVAPS       X11, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store2
-	VADDPS        (AX), X1, X1
+	VMOVUPS X0, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store2
+	VADDPS  (AX), X1, X1
 
 store2:
-	VMOVUPS       X1, (AX)
-	ADDQ          CX, AX
-	VEXTRACTF64X4 $0x01, Z12, Y0
-	VADDPS        Y0, Y12, Y12
-	VEXTRACTF32X4 $0x01, Y12, X0
-	VADDPS        X0, X12, X12
-	VMOVAPS       X12, X0
-	VEXTRACTF64X4 $0x01, Z13, Y1
-	VADDPS        Y1, Y13, Y13
-	VEXTRACTF32X4 $0x01, Y13, X1
-	VADDPS        X1, X13, X13
-	VMOVAPS       X13, X1
-	VEXTRACTF64X4 $0x01, Z14, Y2
-	VADDPS        Y2, Y14, Y14
-	VEXTRACTF32X4 $0x01, Y14, X2
-	VADDPS        X2, X14, X14
-	VMOVAPS       X14, X2
-	VEXTRACTF64X4 $0x01, Z15, Y3
-	VADDPS        Y3, Y15, Y15
-	VEXTRACTF32X4 $0x01, Y15, X3
-	VADDPS        X3, X15, X15
-	VMOVAPS       X15, X3
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X4, X1
-	VUNPCKHPD     X0, X4, X0
-	VADDPS        X0, X1, X1
-	CMPB          accumulate+56(FP), $0x00
-	JEQ           store3
-	VADDPS        (AX), X1, X1
+	VMOVUPS X1, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store3
+	VADDPS  (AX), X3, X3
 
 store3:
-	VMOVUPS X1, (AX)
+	VMOVUPS X3, (AX)
 	VZEROUPPER
 	RET
 
-// func dot1x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+// func combine1x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine1x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldb+40(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   n+56(FP), SI
+	SUBQ   $0x04, SI
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS 4(AX), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS 8(AX), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS 12(AX), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, SI
+	JGE          four
+
+tail:
+	ADDQ $0x04, SI
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	ADDQ         $0x04, AX
+	DECQ         SI
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine2x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine2x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldb+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x04, DI
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z2
+	VBROADCASTSS (AX), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (AX)(BX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z2
+	VBROADCASTSS 4(AX), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z2
+	VBROADCASTSS 8(AX), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z2
+	VBROADCASTSS 12(AX), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, DI
+	JGE          four
+
+tail:
+	ADDQ $0x04, DI
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z2
+	VBROADCASTSS (AX), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (AX)(BX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x04, AX
+	DECQ         DI
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z2
+	VADDPS    Z2, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine3x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine3x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldb+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x04, DI
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z3
+	VBROADCASTSS (AX), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS (AX)(BX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS (AX)(BX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z3
+	VBROADCASTSS 4(AX), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS 4(AX)(BX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z3
+	VBROADCASTSS 8(AX), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS 8(AX)(BX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z3
+	VBROADCASTSS 12(AX), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS 12(AX)(BX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, DI
+	JGE          four
+
+tail:
+	ADDQ $0x04, DI
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z3
+	VBROADCASTSS (AX), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS (AX)(BX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS (AX)(BX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x04, AX
+	DECQ         DI
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z3
+	VADDPS    Z3, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z3
+	VADDPS    Z3, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z3
+	VADDPS    Z3, Z2, Z2
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine4x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine4x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ldb+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x04, R8
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z4
+	VBROADCASTSS (AX), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (AX)(BX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (AX)(BX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (AX)(SI*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z4
+	VBROADCASTSS 4(AX), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 4(AX)(BX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 4(AX)(SI*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z4
+	VBROADCASTSS 8(AX), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 8(AX)(BX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 8(AX)(SI*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z4
+	VBROADCASTSS 12(AX), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 12(AX)(BX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 12(AX)(SI*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, R8
+	JGE          four
+
+tail:
+	ADDQ $0x04, R8
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z4
+	VBROADCASTSS (AX), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (AX)(BX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (AX)(BX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (AX)(SI*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x04, AX
+	DECQ         R8
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z4
+	VADDPS    Z4, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z4
+	VADDPS    Z4, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z4
+	VADDPS    Z4, Z2, Z2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z4
+	VADDPS    Z4, Z3, Z3
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine5x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine5x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ldb+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x04, R8
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z5
+	VBROADCASTSS (AX), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (AX)(BX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (AX)(BX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (AX)(SI*1), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (AX)(BX*4), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z5
+	VBROADCASTSS 4(AX), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(AX)(BX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 4(AX)(SI*1), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 4(AX)(BX*4), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z5
+	VBROADCASTSS 8(AX), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(AX)(BX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 8(AX)(SI*1), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 8(AX)(BX*4), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z5
+	VBROADCASTSS 12(AX), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 12(AX)(BX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 12(AX)(SI*1), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 12(AX)(BX*4), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, R8
+	JGE          four
+
+tail:
+	ADDQ $0x04, R8
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z5
+	VBROADCASTSS (AX), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (AX)(BX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (AX)(BX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (AX)(SI*1), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (AX)(BX*4), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x04, AX
+	DECQ         R8
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z5
+	VADDPS    Z5, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z5
+	VADDPS    Z5, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z5
+	VADDPS    Z5, Z2, Z2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z5
+	VADDPS    Z5, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z5
+	VADDPS    Z5, Z4, Z4
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine6x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine6x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	MOVQ   ldb+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x04, R9
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z6
+	VBROADCASTSS (AX), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (AX)(BX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS (AX)(BX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS (AX)(SI*1), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS (AX)(BX*4), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (DI), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z6
+	VBROADCASTSS 4(AX), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 4(AX)(BX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 4(AX)(SI*1), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 4(AX)(BX*4), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 4(DI), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z6
+	VBROADCASTSS 8(AX), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 8(AX)(BX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 8(AX)(SI*1), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 8(AX)(BX*4), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 8(DI), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z6
+	VBROADCASTSS 12(AX), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 12(AX)(BX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 12(AX)(SI*1), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 12(AX)(BX*4), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 12(DI), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	SUBQ         $0x04, R9
+	JGE          four
+
+tail:
+	ADDQ $0x04, R9
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z6
+	VBROADCASTSS (AX), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (AX)(BX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS (AX)(BX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS (AX)(SI*1), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS (AX)(BX*4), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (DI), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z6
+	VADDPS    Z6, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z6
+	VADDPS    Z6, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z6
+	VADDPS    Z6, Z2, Z2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z6
+	VADDPS    Z6, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z6
+	VADDPS    Z6, Z4, Z4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z6
+	VADDPS    Z6, Z5, Z5
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine7x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine7x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	MOVQ   ldb+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x04, R9
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z7
+	VBROADCASTSS (AX), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS (AX)(BX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (AX)(BX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS (AX)(SI*1), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (AX)(BX*4), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS (DI), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS (DI)(BX*1), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z7
+	VBROADCASTSS 4(AX), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 4(AX)(BX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS 4(AX)(SI*1), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 4(AX)(BX*4), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS 4(DI), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS 4(DI)(BX*1), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z7
+	VBROADCASTSS 8(AX), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 8(AX)(BX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS 8(AX)(SI*1), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 8(AX)(BX*4), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS 8(DI), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS 8(DI)(BX*1), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z7
+	VBROADCASTSS 12(AX), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 12(AX)(BX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS 12(AX)(SI*1), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 12(AX)(BX*4), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS 12(DI), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS 12(DI)(BX*1), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	SUBQ         $0x04, R9
+	JGE          four
+
+tail:
+	ADDQ $0x04, R9
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z7
+	VBROADCASTSS (AX), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS (AX)(BX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (AX)(BX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS (AX)(SI*1), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (AX)(BX*4), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS (DI), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS (DI)(BX*1), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z7
+	VADDPS    Z7, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z7
+	VADDPS    Z7, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z7
+	VADDPS    Z7, Z2, Z2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z7
+	VADDPS    Z7, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z7
+	VADDPS    Z7, Z4, Z4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z7
+	VADDPS    Z7, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z7
+	VADDPS    Z7, Z6, Z6
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine8x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine8x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	MOVQ   ldb+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x04, R9
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z8
+	VBROADCASTSS (AX), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (AX)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (AX)(BX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (AX)(SI*1), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS (AX)(BX*4), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (DI), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (DI)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (DI)(BX*2), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z8
+	VBROADCASTSS 4(AX), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS 4(AX)(BX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS 4(AX)(SI*1), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS 4(AX)(BX*4), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS 4(DI), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS 4(DI)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS 4(DI)(BX*2), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z8
+	VBROADCASTSS 8(AX), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS 8(AX)(BX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS 8(AX)(SI*1), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS 8(AX)(BX*4), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS 8(DI), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS 8(DI)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS 8(DI)(BX*2), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z8
+	VBROADCASTSS 12(AX), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS 12(AX)(BX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS 12(AX)(SI*1), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS 12(AX)(BX*4), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS 12(DI), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS 12(DI)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS 12(DI)(BX*2), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	SUBQ         $0x04, R9
+	JGE          four
+
+tail:
+	ADDQ $0x04, R9
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z8
+	VBROADCASTSS (AX), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (AX)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (AX)(BX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (AX)(SI*1), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS (AX)(BX*4), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (DI), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (DI)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (DI)(BX*2), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z2, Z2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z4, Z4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z6, Z6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z7, Z7
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine9x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine9x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	MOVQ   ldb+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x04, R9
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z9
+	VBROADCASTSS (AX), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS (AX)(BX*1), Z10
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (AX)(BX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS (AX)(SI*1), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (AX)(BX*4), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (DI)(BX*1), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS (DI)(BX*2), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS (DI)(SI*1), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z9
+	VBROADCASTSS 4(AX), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z10
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(AX)(BX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS 4(AX)(SI*1), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 4(AX)(BX*4), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS 4(DI), Z10
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 4(DI)(BX*1), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS 4(DI)(BX*2), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS 4(DI)(SI*1), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z9
+	VBROADCASTSS 8(AX), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z10
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 8(AX)(BX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS 8(AX)(SI*1), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(AX)(BX*4), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS 8(DI), Z10
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 8(DI)(BX*1), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS 8(DI)(BX*2), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS 8(DI)(SI*1), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z9
+	VBROADCASTSS 12(AX), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z10
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 12(AX)(BX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS 12(AX)(SI*1), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 12(AX)(BX*4), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS 12(DI), Z10
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(DI)(BX*1), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS 12(DI)(BX*2), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS 12(DI)(SI*1), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	SUBQ         $0x04, R9
+	JGE          four
+
+tail:
+	ADDQ $0x04, R9
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z9
+	VBROADCASTSS (AX), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS (AX)(BX*1), Z10
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (AX)(BX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS (AX)(SI*1), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (AX)(BX*4), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (DI)(BX*1), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS (DI)(BX*2), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS (DI)(SI*1), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z9
+	VADDPS    Z9, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z9
+	VADDPS    Z9, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z9
+	VADDPS    Z9, Z2, Z2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z9
+	VADDPS    Z9, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z9
+	VADDPS    Z9, Z4, Z4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z9
+	VADDPS    Z9, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z9
+	VADDPS    Z9, Z6, Z6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z9
+	VADDPS    Z9, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z9
+	VADDPS    Z9, Z8, Z8
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine10x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine10x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	MOVQ   ldb+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x04, R9
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z10
+	VBROADCASTSS (AX), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (AX)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS (AX)(BX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS (AX)(SI*1), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS (AX)(BX*4), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS (DI), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS (DI)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS (DI)(BX*2), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS (DI)(SI*1), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS (DI)(BX*4), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z10
+	VBROADCASTSS 4(AX), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS 4(AX)(BX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS 4(AX)(SI*1), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS 4(AX)(BX*4), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS 4(DI), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS 4(DI)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS 4(DI)(BX*2), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS 4(DI)(SI*1), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS 4(DI)(BX*4), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z10
+	VBROADCASTSS 8(AX), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS 8(AX)(BX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS 8(AX)(SI*1), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS 8(AX)(BX*4), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS 8(DI), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS 8(DI)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS 8(DI)(BX*2), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS 8(DI)(SI*1), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS 8(DI)(BX*4), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z10
+	VBROADCASTSS 12(AX), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS 12(AX)(BX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS 12(AX)(SI*1), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS 12(AX)(BX*4), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS 12(DI), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS 12(DI)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS 12(DI)(BX*2), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS 12(DI)(SI*1), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS 12(DI)(BX*4), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	SUBQ         $0x04, R9
+	JGE          four
+
+tail:
+	ADDQ $0x04, R9
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z10
+	VBROADCASTSS (AX), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (AX)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS (AX)(BX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS (AX)(SI*1), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS (AX)(BX*4), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS (DI), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS (DI)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS (DI)(BX*2), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS (DI)(SI*1), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS (DI)(BX*4), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z2, Z2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z4, Z4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z6, Z6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z8, Z8
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z9, Z9
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine11x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine11x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	LEAQ   (DI)(BX*4), R8
+	ADDQ   BX, R8
+	MOVQ   ldb+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x04, R10
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z11
+	VBROADCASTSS (AX), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS (AX)(BX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (AX)(BX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (AX)(SI*1), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (AX)(BX*4), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (DI)(BX*1), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS (DI)(BX*2), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (DI)(SI*1), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS (DI)(BX*4), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS (R8), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z11
+	VBROADCASTSS 4(AX), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(AX)(BX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS 4(AX)(SI*1), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 4(AX)(BX*4), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS 4(DI), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(DI)(BX*1), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS 4(DI)(BX*2), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 4(DI)(SI*1), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS 4(DI)(BX*4), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS 4(R8), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z11
+	VBROADCASTSS 8(AX), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 8(AX)(BX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS 8(AX)(SI*1), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(AX)(BX*4), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS 8(DI), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(DI)(BX*1), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS 8(DI)(BX*2), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 8(DI)(SI*1), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS 8(DI)(BX*4), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS 8(R8), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z11
+	VBROADCASTSS 12(AX), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 12(AX)(BX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS 12(AX)(SI*1), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 12(AX)(BX*4), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS 12(DI), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(DI)(BX*1), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS 12(DI)(BX*2), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 12(DI)(SI*1), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS 12(DI)(BX*4), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS 12(R8), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
+	SUBQ         $0x04, R10
+	JGE          four
+
+tail:
+	ADDQ $0x04, R10
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z11
+	VBROADCASTSS (AX), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS (AX)(BX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (AX)(BX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (AX)(SI*1), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (AX)(BX*4), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (DI)(BX*1), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS (DI)(BX*2), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (DI)(SI*1), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS (DI)(BX*4), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS (R8), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	DECQ         R10
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z11
+	VADDPS    Z11, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z11
+	VADDPS    Z11, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z11
+	VADDPS    Z11, Z2, Z2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z11
+	VADDPS    Z11, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z11
+	VADDPS    Z11, Z4, Z4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z11
+	VADDPS    Z11, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z11
+	VADDPS    Z11, Z6, Z6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z11
+	VADDPS    Z11, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z11
+	VADDPS    Z11, Z8, Z8
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z11
+	VADDPS    Z11, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z11
+	VADDPS    Z11, Z10, Z10
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine12x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine12x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	LEAQ   (DI)(BX*4), R8
+	ADDQ   BX, R8
+	MOVQ   ldb+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x04, R10
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z12
+	VBROADCASTSS (AX), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (AX)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS (AX)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS (AX)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS (AX)(BX*4), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (DI), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS (DI)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS (DI)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS (DI)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (DI)(BX*4), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS (R8), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS (R8)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z12
+	VBROADCASTSS 4(AX), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS 4(AX)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS 4(AX)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS 4(AX)(BX*4), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS 4(DI), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS 4(DI)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS 4(DI)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS 4(DI)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS 4(DI)(BX*4), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS 4(R8), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS 4(R8)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z12
+	VBROADCASTSS 8(AX), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS 8(AX)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS 8(AX)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS 8(AX)(BX*4), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS 8(DI), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS 8(DI)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS 8(DI)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS 8(DI)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS 8(DI)(BX*4), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS 8(R8), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS 8(R8)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z12
+	VBROADCASTSS 12(AX), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS 12(AX)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS 12(AX)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS 12(AX)(BX*4), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS 12(DI), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS 12(DI)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS 12(DI)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS 12(DI)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS 12(DI)(BX*4), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS 12(R8), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS 12(R8)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
+	SUBQ         $0x04, R10
+	JGE          four
+
+tail:
+	ADDQ $0x04, R10
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z12
+	VBROADCASTSS (AX), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (AX)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS (AX)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS (AX)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS (AX)(BX*4), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (DI), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS (DI)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS (DI)(BX*2), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS (DI)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (DI)(BX*4), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS (R8), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS (R8)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	DECQ         R10
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z2, Z2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z4, Z4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z6, Z6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z8, Z8
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z10, Z10
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z11, Z11
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine13x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine13x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	LEAQ   (DI)(BX*4), R8
+	ADDQ   BX, R8
+	MOVQ   ldb+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x04, R10
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z13
+	VBROADCASTSS (AX), Z14
+	VFMADD231PS  Z13, Z14, Z0
+	VBROADCASTSS (AX)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (AX)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z2
+	VBROADCASTSS (AX)(SI*1), Z14
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (AX)(BX*4), Z14
+	VFMADD231PS  Z13, Z14, Z4
+	VBROADCASTSS (DI), Z14
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (DI)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z6
+	VBROADCASTSS (DI)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (DI)(SI*1), Z14
+	VFMADD231PS  Z13, Z14, Z8
+	VBROADCASTSS (DI)(BX*4), Z14
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R8), Z14
+	VFMADD231PS  Z13, Z14, Z10
+	VBROADCASTSS (R8)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z11
+	VBROADCASTSS (R8)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z12
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z13
+	VBROADCASTSS 4(AX), Z14
+	VFMADD231PS  Z13, Z14, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(AX)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z2
+	VBROADCASTSS 4(AX)(SI*1), Z14
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 4(AX)(BX*4), Z14
+	VFMADD231PS  Z13, Z14, Z4
+	VBROADCASTSS 4(DI), Z14
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 4(DI)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z6
+	VBROADCASTSS 4(DI)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 4(DI)(SI*1), Z14
+	VFMADD231PS  Z13, Z14, Z8
+	VBROADCASTSS 4(DI)(BX*4), Z14
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 4(R8), Z14
+	VFMADD231PS  Z13, Z14, Z10
+	VBROADCASTSS 4(R8)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z11
+	VBROADCASTSS 4(R8)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z12
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z13
+	VBROADCASTSS 8(AX), Z14
+	VFMADD231PS  Z13, Z14, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 8(AX)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z2
+	VBROADCASTSS 8(AX)(SI*1), Z14
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(AX)(BX*4), Z14
+	VFMADD231PS  Z13, Z14, Z4
+	VBROADCASTSS 8(DI), Z14
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 8(DI)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z6
+	VBROADCASTSS 8(DI)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 8(DI)(SI*1), Z14
+	VFMADD231PS  Z13, Z14, Z8
+	VBROADCASTSS 8(DI)(BX*4), Z14
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 8(R8), Z14
+	VFMADD231PS  Z13, Z14, Z10
+	VBROADCASTSS 8(R8)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z11
+	VBROADCASTSS 8(R8)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z12
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z13
+	VBROADCASTSS 12(AX), Z14
+	VFMADD231PS  Z13, Z14, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 12(AX)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z2
+	VBROADCASTSS 12(AX)(SI*1), Z14
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 12(AX)(BX*4), Z14
+	VFMADD231PS  Z13, Z14, Z4
+	VBROADCASTSS 12(DI), Z14
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(DI)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z6
+	VBROADCASTSS 12(DI)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 12(DI)(SI*1), Z14
+	VFMADD231PS  Z13, Z14, Z8
+	VBROADCASTSS 12(DI)(BX*4), Z14
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 12(R8), Z14
+	VFMADD231PS  Z13, Z14, Z10
+	VBROADCASTSS 12(R8)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z11
+	VBROADCASTSS 12(R8)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z12
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
+	SUBQ         $0x04, R10
+	JGE          four
+
+tail:
+	ADDQ $0x04, R10
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z13
+	VBROADCASTSS (AX), Z14
+	VFMADD231PS  Z13, Z14, Z0
+	VBROADCASTSS (AX)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (AX)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z2
+	VBROADCASTSS (AX)(SI*1), Z14
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (AX)(BX*4), Z14
+	VFMADD231PS  Z13, Z14, Z4
+	VBROADCASTSS (DI), Z14
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (DI)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z6
+	VBROADCASTSS (DI)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (DI)(SI*1), Z14
+	VFMADD231PS  Z13, Z14, Z8
+	VBROADCASTSS (DI)(BX*4), Z14
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R8), Z14
+	VFMADD231PS  Z13, Z14, Z10
+	VBROADCASTSS (R8)(BX*1), Z14
+	VFMADD231PS  Z13, Z14, Z11
+	VBROADCASTSS (R8)(BX*2), Z14
+	VFMADD231PS  Z13, Z14, Z12
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	DECQ         R10
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z2, Z2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z4, Z4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z6, Z6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z8, Z8
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z10, Z10
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z11, Z11
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z13
+	VADDPS    Z13, Z12, Z12
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine14x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine14x16AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	LEAQ   (DI)(BX*4), R8
+	ADDQ   BX, R8
+	MOVQ   ldb+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x04, R10
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z14
+	VBROADCASTSS (AX), Z15
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS (AX)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS (AX)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (AX)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS (AX)(BX*4), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS (DI), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DI)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	VBROADCASTSS (DI)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS (DI)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (DI)(BX*4), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS (R8), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS (R8)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS (R8)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z12
+	VBROADCASTSS (R8)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z13
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z14
+	VBROADCASTSS 4(AX), Z15
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS 4(AX)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS 4(AX)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 4(AX)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS 4(AX)(BX*4), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS 4(DI), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 4(DI)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	VBROADCASTSS 4(DI)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS 4(DI)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 4(DI)(BX*4), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS 4(R8), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS 4(R8)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS 4(R8)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z12
+	VBROADCASTSS 4(R8)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z13
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z14
+	VBROADCASTSS 8(AX), Z15
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS 8(AX)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS 8(AX)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 8(AX)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS 8(AX)(BX*4), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS 8(DI), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 8(DI)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	VBROADCASTSS 8(DI)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS 8(DI)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 8(DI)(BX*4), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS 8(R8), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS 8(R8)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS 8(R8)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z12
+	VBROADCASTSS 8(R8)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z13
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z14
+	VBROADCASTSS 12(AX), Z15
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS 12(AX)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS 12(AX)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 12(AX)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS 12(AX)(BX*4), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS 12(DI), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 12(DI)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	VBROADCASTSS 12(DI)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS 12(DI)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 12(DI)(BX*4), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS 12(R8), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS 12(R8)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS 12(R8)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z12
+	VBROADCASTSS 12(R8)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z13
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
+	SUBQ         $0x04, R10
+	JGE          four
+
+tail:
+	ADDQ $0x04, R10
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Z14
+	VBROADCASTSS (AX), Z15
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS (AX)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS (AX)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (AX)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS (AX)(BX*4), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS (DI), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (DI)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	VBROADCASTSS (DI)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS (DI)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (DI)(BX*4), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS (R8), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS (R8)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS (R8)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z12
+	VBROADCASTSS (R8)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z13
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	DECQ         R10
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z0, Z0
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z2, Z2
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z4, Z4
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z6, Z6
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z8, Z8
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z10, Z10
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z11, Z11
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z12, Z12
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z13, Z13
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func combine1x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine1x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldb+40(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   n+56(FP), SI
+	SUBQ   $0x04, SI
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
+	VBROADCASTSS (AX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
+	VBROADCASTSS 4(AX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
+	VBROADCASTSS 8(AX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
+	VBROADCASTSS 12(AX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, SI
+	JGE          four
+
+tail:
+	ADDQ $0x04, SI
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
+	VBROADCASTSS (AX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	ADDQ         $0x04, AX
+	DECQ         SI
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z2
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z2
+	VADDPS    Z2, Z1, Z1
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine2x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine2x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldb+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x04, DI
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
+	VBROADCASTSS (AX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (AX)(BX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
+	VBROADCASTSS 4(AX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
+	VBROADCASTSS 8(AX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
+	VBROADCASTSS 12(AX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, DI
+	JGE          four
+
+tail:
+	ADDQ $0x04, DI
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
+	VBROADCASTSS (AX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (AX)(BX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x04, AX
+	DECQ         DI
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z4
+	VADDPS    Z4, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z4
+	VADDPS    Z4, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z4
+	VADDPS    Z4, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z4
+	VADDPS    Z4, Z3, Z3
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine3x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine3x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldb+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x04, DI
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VBROADCASTSS (AX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (AX)(BX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (AX)(BX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VBROADCASTSS 4(AX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 4(AX)(BX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VBROADCASTSS 8(AX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 8(AX)(BX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VBROADCASTSS 12(AX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 12(AX)(BX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, DI
+	JGE          four
+
+tail:
+	ADDQ $0x04, DI
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VBROADCASTSS (AX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (AX)(BX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (AX)(BX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x04, AX
+	DECQ         DI
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z6
+	VADDPS    Z6, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z6
+	VADDPS    Z6, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z6
+	VADDPS    Z6, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z6
+	VADDPS    Z6, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z6
+	VADDPS    Z6, Z4, Z4
+	VMOVUPS.Z 64(AX), K2, Z6
+	VADDPS    Z6, Z5, Z5
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine4x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine4x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ldb+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x04, R8
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
+	VBROADCASTSS (AX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (AX)(BX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (AX)(BX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (AX)(SI*1), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
+	VBROADCASTSS 4(AX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 4(AX)(BX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 4(AX)(SI*1), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
+	VBROADCASTSS 8(AX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(AX)(BX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 8(AX)(SI*1), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
+	VBROADCASTSS 12(AX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 12(AX)(BX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(AX)(SI*1), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, R8
+	JGE          four
+
+tail:
+	ADDQ $0x04, R8
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
+	VBROADCASTSS (AX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (AX)(BX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (AX)(BX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (AX)(SI*1), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x04, AX
+	DECQ         R8
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z8
+	VADDPS    Z8, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z8
+	VADDPS    Z8, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z4, Z4
+	VMOVUPS.Z 64(AX), K2, Z8
+	VADDPS    Z8, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z6, Z6
+	VMOVUPS.Z 64(AX), K2, Z8
+	VADDPS    Z8, Z7, Z7
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine5x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine5x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ldb+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x04, R8
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z10
+	VMOVUPS      64(CX), Z11
+	VBROADCASTSS (AX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (AX)(BX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (AX)(BX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (AX)(SI*1), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (AX)(BX*4), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z10
+	VMOVUPS      64(CX), Z11
+	VBROADCASTSS 4(AX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 4(AX)(BX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(AX)(SI*1), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 4(AX)(BX*4), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z10
+	VMOVUPS      64(CX), Z11
+	VBROADCASTSS 8(AX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(AX)(BX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(AX)(SI*1), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 8(AX)(BX*4), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z10
+	VMOVUPS      64(CX), Z11
+	VBROADCASTSS 12(AX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 12(AX)(BX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(AX)(SI*1), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 12(AX)(BX*4), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, R8
+	JGE          four
+
+tail:
+	ADDQ $0x04, R8
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z10
+	VMOVUPS      64(CX), Z11
+	VBROADCASTSS (AX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (AX)(BX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (AX)(BX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (AX)(SI*1), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (AX)(BX*4), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x04, AX
+	DECQ         R8
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z10
+	VADDPS    Z10, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z10
+	VADDPS    Z10, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z4, Z4
+	VMOVUPS.Z 64(AX), K2, Z10
+	VADDPS    Z10, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z6, Z6
+	VMOVUPS.Z 64(AX), K2, Z10
+	VADDPS    Z10, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z10
+	VADDPS    Z10, Z8, Z8
+	VMOVUPS.Z 64(AX), K2, Z10
+	VADDPS    Z10, Z9, Z9
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine6x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine6x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	MOVQ   ldb+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x04, R9
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
+	VBROADCASTSS (AX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (AX)(BX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (AX)(BX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (AX)(SI*1), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (AX)(BX*4), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (DI), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
+	VBROADCASTSS 4(AX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 4(AX)(BX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 4(AX)(SI*1), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 4(AX)(BX*4), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 4(DI), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
+	VBROADCASTSS 8(AX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(AX)(BX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 8(AX)(SI*1), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 8(AX)(BX*4), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 8(DI), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
+	VBROADCASTSS 12(AX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 12(AX)(BX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(AX)(SI*1), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 12(AX)(BX*4), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 12(DI), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	SUBQ         $0x04, R9
+	JGE          four
+
+tail:
+	ADDQ $0x04, R9
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
+	VBROADCASTSS (AX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (AX)(BX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (AX)(BX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (AX)(SI*1), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (AX)(BX*4), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (DI), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z12
+	VADDPS    Z12, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z12
+	VADDPS    Z12, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z4, Z4
+	VMOVUPS.Z 64(AX), K2, Z12
+	VADDPS    Z12, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z6, Z6
+	VMOVUPS.Z 64(AX), K2, Z12
+	VADDPS    Z12, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z8, Z8
+	VMOVUPS.Z 64(AX), K2, Z12
+	VADDPS    Z12, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z12
+	VADDPS    Z12, Z10, Z10
+	VMOVUPS.Z 64(AX), K2, Z12
+	VADDPS    Z12, Z11, Z11
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VMOVUPS Z11, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine7x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine7x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	MOVQ   ldb+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x04, R9
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z14
+	VMOVUPS      64(CX), Z15
+	VBROADCASTSS (AX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS (AX)(BX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS (AX)(BX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS (AX)(SI*1), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS (AX)(BX*4), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS (DI), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS (DI)(BX*1), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z14
+	VMOVUPS      64(CX), Z15
+	VBROADCASTSS 4(AX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 4(AX)(BX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 4(AX)(SI*1), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 4(AX)(BX*4), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 4(DI), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 4(DI)(BX*1), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z14
+	VMOVUPS      64(CX), Z15
+	VBROADCASTSS 8(AX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 8(AX)(BX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 8(AX)(SI*1), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 8(AX)(BX*4), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 8(DI), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 8(DI)(BX*1), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z14
+	VMOVUPS      64(CX), Z15
+	VBROADCASTSS 12(AX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 12(AX)(BX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 12(AX)(SI*1), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 12(AX)(BX*4), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 12(DI), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 12(DI)(BX*1), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	SUBQ         $0x04, R9
+	JGE          four
+
+tail:
+	ADDQ $0x04, R9
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z14
+	VMOVUPS      64(CX), Z15
+	VBROADCASTSS (AX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS (AX)(BX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS (AX)(BX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS (AX)(SI*1), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS (AX)(BX*4), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS (DI), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS (DI)(BX*1), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z14
+	VADDPS    Z14, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z14
+	VADDPS    Z14, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z4, Z4
+	VMOVUPS.Z 64(AX), K2, Z14
+	VADDPS    Z14, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z6, Z6
+	VMOVUPS.Z 64(AX), K2, Z14
+	VADDPS    Z14, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z8, Z8
+	VMOVUPS.Z 64(AX), K2, Z14
+	VADDPS    Z14, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z10, Z10
+	VMOVUPS.Z 64(AX), K2, Z14
+	VADDPS    Z14, Z11, Z11
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z14
+	VADDPS    Z14, Z12, Z12
+	VMOVUPS.Z 64(AX), K2, Z14
+	VADDPS    Z14, Z13, Z13
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VMOVUPS Z11, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VMOVUPS Z13, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine8x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine8x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	MOVQ   ldb+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x04, R9
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
+	VBROADCASTSS (AX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (AX)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (AX)(BX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (AX)(SI*1), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (AX)(BX*4), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (DI)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (DI)(BX*2), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
+	VBROADCASTSS 4(AX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 4(AX)(BX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 4(AX)(SI*1), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 4(AX)(BX*4), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 4(DI), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 4(DI)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 4(DI)(BX*2), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
+	VBROADCASTSS 8(AX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 8(AX)(BX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(AX)(SI*1), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 8(AX)(BX*4), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 8(DI), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 8(DI)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 8(DI)(BX*2), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
+	VBROADCASTSS 12(AX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 12(AX)(BX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(AX)(SI*1), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 12(AX)(BX*4), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 12(DI), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 12(DI)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 12(DI)(BX*2), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	SUBQ         $0x04, R9
+	JGE          four
+
+tail:
+	ADDQ $0x04, R9
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
+	VBROADCASTSS (AX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (AX)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (AX)(BX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (AX)(SI*1), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (AX)(BX*4), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (DI)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (DI)(BX*2), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z16
+	VADDPS    Z16, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z16
+	VADDPS    Z16, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z16
+	VADDPS    Z16, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z16
+	VADDPS    Z16, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z16
+	VADDPS    Z16, Z4, Z4
+	VMOVUPS.Z 64(AX), K2, Z16
+	VADDPS    Z16, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z16
+	VADDPS    Z16, Z6, Z6
+	VMOVUPS.Z 64(AX), K2, Z16
+	VADDPS    Z16, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z16
+	VADDPS    Z16, Z8, Z8
+	VMOVUPS.Z 64(AX), K2, Z16
+	VADDPS    Z16, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z16
+	VADDPS    Z16, Z10, Z10
+	VMOVUPS.Z 64(AX), K2, Z16
+	VADDPS    Z16, Z11, Z11
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z16
+	VADDPS    Z16, Z12, Z12
+	VMOVUPS.Z 64(AX), K2, Z16
+	VADDPS    Z16, Z13, Z13
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z16
+	VADDPS    Z16, Z14, Z14
+	VMOVUPS.Z 64(AX), K2, Z16
+	VADDPS    Z16, Z15, Z15
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VMOVUPS Z11, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VMOVUPS Z13, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	VMOVUPS Z15, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine9x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine9x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	MOVQ   ldb+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x04, R9
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z18
+	VMOVUPS      64(CX), Z19
+	VBROADCASTSS (AX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (AX)(BX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (AX)(BX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (AX)(SI*1), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (AX)(BX*4), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (DI), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (DI)(BX*1), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (DI)(BX*2), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (DI)(SI*1), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z18
+	VMOVUPS      64(CX), Z19
+	VBROADCASTSS 4(AX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 4(AX)(BX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 4(AX)(SI*1), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 4(AX)(BX*4), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 4(DI), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 4(DI)(BX*1), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 4(DI)(BX*2), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 4(DI)(SI*1), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z18
+	VMOVUPS      64(CX), Z19
+	VBROADCASTSS 8(AX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 8(AX)(BX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 8(AX)(SI*1), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 8(AX)(BX*4), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 8(DI), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 8(DI)(BX*1), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 8(DI)(BX*2), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 8(DI)(SI*1), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z18
+	VMOVUPS      64(CX), Z19
+	VBROADCASTSS 12(AX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 12(AX)(BX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 12(AX)(SI*1), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 12(AX)(BX*4), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 12(DI), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 12(DI)(BX*1), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 12(DI)(BX*2), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 12(DI)(SI*1), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	SUBQ         $0x04, R9
+	JGE          four
+
+tail:
+	ADDQ $0x04, R9
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z18
+	VMOVUPS      64(CX), Z19
+	VBROADCASTSS (AX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (AX)(BX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (AX)(BX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (AX)(SI*1), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (AX)(BX*4), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (DI), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (DI)(BX*1), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (DI)(BX*2), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (DI)(SI*1), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z18
+	VADDPS    Z18, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z18
+	VADDPS    Z18, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z18
+	VADDPS    Z18, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z18
+	VADDPS    Z18, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z18
+	VADDPS    Z18, Z4, Z4
+	VMOVUPS.Z 64(AX), K2, Z18
+	VADDPS    Z18, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z18
+	VADDPS    Z18, Z6, Z6
+	VMOVUPS.Z 64(AX), K2, Z18
+	VADDPS    Z18, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z18
+	VADDPS    Z18, Z8, Z8
+	VMOVUPS.Z 64(AX), K2, Z18
+	VADDPS    Z18, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z18
+	VADDPS    Z18, Z10, Z10
+	VMOVUPS.Z 64(AX), K2, Z18
+	VADDPS    Z18, Z11, Z11
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z18
+	VADDPS    Z18, Z12, Z12
+	VMOVUPS.Z 64(AX), K2, Z18
+	VADDPS    Z18, Z13, Z13
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z18
+	VADDPS    Z18, Z14, Z14
+	VMOVUPS.Z 64(AX), K2, Z18
+	VADDPS    Z18, Z15, Z15
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z18
+	VADDPS    Z18, Z16, Z16
+	VMOVUPS.Z 64(AX), K2, Z18
+	VADDPS    Z18, Z17, Z17
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VMOVUPS Z11, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VMOVUPS Z13, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	VMOVUPS Z15, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, K1, (AX)
+	VMOVUPS Z17, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine10x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine10x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	MOVQ   ldb+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x04, R9
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z20
+	VMOVUPS      64(CX), Z21
+	VBROADCASTSS (AX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (AX)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (AX)(BX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (AX)(SI*1), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (AX)(BX*4), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (DI), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (DI)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (DI)(BX*2), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (DI)(SI*1), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (DI)(BX*4), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z20
+	VMOVUPS      64(CX), Z21
+	VBROADCASTSS 4(AX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 4(AX)(BX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 4(AX)(SI*1), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 4(AX)(BX*4), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 4(DI), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 4(DI)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 4(DI)(BX*2), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 4(DI)(SI*1), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 4(DI)(BX*4), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z20
+	VMOVUPS      64(CX), Z21
+	VBROADCASTSS 8(AX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 8(AX)(BX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 8(AX)(SI*1), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 8(AX)(BX*4), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 8(DI), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 8(DI)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 8(DI)(BX*2), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 8(DI)(SI*1), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 8(DI)(BX*4), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z20
+	VMOVUPS      64(CX), Z21
+	VBROADCASTSS 12(AX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 12(AX)(BX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 12(AX)(SI*1), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 12(AX)(BX*4), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 12(DI), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 12(DI)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 12(DI)(BX*2), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 12(DI)(SI*1), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 12(DI)(BX*4), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	SUBQ         $0x04, R9
+	JGE          four
+
+tail:
+	ADDQ $0x04, R9
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z20
+	VMOVUPS      64(CX), Z21
+	VBROADCASTSS (AX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (AX)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (AX)(BX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (AX)(SI*1), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (AX)(BX*4), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (DI), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (DI)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (DI)(BX*2), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (DI)(SI*1), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (DI)(BX*4), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z20
+	VADDPS    Z20, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z20
+	VADDPS    Z20, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z20
+	VADDPS    Z20, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z20
+	VADDPS    Z20, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z20
+	VADDPS    Z20, Z4, Z4
+	VMOVUPS.Z 64(AX), K2, Z20
+	VADDPS    Z20, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z20
+	VADDPS    Z20, Z6, Z6
+	VMOVUPS.Z 64(AX), K2, Z20
+	VADDPS    Z20, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z20
+	VADDPS    Z20, Z8, Z8
+	VMOVUPS.Z 64(AX), K2, Z20
+	VADDPS    Z20, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z20
+	VADDPS    Z20, Z10, Z10
+	VMOVUPS.Z 64(AX), K2, Z20
+	VADDPS    Z20, Z11, Z11
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z20
+	VADDPS    Z20, Z12, Z12
+	VMOVUPS.Z 64(AX), K2, Z20
+	VADDPS    Z20, Z13, Z13
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z20
+	VADDPS    Z20, Z14, Z14
+	VMOVUPS.Z 64(AX), K2, Z20
+	VADDPS    Z20, Z15, Z15
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z20
+	VADDPS    Z20, Z16, Z16
+	VMOVUPS.Z 64(AX), K2, Z20
+	VADDPS    Z20, Z17, Z17
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z20
+	VADDPS    Z20, Z18, Z18
+	VMOVUPS.Z 64(AX), K2, Z20
+	VADDPS    Z20, Z19, Z19
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VMOVUPS Z11, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VMOVUPS Z13, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	VMOVUPS Z15, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, K1, (AX)
+	VMOVUPS Z17, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, K1, (AX)
+	VMOVUPS Z19, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine11x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine11x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	LEAQ   (DI)(BX*4), R8
+	ADDQ   BX, R8
+	MOVQ   ldb+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x04, R10
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z22
+	VMOVUPS      64(CX), Z23
+	VBROADCASTSS (AX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (AX)(BX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (AX)(BX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (AX)(SI*1), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (AX)(BX*4), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (DI)(BX*1), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (DI)(BX*2), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (DI)(SI*1), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (DI)(BX*4), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R8), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z22
+	VMOVUPS      64(CX), Z23
+	VBROADCASTSS 4(AX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 4(AX)(BX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 4(AX)(SI*1), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 4(AX)(BX*4), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 4(DI), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 4(DI)(BX*1), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 4(DI)(BX*2), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 4(DI)(SI*1), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 4(DI)(BX*4), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 4(R8), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z22
+	VMOVUPS      64(CX), Z23
+	VBROADCASTSS 8(AX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 8(AX)(BX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 8(AX)(SI*1), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 8(AX)(BX*4), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 8(DI), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 8(DI)(BX*1), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 8(DI)(BX*2), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 8(DI)(SI*1), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 8(DI)(BX*4), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 8(R8), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z22
+	VMOVUPS      64(CX), Z23
+	VBROADCASTSS 12(AX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 12(AX)(BX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 12(AX)(SI*1), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 12(AX)(BX*4), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 12(DI), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(DI)(BX*1), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 12(DI)(BX*2), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 12(DI)(SI*1), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 12(DI)(BX*4), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 12(R8), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
+	SUBQ         $0x04, R10
+	JGE          four
+
+tail:
+	ADDQ $0x04, R10
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z22
+	VMOVUPS      64(CX), Z23
+	VBROADCASTSS (AX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (AX)(BX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (AX)(BX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (AX)(SI*1), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (AX)(BX*4), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (DI)(BX*1), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (DI)(BX*2), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (DI)(SI*1), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (DI)(BX*4), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R8), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	DECQ         R10
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z22
+	VADDPS    Z22, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z22
+	VADDPS    Z22, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z22
+	VADDPS    Z22, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z22
+	VADDPS    Z22, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z22
+	VADDPS    Z22, Z4, Z4
+	VMOVUPS.Z 64(AX), K2, Z22
+	VADDPS    Z22, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z22
+	VADDPS    Z22, Z6, Z6
+	VMOVUPS.Z 64(AX), K2, Z22
+	VADDPS    Z22, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z22
+	VADDPS    Z22, Z8, Z8
+	VMOVUPS.Z 64(AX), K2, Z22
+	VADDPS    Z22, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z22
+	VADDPS    Z22, Z10, Z10
+	VMOVUPS.Z 64(AX), K2, Z22
+	VADDPS    Z22, Z11, Z11
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z22
+	VADDPS    Z22, Z12, Z12
+	VMOVUPS.Z 64(AX), K2, Z22
+	VADDPS    Z22, Z13, Z13
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z22
+	VADDPS    Z22, Z14, Z14
+	VMOVUPS.Z 64(AX), K2, Z22
+	VADDPS    Z22, Z15, Z15
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z22
+	VADDPS    Z22, Z16, Z16
+	VMOVUPS.Z 64(AX), K2, Z22
+	VADDPS    Z22, Z17, Z17
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z22
+	VADDPS    Z22, Z18, Z18
+	VMOVUPS.Z 64(AX), K2, Z22
+	VADDPS    Z22, Z19, Z19
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z22
+	VADDPS    Z22, Z20, Z20
+	VMOVUPS.Z 64(AX), K2, Z22
+	VADDPS    Z22, Z21, Z21
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VMOVUPS Z11, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VMOVUPS Z13, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	VMOVUPS Z15, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, K1, (AX)
+	VMOVUPS Z17, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, K1, (AX)
+	VMOVUPS Z19, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, K1, (AX)
+	VMOVUPS Z21, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine12x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine12x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	LEAQ   (DI)(BX*4), R8
+	ADDQ   BX, R8
+	MOVQ   ldb+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x04, R10
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VBROADCASTSS (AX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (AX)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (AX)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (AX)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (AX)(BX*4), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (DI), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (DI)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (DI)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (DI)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (DI)(BX*4), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R8)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VBROADCASTSS 4(AX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 4(AX)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 4(AX)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 4(AX)(BX*4), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 4(DI), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 4(DI)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 4(DI)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 4(DI)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 4(DI)(BX*4), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 4(R8), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 4(R8)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VBROADCASTSS 8(AX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 8(AX)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 8(AX)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 8(AX)(BX*4), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 8(DI), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 8(DI)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 8(DI)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 8(DI)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 8(DI)(BX*4), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 8(R8), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 8(R8)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VBROADCASTSS 12(AX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 12(AX)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 12(AX)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 12(AX)(BX*4), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 12(DI), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 12(DI)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 12(DI)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 12(DI)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 12(DI)(BX*4), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 12(R8), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 12(R8)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
+	SUBQ         $0x04, R10
+	JGE          four
+
+tail:
+	ADDQ $0x04, R10
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VBROADCASTSS (AX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (AX)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (AX)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (AX)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (AX)(BX*4), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (DI), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (DI)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (DI)(BX*2), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (DI)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (DI)(BX*4), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R8)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	DECQ         R10
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z24
+	VADDPS    Z24, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z24
+	VADDPS    Z24, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z24
+	VADDPS    Z24, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z24
+	VADDPS    Z24, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z24
+	VADDPS    Z24, Z4, Z4
+	VMOVUPS.Z 64(AX), K2, Z24
+	VADDPS    Z24, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z24
+	VADDPS    Z24, Z6, Z6
+	VMOVUPS.Z 64(AX), K2, Z24
+	VADDPS    Z24, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z24
+	VADDPS    Z24, Z8, Z8
+	VMOVUPS.Z 64(AX), K2, Z24
+	VADDPS    Z24, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z24
+	VADDPS    Z24, Z10, Z10
+	VMOVUPS.Z 64(AX), K2, Z24
+	VADDPS    Z24, Z11, Z11
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z24
+	VADDPS    Z24, Z12, Z12
+	VMOVUPS.Z 64(AX), K2, Z24
+	VADDPS    Z24, Z13, Z13
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z24
+	VADDPS    Z24, Z14, Z14
+	VMOVUPS.Z 64(AX), K2, Z24
+	VADDPS    Z24, Z15, Z15
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z24
+	VADDPS    Z24, Z16, Z16
+	VMOVUPS.Z 64(AX), K2, Z24
+	VADDPS    Z24, Z17, Z17
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z24
+	VADDPS    Z24, Z18, Z18
+	VMOVUPS.Z 64(AX), K2, Z24
+	VADDPS    Z24, Z19, Z19
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z24
+	VADDPS    Z24, Z20, Z20
+	VMOVUPS.Z 64(AX), K2, Z24
+	VADDPS    Z24, Z21, Z21
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z24
+	VADDPS    Z24, Z22, Z22
+	VMOVUPS.Z 64(AX), K2, Z24
+	VADDPS    Z24, Z23, Z23
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VMOVUPS Z11, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VMOVUPS Z13, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	VMOVUPS Z15, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, K1, (AX)
+	VMOVUPS Z17, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, K1, (AX)
+	VMOVUPS Z19, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, K1, (AX)
+	VMOVUPS Z21, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, K1, (AX)
+	VMOVUPS Z23, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine13x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine13x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	VPXORD Z24, Z24, Z24
+	VPXORD Z25, Z25, Z25
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	LEAQ   (DI)(BX*4), R8
+	ADDQ   BX, R8
+	MOVQ   ldb+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x04, R10
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z26
+	VMOVUPS      64(CX), Z27
+	VBROADCASTSS (AX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS (AX)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS (AX)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS (AX)(SI*1), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS (AX)(BX*4), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS (DI), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS (DI)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS (DI)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS (DI)(SI*1), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS (DI)(BX*4), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS (R8), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS (R8)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS (R8)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z26
+	VMOVUPS      64(CX), Z27
+	VBROADCASTSS 4(AX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 4(AX)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 4(AX)(SI*1), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 4(AX)(BX*4), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 4(DI), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 4(DI)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 4(DI)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 4(DI)(SI*1), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 4(DI)(BX*4), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 4(R8), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 4(R8)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 4(R8)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z26
+	VMOVUPS      64(CX), Z27
+	VBROADCASTSS 8(AX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 8(AX)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 8(AX)(SI*1), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 8(AX)(BX*4), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 8(DI), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 8(DI)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 8(DI)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 8(DI)(SI*1), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 8(DI)(BX*4), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 8(R8), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 8(R8)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 8(R8)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z26
+	VMOVUPS      64(CX), Z27
+	VBROADCASTSS 12(AX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 12(AX)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 12(AX)(SI*1), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 12(AX)(BX*4), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 12(DI), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 12(DI)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 12(DI)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 12(DI)(SI*1), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 12(DI)(BX*4), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 12(R8), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 12(R8)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 12(R8)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
+	SUBQ         $0x04, R10
+	JGE          four
+
+tail:
+	ADDQ $0x04, R10
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z26
+	VMOVUPS      64(CX), Z27
+	VBROADCASTSS (AX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS (AX)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS (AX)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS (AX)(SI*1), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS (AX)(BX*4), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS (DI), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS (DI)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS (DI)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS (DI)(SI*1), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS (DI)(BX*4), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS (R8), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS (R8)(BX*1), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS (R8)(BX*2), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	DECQ         R10
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z4, Z4
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z6, Z6
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z8, Z8
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z10, Z10
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z11, Z11
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z12, Z12
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z13, Z13
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z14, Z14
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z15, Z15
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z16, Z16
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z17, Z17
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z18, Z18
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z19, Z19
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z20, Z20
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z21, Z21
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z22, Z22
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z23, Z23
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z26
+	VADDPS    Z26, Z24, Z24
+	VMOVUPS.Z 64(AX), K2, Z26
+	VADDPS    Z26, Z25, Z25
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VMOVUPS Z11, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VMOVUPS Z13, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	VMOVUPS Z15, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, K1, (AX)
+	VMOVUPS Z17, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, K1, (AX)
+	VMOVUPS Z19, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, K1, (AX)
+	VMOVUPS Z21, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, K1, (AX)
+	VMOVUPS Z23, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z24, K1, (AX)
+	VMOVUPS Z25, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func combine14x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·combine14x32AVX512(SB), NOSPLIT, $0-69
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	VPXORD Z24, Z24, Z24
+	VPXORD Z25, Z25, Z25
+	VPXORD Z26, Z26, Z26
+	VPXORD Z27, Z27, Z27
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	LEAQ   (DI)(BX*4), R8
+	ADDQ   BX, R8
+	MOVQ   ldb+40(FP), R9
+	SHLQ   $0x02, R9
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x04, R10
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z28
+	VMOVUPS      64(CX), Z29
+	VBROADCASTSS (AX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS (AX)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS (AX)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS (AX)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS (AX)(BX*4), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS (DI), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS (DI)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS (DI)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS (DI)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS (DI)(BX*4), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS (R8), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS (R8)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS (R8)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS (R8)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z28
+	VMOVUPS      64(CX), Z29
+	VBROADCASTSS 4(AX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 4(AX)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 4(AX)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 4(AX)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 4(AX)(BX*4), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 4(DI), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 4(DI)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 4(DI)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 4(DI)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 4(DI)(BX*4), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 4(R8), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 4(R8)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 4(R8)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 4(R8)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z28
+	VMOVUPS      64(CX), Z29
+	VBROADCASTSS 8(AX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 8(AX)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 8(AX)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 8(AX)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 8(AX)(BX*4), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 8(DI), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 8(DI)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 8(DI)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 8(DI)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 8(DI)(BX*4), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 8(R8), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 8(R8)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 8(R8)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 8(R8)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z28
+	VMOVUPS      64(CX), Z29
+	VBROADCASTSS 12(AX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 12(AX)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 12(AX)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 12(AX)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 12(AX)(BX*4), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 12(DI), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 12(DI)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 12(DI)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 12(DI)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 12(DI)(BX*4), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 12(R8), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 12(R8)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 12(R8)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 12(R8)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	ADDQ         $0x10, R8
+	SUBQ         $0x04, R10
+	JGE          four
+
+tail:
+	ADDQ $0x04, R10
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	PREFETCHT0   64(DX)
+	VMOVUPS      (CX), Z28
+	VMOVUPS      64(CX), Z29
+	VBROADCASTSS (AX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS (AX)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS (AX)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS (AX)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS (AX)(BX*4), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS (DI), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS (DI)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS (DI)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS (DI)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS (DI)(BX*4), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS (R8), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS (R8)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS (R8)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS (R8)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         R9, CX
+	ADDQ         R9, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
+	DECQ         R10
+	JNZ          one
+
+done:
+	MOVL      mask+64(FP), AX
+	KMOVW     AX, K1
+	SHRL      $0x10, AX
+	KMOVW     AX, K2
+	SHRL      $0x10, AX
+	CMPB      accumulate+68(FP), $0x00
+	JEQ       added
+	MOVQ      c+16(FP), AX
+	MOVQ      ldc+48(FP), CX
+	SHLQ      $0x02, CX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z0, Z0
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z1, Z1
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z2, Z2
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z3, Z3
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z4, Z4
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z5, Z5
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z6, Z6
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z7, Z7
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z8, Z8
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z9, Z9
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z10, Z10
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z11, Z11
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z12, Z12
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z13, Z13
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z14, Z14
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z15, Z15
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z16, Z16
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z17, Z17
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z18, Z18
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z19, Z19
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z20, Z20
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z21, Z21
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z22, Z22
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z23, Z23
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z24, Z24
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z25, Z25
+	ADDQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z28
+	VADDPS    Z28, Z26, Z26
+	VMOVUPS.Z 64(AX), K2, Z28
+	VADDPS    Z28, Z27, Z27
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VMOVUPS Z3, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VMOVUPS Z7, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VMOVUPS Z9, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VMOVUPS Z11, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VMOVUPS Z13, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	VMOVUPS Z15, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, K1, (AX)
+	VMOVUPS Z17, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, K1, (AX)
+	VMOVUPS Z19, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, K1, (AX)
+	VMOVUPS Z21, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, K1, (AX)
+	VMOVUPS Z23, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z24, K1, (AX)
+	VMOVUPS Z25, K2, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z26, K1, (AX)
+	VMOVUPS Z27, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func dot1x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dot1x1AVX2(SB), NOSPLIT, $8-57
+TEXT ·dot1x1AVX2(SB), NOSPLIT, $8-73
 	VXORPS Y0, Y0, Y0
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), DX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldw+40(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), BX
 	SUBQ   $0x08, DX
 	JL     tail
 
@@ -1079,24 +7292,24 @@ tail:
 	VFMADD231PS  Y2, Y1, Y0
 
 sum:
-	MOVQ         y+16(FP), AX
-	MOVQ         ldy+40(FP), CX
-	SHLQ         $0x02, CX
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVAPS      X0, X0
-	VUNPCKLPS    X0, X0, X1
-	VUNPCKHPS    X0, X0, X0
-	VADDPS       X0, X1, X1
-	VUNPCKLPD    X1, X1, X0
-	VUNPCKHPD    X1, X1, X1
-	VADDPS       X1, X0, X0
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store0
-	VADDSS       (AX), X0, X0
+	MOVQ       y+16(FP), AX
+	MOVQ       ldy+48(FP), CX
+	SHLQ       $0x02, CX
+	VPERM2F128 $0x20, Y0, Y0, Y1
+	VPERM2F128 $0x31, Y0, Y0, Y0
+	VADDPS     Y0, Y1, Y1
+	VUNPCKLPS  Y1, Y1, Y0
+	VUNPCKHPS  Y1, Y1, Y1
+	VADDPS     Y1, Y0, Y0
+	VUNPCKLPD  Y0, Y0, Y1
+	VUNPCKHPD  Y0, Y0, Y0
+	VADDPS     Y0, Y1, Y1
+	CMPB       accumulate+72(FP), $0x00
+	JEQ        store0
+	VADDSS     (AX), X1, X1
 
 store0:
-	VMOVSS X0, (AX)
+	VMOVSS X1, (AX)
 	VZEROUPPER
 	RET
 
@@ -1118,44 +7331,46 @@ DATA lanes32<>+56(SB)/4, $0x0000000e
 DATA lanes32<>+60(SB)/4, $0x0000000f
 GLOBL lanes32<>(SB), RODATA|NOPTR, $64
 
-// func dot1x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+// func dot1x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dot1x4AVX2(SB), NOSPLIT, $8-57
+TEXT ·dot1x4AVX2(SB), NOSPLIT, $8-73
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), SI
-	SUBQ   $0x08, SI
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldw+40(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), DI
+	SUBQ   $0x08, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Y4
 	VMOVUPS     (CX), Y5
 	VFMADD231PS Y5, Y4, Y0
-	VMOVUPS     (CX)(DX*1), Y5
-	VFMADD231PS Y5, Y4, Y1
-	VMOVUPS     (CX)(DX*2), Y5
-	VFMADD231PS Y5, Y4, Y2
 	VMOVUPS     (CX)(BX*1), Y5
+	VFMADD231PS Y5, Y4, Y1
+	VMOVUPS     (CX)(BX*2), Y5
+	VFMADD231PS Y5, Y4, Y2
+	VMOVUPS     (CX)(SI*1), Y5
 	VFMADD231PS Y5, Y4, Y3
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
-	SUBQ        $0x08, SI
+	SUBQ        $0x08, DX
 	JGE         whole
 
 tail:
-	ADDQ         $0x08, SI
+	ADDQ         $0x08, DX
 	JZ           sum
-	MOVL         SI, (SP)
+	MOVL         DX, (SP)
 	VPBROADCASTD (SP), Y4
 	VPCMPGTD     lanes32<>+0(SB), Y4, Y4
 	VMASKMOVPS   (AX), Y4, Y4
@@ -1165,88 +7380,90 @@ tail:
 	VFMADD231PS  Y5, Y4, Y0
 	VPBROADCASTD (SP), Y5
 	VPCMPGTD     lanes32<>+0(SB), Y5, Y5
-	VMASKMOVPS   (CX)(DX*1), Y5, Y5
+	VMASKMOVPS   (CX)(BX*1), Y5, Y5
 	VFMADD231PS  Y5, Y4, Y1
 	VPBROADCASTD (SP), Y5
 	VPCMPGTD     lanes32<>+0(SB), Y5, Y5
-	VMASKMOVPS   (CX)(DX*2), Y5, Y5
+	VMASKMOVPS   (CX)(BX*2), Y5, Y5
 	VFMADD231PS  Y5, Y4, Y2
 	VPBROADCASTD (SP), Y5
 	VPCMPGTD     lanes32<>+0(SB), Y5, Y5
-	VMASKMOVPS   (CX)(BX*1), Y5, Y5
+	VMASKMOVPS   (CX)(SI*1), Y5, Y5
 	VFMADD231PS  Y5, Y4, Y3
 
 sum:
-	MOVQ         y+16(FP), AX
-	MOVQ         ldy+40(FP), CX
-	SHLQ         $0x02, CX
-	VEXTRACTF128 $0x01, Y0, X4
-	VADDPS       X4, X0, X0
-	VMOVAPS      X0, X0
-	VEXTRACTF128 $0x01, Y1, X4
-	VADDPS       X4, X1, X1
-	VMOVAPS      X1, X1
-	VEXTRACTF128 $0x01, Y2, X4
-	VADDPS       X4, X2, X2
-	VMOVAPS      X2, X2
-	VEXTRACTF128 $0x01, Y3, X4
-	VADDPS       X4, X3, X3
-	VMOVAPS      X3, X3
-	VUNPCKLPS    X1, X0, X4
-	VUNPCKHPS    X1, X0, X0
-	VADDPS       X0, X4, X4
-	VUNPCKLPS    X3, X2, X0
-	VUNPCKHPS    X3, X2, X1
-	VADDPS       X1, X0, X0
-	VUNPCKLPD    X0, X4, X1
-	VUNPCKHPD    X0, X4, X0
-	VADDPS       X0, X1, X1
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store0
-	VADDPS       (AX), X1, X1
+	MOVQ       y+16(FP), AX
+	MOVQ       ldy+48(FP), CX
+	SHLQ       $0x02, CX
+	VPERM2F128 $0x20, Y0, Y0, Y4
+	VPERM2F128 $0x31, Y0, Y0, Y0
+	VADDPS     Y0, Y4, Y4
+	VPERM2F128 $0x20, Y1, Y1, Y0
+	VPERM2F128 $0x31, Y1, Y1, Y1
+	VADDPS     Y1, Y0, Y0
+	VPERM2F128 $0x20, Y2, Y2, Y1
+	VPERM2F128 $0x31, Y2, Y2, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERM2F128 $0x20, Y3, Y3, Y2
+	VPERM2F128 $0x31, Y3, Y3, Y3
+	VADDPS     Y3, Y2, Y2
+	VUNPCKLPS  Y0, Y4, Y3
+	VUNPCKHPS  Y0, Y4, Y0
+	VADDPS     Y0, Y3, Y3
+	VUNPCKLPS  Y2, Y1, Y0
+	VUNPCKHPS  Y2, Y1, Y1
+	VADDPS     Y1, Y0, Y0
+	VUNPCKLPD  Y0, Y3, Y1
+	VUNPCKHPD  Y0, Y3, Y0
+	VADDPS     Y0, Y1, Y1
+	CMPB       accumulate+72(FP), $0x00
+	JEQ        store0
+	VADDPS     (AX), X1, X1
 
 store0:
 	VMOVUPS X1, (AX)
 	VZEROUPPER
 	RET
 
-// func dot2x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+// func dot2x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dot2x1AVX2(SB), NOSPLIT, $8-57
+TEXT ·dot2x1AVX2(SB), NOSPLIT, $8-73
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), BX
-	SUBQ   $0x08, BX
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), SI
+	SUBQ   $0x08, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Y2
-	VMOVUPS     (AX)(DX*1), Y3
+	VMOVUPS     (AX)(BX*1), Y3
 	VMOVUPS     (CX), Y4
 	VFMADD231PS Y4, Y2, Y0
 	VFMADD231PS Y4, Y3, Y1
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
-	SUBQ        $0x08, BX
+	SUBQ        $0x08, DX
 	JGE         whole
 
 tail:
-	ADDQ         $0x08, BX
+	ADDQ         $0x08, DX
 	JZ           sum
-	MOVL         BX, (SP)
+	MOVL         DX, (SP)
 	VPBROADCASTD (SP), Y2
 	VPCMPGTD     lanes32<>+0(SB), Y2, Y2
 	VMASKMOVPS   (AX), Y2, Y2
 	VPBROADCASTD (SP), Y3
 	VPCMPGTD     lanes32<>+0(SB), Y3, Y3
-	VMASKMOVPS   (AX)(DX*1), Y3, Y3
+	VMASKMOVPS   (AX)(BX*1), Y3, Y3
 	VPBROADCASTD (SP), Y4
 	VPCMPGTD     lanes32<>+0(SB), Y4, Y4
 	VMASKMOVPS   (CX), Y4, Y4
@@ -1255,45 +7472,37 @@ tail:
 
 sum:
 	MOVQ         y+16(FP), AX
-	MOVQ         ldy+40(FP), CX
+	MOVQ         ldy+48(FP), CX
 	SHLQ         $0x02, CX
-	VEXTRACTF128 $0x01, Y0, X2
-	VADDPS       X2, X0, X0
-	VMOVAPS      X0, X0
-	VUNPCKLPS    X0, X0, X2
-	VUNPCKHPS    X0, X0, X0
-	VADDPS       X0, X2, X2
-	VUNPCKLPD    X2, X2, X0
-	VUNPCKHPD    X2, X2, X2
-	VADDPS       X2, X0, X0
-	CMPB         accumulate+56(FP), $0x00
+	VPERM2F128   $0x20, Y1, Y0, Y2
+	VPERM2F128   $0x31, Y1, Y0, Y0
+	VADDPS       Y0, Y2, Y2
+	VUNPCKLPS    Y2, Y2, Y0
+	VUNPCKHPS    Y2, Y2, Y1
+	VADDPS       Y1, Y0, Y0
+	VUNPCKLPD    Y0, Y0, Y1
+	VUNPCKHPD    Y0, Y0, Y0
+	VADDPS       Y0, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	CMPB         accumulate+72(FP), $0x00
 	JEQ          store0
-	VADDSS       (AX), X0, X0
+	VADDSS       (AX), X1, X1
 
 store0:
-	VMOVSS       X0, (AX)
-	ADDQ         CX, AX
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X1
-	VMOVAPS      X1, X0
-	VUNPCKLPS    X0, X0, X1
-	VUNPCKHPS    X0, X0, X0
-	VADDPS       X0, X1, X1
-	VUNPCKLPD    X1, X1, X0
-	VUNPCKHPD    X1, X1, X1
-	VADDPS       X1, X0, X0
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store1
-	VADDSS       (AX), X0, X0
+	VMOVSS X1, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store1
+	VADDSS (AX), X0, X0
 
 store1:
 	VMOVSS X0, (AX)
 	VZEROUPPER
 	RET
 
-// func dot2x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+// func dot2x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dot2x4AVX2(SB), NOSPLIT, $8-57
+TEXT ·dot2x4AVX2(SB), NOSPLIT, $8-73
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1304,46 +7513,48 @@ TEXT ·dot2x4AVX2(SB), NOSPLIT, $8-57
 	VXORPS Y7, Y7, Y7
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	LEAQ   (SI)(SI*2), DI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), R8
+	SUBQ   $0x08, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Y8
-	VMOVUPS     (AX)(DX*1), Y9
+	VMOVUPS     (AX)(BX*1), Y9
 	VMOVUPS     (CX), Y10
 	VFMADD231PS Y10, Y8, Y0
 	VFMADD231PS Y10, Y9, Y4
-	VMOVUPS     (CX)(BX*1), Y10
+	VMOVUPS     (CX)(SI*1), Y10
 	VFMADD231PS Y10, Y8, Y1
 	VFMADD231PS Y10, Y9, Y5
-	VMOVUPS     (CX)(BX*2), Y10
+	VMOVUPS     (CX)(SI*2), Y10
 	VFMADD231PS Y10, Y8, Y2
 	VFMADD231PS Y10, Y9, Y6
-	VMOVUPS     (CX)(SI*1), Y10
+	VMOVUPS     (CX)(DI*1), Y10
 	VFMADD231PS Y10, Y8, Y3
 	VFMADD231PS Y10, Y9, Y7
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
-	SUBQ        $0x08, DI
+	SUBQ        $0x08, DX
 	JGE         whole
 
 tail:
-	ADDQ         $0x08, DI
+	ADDQ         $0x08, DX
 	JZ           sum
-	MOVL         DI, (SP)
+	MOVL         DX, (SP)
 	VPBROADCASTD (SP), Y8
 	VPCMPGTD     lanes32<>+0(SB), Y8, Y8
 	VMASKMOVPS   (AX), Y8, Y8
 	VPBROADCASTD (SP), Y9
 	VPCMPGTD     lanes32<>+0(SB), Y9, Y9
-	VMASKMOVPS   (AX)(DX*1), Y9, Y9
+	VMASKMOVPS   (AX)(BX*1), Y9, Y9
 	VPBROADCASTD (SP), Y10
 	VPCMPGTD     lanes32<>+0(SB), Y10, Y10
 	VMASKMOVPS   (CX), Y10, Y10
@@ -1351,125 +7562,107 @@ tail:
 	VFMADD231PS  Y10, Y9, Y4
 	VPBROADCASTD (SP), Y10
 	VPCMPGTD     lanes32<>+0(SB), Y10, Y10
-	VMASKMOVPS   (CX)(BX*1), Y10, Y10
+	VMASKMOVPS   (CX)(SI*1), Y10, Y10
 	VFMADD231PS  Y10, Y8, Y1
 	VFMADD231PS  Y10, Y9, Y5
 	VPBROADCASTD (SP), Y10
 	VPCMPGTD     lanes32<>+0(SB), Y10, Y10
-	VMASKMOVPS   (CX)(BX*2), Y10, Y10
+	VMASKMOVPS   (CX)(SI*2), Y10, Y10
 	VFMADD231PS  Y10, Y8, Y2
 	VFMADD231PS  Y10, Y9, Y6
 	VPBROADCASTD (SP), Y10
 	VPCMPGTD     lanes32<>+0(SB), Y10, Y10
-	VMASKMOVPS   (CX)(SI*1), Y10, Y10
+	VMASKMOVPS   (CX)(DI*1), Y10, Y10
 	VFMADD231PS  Y10, Y8, Y3
 	VFMADD231PS  Y10, Y9, Y7
 
 sum:
 	MOVQ         y+16(FP), AX
-	MOVQ         ldy+40(FP), CX
+	MOVQ         ldy+48(FP), CX
 	SHLQ         $0x02, CX
-	VEXTRACTF128 $0x01, Y0, X8
-	VADDPS       X8, X0, X0
-	VMOVAPS      X0, X0
-	VEXTRACTF128 $0x01, Y1, X8
-	VADDPS       X8, X1, X1
-	VMOVAPS      X1, X1
-	VEXTRACTF128 $0x01, Y2, X8
-	VADDPS       X8, X2, X2
-	VMOVAPS      X2, X2
-	VEXTRACTF128 $0x01, Y3, X8
-	VADDPS       X8, X3, X3
-	VMOVAPS      X3, X3
-	VUNPCKLPS    X1, X0, X8
-	VUNPCKHPS    X1, X0, X0
-	VADDPS       X0, X8, X8
-	VUNPCKLPS    X3, X2, X0
-	VUNPCKHPS    X3, X2, X1
-	VADDPS       X1, X0, X0
-	VUNPCKLPD    X0, X8, X1
-	VUNPCKHPD    X0, X8, X0
-	VADDPS       X0, X1, X1
-	CMPB         accumulate+56(FP), $0x00
+	VPERM2F128   $0x20, Y4, Y0, Y8
+	VPERM2F128   $0x31, Y4, Y0, Y0
+	VADDPS       Y0, Y8, Y8
+	VPERM2F128   $0x20, Y5, Y1, Y0
+	VPERM2F128   $0x31, Y5, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VPERM2F128   $0x20, Y6, Y2, Y1
+	VPERM2F128   $0x31, Y6, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VPERM2F128   $0x20, Y7, Y3, Y2
+	VPERM2F128   $0x31, Y7, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VUNPCKLPS    Y0, Y8, Y3
+	VUNPCKHPS    Y0, Y8, Y0
+	VADDPS       Y0, Y3, Y3
+	VUNPCKLPS    Y2, Y1, Y0
+	VUNPCKHPS    Y2, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VUNPCKLPD    Y0, Y3, Y1
+	VUNPCKHPD    Y0, Y3, Y0
+	VADDPS       Y0, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	CMPB         accumulate+72(FP), $0x00
 	JEQ          store0
 	VADDPS       (AX), X1, X1
 
 store0:
-	VMOVUPS      X1, (AX)
-	ADDQ         CX, AX
-	VEXTRACTF128 $0x01, Y4, X0
-	VADDPS       X0, X4, X4
-	VMOVAPS      X4, X0
-	VEXTRACTF128 $0x01, Y5, X1
-	VADDPS       X1, X5, X5
-	VMOVAPS      X5, X1
-	VEXTRACTF128 $0x01, Y6, X2
-	VADDPS       X2, X6, X6
-	VMOVAPS      X6, X2
-	VEXTRACTF128 $0x01, Y7, X3
-	VADDPS       X3, X7, X7
-	VMOVAPS      X7, X3
-	VUNPCKLPS    X1, X0, X4
-	VUNPCKHPS    X1, X0, X0
-	VADDPS       X0, X4, X4
-	VUNPCKLPS    X3, X2, X0
-	VUNPCKHPS    X3, X2, X1
-	VADDPS       X1, X0, X0
-	VUNPCKLPD    X0, X4, X1
-	VUNPCKHPD    X0, X4, X0
-	VADDPS       X0, X1, X1
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store1
-	VADDPS       (AX), X1, X1
+	VMOVUPS X1, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store1
+	VADDPS  (AX), X0, X0
 
 store1:
-	VMOVUPS X1, (AX)
+	VMOVUPS X0, (AX)
 	VZEROUPPER
 	RET
 
-// func dot3x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+// func dot3x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 // Requires: AVX, AVX2, FMA3
-TEXT ·dot3x1AVX2(SB), NOSPLIT, $8-57
+TEXT ·dot3x1AVX2(SB), NOSPLIT, $8-73
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), BX
-	SUBQ   $0x08, BX
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), DX
+	MOVQ   pace+64(FP), SI
+	SUBQ   $0x08, DX
 	JL     tail
 
 whole:
 	VMOVUPS     (AX), Y3
-	VMOVUPS     (AX)(DX*1), Y4
-	VMOVUPS     (AX)(DX*2), Y5
+	VMOVUPS     (AX)(BX*1), Y4
+	VMOVUPS     (AX)(BX*2), Y5
 	VMOVUPS     (CX), Y6
 	VFMADD231PS Y6, Y3, Y0
 	VFMADD231PS Y6, Y4, Y1
 	VFMADD231PS Y6, Y5, Y2
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
-	SUBQ        $0x08, BX
+	SUBQ        $0x08, DX
 	JGE         whole
 
 tail:
-	ADDQ         $0x08, BX
+	ADDQ         $0x08, DX
 	JZ           sum
-	MOVL         BX, (SP)
+	MOVL         DX, (SP)
 	VPBROADCASTD (SP), Y3
 	VPCMPGTD     lanes32<>+0(SB), Y3, Y3
 	VMASKMOVPS   (AX), Y3, Y3
 	VPBROADCASTD (SP), Y4
 	VPCMPGTD     lanes32<>+0(SB), Y4, Y4
-	VMASKMOVPS   (AX)(DX*1), Y4, Y4
+	VMASKMOVPS   (AX)(BX*1), Y4, Y4
 	VPBROADCASTD (SP), Y5
 	VPCMPGTD     lanes32<>+0(SB), Y5, Y5
-	VMASKMOVPS   (AX)(DX*2), Y5, Y5
+	VMASKMOVPS   (AX)(BX*2), Y5, Y5
 	VPBROADCASTD (SP), Y6
 	VPCMPGTD     lanes32<>+0(SB), Y6, Y6
 	VMASKMOVPS   (CX), Y6, Y6
@@ -1479,61 +7672,53 @@ tail:
 
 sum:
 	MOVQ         y+16(FP), AX
-	MOVQ         ldy+40(FP), CX
+	MOVQ         ldy+48(FP), CX
 	SHLQ         $0x02, CX
-	VEXTRACTF128 $0x01, Y0, X3
-	VADDPS       X3, X0, X0
-	VMOVAPS      X0, X0
-	VUNPCKLPS    X0, X0, X3
-	VUNPCKHPS    X0, X0, X0
-	VADDPS       X0, X3, X3
-	VUNPCKLPD    X3, X3, X0
-	VUNPCKHPD    X3, X3, X3
-	VADDPS       X3, X0, X0
-	CMPB         accumulate+56(FP), $0x00
+	VPERM2F128   $0x20, Y1, Y0, Y3
+	VPERM2F128   $0x31, Y1, Y0, Y0
+	VADDPS       Y0, Y3, Y3
+	VUNPCKLPS    Y3, Y3, Y0
+	VUNPCKHPS    Y3, Y3, Y1
+	VADDPS       Y1, Y0, Y0
+	VUNPCKLPD    Y0, Y0, Y1
+	VUNPCKHPD    Y0, Y0, Y0
+	VADDPS       Y0, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VPERM2F128   $0x20, Y2, Y2, Y3
+	VPERM2F128   $0x31, Y2, Y2, Y2
+	VADDPS       Y2, Y3, Y3
+	VUNPCKLPS    Y3, Y3, Y2
+	VUNPCKHPS    Y3, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VUNPCKLPD    Y2, Y2, Y3
+	VUNPCKHPD    Y2, Y2, Y2
+	VADDPS       Y2, Y3, Y3
+	CMPB         accumulate+72(FP), $0x00
 	JEQ          store0
-	VADDSS       (AX), X0, X0
+	VADDSS       (AX), X1, X1
 
 store0:
-	VMOVSS       X0, (AX)
-	ADDQ         CX, AX
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X1
-	VMOVAPS      X1, X0
-	VUNPCKLPS    X0, X0, X1
-	VUNPCKHPS    X0, X0, X0
-	VADDPS       X0, X1, X1
-	VUNPCKLPD    X1, X1, X0
-	VUNPCKHPD    X1, X1, X1
-	VADDPS       X1, X0, X0
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store1
-	VADDSS       (AX), X0, X0
+	VMOVSS X1, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store1
+	VADDSS (AX), X0, X0
 
 store1:
-	VMOVSS       X0, (AX)
-	ADDQ         CX, AX
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X2
-	VMOVAPS      X2, X0
-	VUNPCKLPS    X0, X0, X1
-	VUNPCKHPS    X0, X0, X0
-	VADDPS       X0, X1, X1
-	VUNPCKLPD    X1, X1, X0
-	VUNPCKHPD    X1, X1, X1
-	VADDPS       X1, X0, X0
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store2
-	VADDSS       (AX), X0, X0
+	VMOVSS X0, (AX)
+	ADDQ   CX, AX
+	CMPB   accumulate+72(FP), $0x00
+	JEQ    store2
+	VADDSS (AX), X3, X3
 
 store2:
-	VMOVSS X0, (AX)
+	VMOVSS X3, (AX)
 	VZEROUPPER
 	RET
 
-// func dot3x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
-// Requires: AVX, AVX2, FMA3
-TEXT ·dot3x4AVX2(SB), NOSPLIT, $8-57
+// func dot3x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dot3x4AVX2(SB), NOSPLIT, $8-73
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1548,54 +7733,61 @@ TEXT ·dot3x4AVX2(SB), NOSPLIT, $8-57
 	VXORPS Y11, Y11, Y11
 	MOVQ   x+0(FP), AX
 	MOVQ   w+8(FP), CX
-	MOVQ   ldx+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   ldw+32(FP), BX
+	MOVQ   next+24(FP), DX
+	MOVQ   ldx+32(FP), BX
 	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	MOVQ   CX, CX
-	MOVQ   n+48(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   ldw+40(FP), SI
+	SHLQ   $0x02, SI
+	LEAQ   (SI)(SI*2), DI
+	MOVQ   AX, AX
+	MOVQ   n+56(FP), R8
+	MOVQ   pace+64(FP), R9
+	SUBQ   $0x08, R8
 	JL     tail
 
 whole:
+	PREFETCHT0  (DX)
+	PREFETCHT0  (DX)(SI*1)
+	PREFETCHT0  (DX)(SI*2)
+	PREFETCHT0  (DX)(DI*1)
+	ADDQ        R9, DX
 	VMOVUPS     (AX), Y12
-	VMOVUPS     (AX)(DX*1), Y13
-	VMOVUPS     (AX)(DX*2), Y14
+	VMOVUPS     (AX)(BX*1), Y13
+	VMOVUPS     (AX)(BX*2), Y14
 	VMOVUPS     (CX), Y15
 	VFMADD231PS Y15, Y12, Y0
 	VFMADD231PS Y15, Y13, Y4
 	VFMADD231PS Y15, Y14, Y8
-	VMOVUPS     (CX)(BX*1), Y15
+	VMOVUPS     (CX)(SI*1), Y15
 	VFMADD231PS Y15, Y12, Y1
 	VFMADD231PS Y15, Y13, Y5
 	VFMADD231PS Y15, Y14, Y9
-	VMOVUPS     (CX)(BX*2), Y15
+	VMOVUPS     (CX)(SI*2), Y15
 	VFMADD231PS Y15, Y12, Y2
 	VFMADD231PS Y15, Y13, Y6
 	VFMADD231PS Y15, Y14, Y10
-	VMOVUPS     (CX)(SI*1), Y15
+	VMOVUPS     (CX)(DI*1), Y15
 	VFMADD231PS Y15, Y12, Y3
 	VFMADD231PS Y15, Y13, Y7
 	VFMADD231PS Y15, Y14, Y11
 	ADDQ        $0x20, AX
 	ADDQ        $0x20, CX
-	SUBQ        $0x08, DI
+	SUBQ        $0x08, R8
 	JGE         whole
 
 tail:
-	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
 	JZ           sum
-	MOVL         DI, (SP)
+	MOVL         R8, (SP)
 	VPBROADCASTD (SP), Y12
 	VPCMPGTD     lanes32<>+0(SB), Y12, Y12
 	VMASKMOVPS   (AX), Y12, Y12
 	VPBROADCASTD (SP), Y13
 	VPCMPGTD     lanes32<>+0(SB), Y13, Y13
-	VMASKMOVPS   (AX)(DX*1), Y13, Y13
+	VMASKMOVPS   (AX)(BX*1), Y13, Y13
 	VPBROADCASTD (SP), Y14
 	VPCMPGTD     lanes32<>+0(SB), Y14, Y14
-	VMASKMOVPS   (AX)(DX*2), Y14, Y14
+	VMASKMOVPS   (AX)(BX*2), Y14, Y14
 	VPBROADCASTD (SP), Y15
 	VPCMPGTD     lanes32<>+0(SB), Y15, Y15
 	VMASKMOVPS   (CX), Y15, Y15
@@ -1604,109 +7796,2227 @@ tail:
 	VFMADD231PS  Y15, Y14, Y8
 	VPBROADCASTD (SP), Y15
 	VPCMPGTD     lanes32<>+0(SB), Y15, Y15
-	VMASKMOVPS   (CX)(BX*1), Y15, Y15
+	VMASKMOVPS   (CX)(SI*1), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y1
 	VFMADD231PS  Y15, Y13, Y5
 	VFMADD231PS  Y15, Y14, Y9
 	VPBROADCASTD (SP), Y15
 	VPCMPGTD     lanes32<>+0(SB), Y15, Y15
-	VMASKMOVPS   (CX)(BX*2), Y15, Y15
+	VMASKMOVPS   (CX)(SI*2), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y2
 	VFMADD231PS  Y15, Y13, Y6
 	VFMADD231PS  Y15, Y14, Y10
 	VPBROADCASTD (SP), Y15
 	VPCMPGTD     lanes32<>+0(SB), Y15, Y15
-	VMASKMOVPS   (CX)(SI*1), Y15, Y15
+	VMASKMOVPS   (CX)(DI*1), Y15, Y15
 	VFMADD231PS  Y15, Y12, Y3
 	VFMADD231PS  Y15, Y13, Y7
 	VFMADD231PS  Y15, Y14, Y11
 
 sum:
 	MOVQ         y+16(FP), AX
-	MOVQ         ldy+40(FP), CX
+	MOVQ         ldy+48(FP), CX
 	SHLQ         $0x02, CX
-	VEXTRACTF128 $0x01, Y0, X12
-	VADDPS       X12, X0, X0
-	VMOVAPS      X0, X0
-	VEXTRACTF128 $0x01, Y1, X12
-	VADDPS       X12, X1, X1
-	VMOVAPS      X1, X1
-	VEXTRACTF128 $0x01, Y2, X12
-	VADDPS       X12, X2, X2
-	VMOVAPS      X2, X2
-	VEXTRACTF128 $0x01, Y3, X12
-	VADDPS       X12, X3, X3
-	VMOVAPS      X3, X3
-	VUNPCKLPS    X1, X0, X12
-	VUNPCKHPS    X1, X0, X0
-	VADDPS       X0, X12, X12
-	VUNPCKLPS    X3, X2, X0
-	VUNPCKHPS    X3, X2, X1
-	VADDPS       X1, X0, X0
-	VUNPCKLPD    X0, X12, X1
-	VUNPCKHPD    X0, X12, X0
-	VADDPS       X0, X1, X1
-	CMPB         accumulate+56(FP), $0x00
+	VPERM2F128   $0x20, Y4, Y0, Y12
+	VPERM2F128   $0x31, Y4, Y0, Y0
+	VADDPS       Y0, Y12, Y12
+	VPERM2F128   $0x20, Y5, Y1, Y0
+	VPERM2F128   $0x31, Y5, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VPERM2F128   $0x20, Y6, Y2, Y1
+	VPERM2F128   $0x31, Y6, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VPERM2F128   $0x20, Y7, Y3, Y2
+	VPERM2F128   $0x31, Y7, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VUNPCKLPS    Y0, Y12, Y3
+	VUNPCKHPS    Y0, Y12, Y0
+	VADDPS       Y0, Y3, Y3
+	VUNPCKLPS    Y2, Y1, Y0
+	VUNPCKHPS    Y2, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VUNPCKLPD    Y0, Y3, Y1
+	VUNPCKHPD    Y0, Y3, Y0
+	VADDPS       Y0, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VPERM2F128   $0x20, Y8, Y8, Y2
+	VPERM2F128   $0x31, Y8, Y8, Y3
+	VADDPS       Y3, Y2, Y2
+	VPERM2F128   $0x20, Y9, Y9, Y3
+	VPERM2F128   $0x31, Y9, Y9, Y4
+	VADDPS       Y4, Y3, Y3
+	VPERM2F128   $0x20, Y10, Y10, Y4
+	VPERM2F128   $0x31, Y10, Y10, Y5
+	VADDPS       Y5, Y4, Y4
+	VPERM2F128   $0x20, Y11, Y11, Y5
+	VPERM2F128   $0x31, Y11, Y11, Y6
+	VADDPS       Y6, Y5, Y5
+	VUNPCKLPS    Y3, Y2, Y6
+	VUNPCKHPS    Y3, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VUNPCKLPS    Y5, Y4, Y2
+	VUNPCKHPS    Y5, Y4, Y3
+	VADDPS       Y3, Y2, Y2
+	VUNPCKLPD    Y2, Y6, Y3
+	VUNPCKHPD    Y2, Y6, Y2
+	VADDPS       Y2, Y3, Y3
+	CMPB         accumulate+72(FP), $0x00
 	JEQ          store0
 	VADDPS       (AX), X1, X1
 
 store0:
-	VMOVUPS      X1, (AX)
-	ADDQ         CX, AX
-	VEXTRACTF128 $0x01, Y4, X0
-	VADDPS       X0, X4, X4
-	VMOVAPS      X4, X0
-	VEXTRACTF128 $0x01, Y5, X1
-	VADDPS       X1, X5, X5
-	VMOVAPS      X5, X1
-	VEXTRACTF128 $0x01, Y6, X2
-	VADDPS       X2, X6, X6
-	VMOVAPS      X6, X2
-	VEXTRACTF128 $0x01, Y7, X3
-	VADDPS       X3, X7, X7
-	VMOVAPS      X7, X3
-	VUNPCKLPS    X1, X0, X4
-	VUNPCKHPS    X1, X0, X0
-	VADDPS       X0, X4, X4
-	VUNPCKLPS    X3, X2, X0
-	VUNPCKHPS    X3, X2, X1
-	VADDPS       X1, X0, X0
-	VUNPCKLPD    X0, X4, X1
-	VUNPCKHPD    X0, X4, X0
-	VADDPS       X0, X1, X1
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store1
-	VADDPS       (AX), X1, X1
+	VMOVUPS X1, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store1
+	VADDPS  (AX), X0, X0
 
 store1:
-	VMOVUPS      X1, (AX)
-	ADDQ         CX, AX
-	VEXTRACTF128 $0x01, Y8, X0
-	VADDPS       X0, X8, X8
-	VMOVAPS      X8, X0
-	VEXTRACTF128 $0x01, Y9, X1
-	VADDPS       X1, X9, X9
-	VMOVAPS      X9, X1
-	VEXTRACTF128 $0x01, Y10, X2
-	VADDPS       X2, X10, X10
-	VMOVAPS      X10, X2
-	VEXTRACTF128 $0x01, Y11, X3
-	VADDPS       X3, X11, X11
-	VMOVAPS      X11, X3
-	VUNPCKLPS    X1, X0, X4
-	VUNPCKHPS    X1, X0, X0
-	VADDPS       X0, X4, X4
-	VUNPCKLPS    X3, X2, X0
-	VUNPCKHPS    X3, X2, X1
-	VADDPS       X1, X0, X0
-	VUNPCKLPD    X0, X4, X1
-	VUNPCKHPD    X0, X4, X0
-	VADDPS       X0, X1, X1
-	CMPB         accumulate+56(FP), $0x00
-	JEQ          store2
-	VADDPS       (AX), X1, X1
+	VMOVUPS X0, (AX)
+	ADDQ    CX, AX
+	CMPB    accumulate+72(FP), $0x00
+	JEQ     store2
+	VADDPS  (AX), X3, X3
 
 store2:
-	VMOVUPS X1, (AX)
+	VMOVUPS X3, (AX)
+	VZEROUPPER
+	RET
+
+// func combine1x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·combine1x8AVX2(SB), NOSPLIT, $0-69
+	VXORPS Y0, Y0, Y0
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldb+40(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   n+56(FP), SI
+	SUBQ   $0x04, SI
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y1
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y1
+	VBROADCASTSS 4(AX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y1
+	VBROADCASTSS 8(AX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y1
+	VBROADCASTSS 12(AX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, SI
+	JGE          four
+
+tail:
+	ADDQ $0x04, SI
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y1
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	ADDQ         $0x04, AX
+	DECQ         SI
+	JNZ          one
+
+done:
+	CMPL    mask+64(FP), $0x000000ff
+	JNE     masked
+	CMPB    accumulate+68(FP), $0x00
+	JEQ     added
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y1
+	VADDPS  Y1, Y0, Y0
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
+masked:
+	VBROADCASTSS mask+64(FP), Y1
+	VPAND        bits32<>+0(SB), Y1, Y1
+	VPCMPEQD     bits32<>+0(SB), Y1, Y1
+	CMPB         accumulate+68(FP), $0x00
+	JEQ          addedMasked
+	MOVQ         c+16(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMASKMOVPS   (AX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+
+addedMasked:
+	MOVQ       c+16(FP), AX
+	MOVQ       ldc+48(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y1, (AX)
+	VZEROUPPER
+	RET
+
+DATA bits32<>+0(SB)/4, $0x00000001
+DATA bits32<>+4(SB)/4, $0x00000002
+DATA bits32<>+8(SB)/4, $0x00000004
+DATA bits32<>+12(SB)/4, $0x00000008
+DATA bits32<>+16(SB)/4, $0x00000010
+DATA bits32<>+20(SB)/4, $0x00000020
+DATA bits32<>+24(SB)/4, $0x00000040
+DATA bits32<>+28(SB)/4, $0x00000080
+DATA bits32<>+32(SB)/4, $0x00000100
+DATA bits32<>+36(SB)/4, $0x00000200
+DATA bits32<>+40(SB)/4, $0x00000400
+DATA bits32<>+44(SB)/4, $0x00000800
+DATA bits32<>+48(SB)/4, $0x00001000
+DATA bits32<>+52(SB)/4, $0x00002000
+DATA bits32<>+56(SB)/4, $0x00004000
+DATA bits32<>+60(SB)/4, $0x00008000
+GLOBL bits32<>(SB), RODATA|NOPTR, $64
+
+// func combine2x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·combine2x8AVX2(SB), NOSPLIT, $0-69
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldb+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x04, DI
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS (AX)(BX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y2
+	VBROADCASTSS 4(AX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 4(AX)(BX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y2
+	VBROADCASTSS 8(AX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 8(AX)(BX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y2
+	VBROADCASTSS 12(AX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 12(AX)(BX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, DI
+	JGE          four
+
+tail:
+	ADDQ $0x04, DI
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y2
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS (AX)(BX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x04, AX
+	DECQ         DI
+	JNZ          one
+
+done:
+	CMPL    mask+64(FP), $0x000000ff
+	JNE     masked
+	CMPB    accumulate+68(FP), $0x00
+	JEQ     added
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y2
+	VADDPS  Y2, Y0, Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y2
+	VADDPS  Y2, Y1, Y1
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	VZEROUPPER
+	RET
+
+masked:
+	VBROADCASTSS mask+64(FP), Y2
+	VPAND        bits32<>+0(SB), Y2, Y2
+	VPCMPEQD     bits32<>+0(SB), Y2, Y2
+	CMPB         accumulate+68(FP), $0x00
+	JEQ          addedMasked
+	MOVQ         c+16(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMASKMOVPS   (AX), Y2, Y3
+	VADDPS       Y3, Y0, Y0
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y2, Y3
+	VADDPS       Y3, Y1, Y1
+
+addedMasked:
+	MOVQ       c+16(FP), AX
+	MOVQ       ldc+48(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y2, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y2, (AX)
+	VZEROUPPER
+	RET
+
+// func combine3x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·combine3x8AVX2(SB), NOSPLIT, $0-69
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldb+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x04, DI
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y3
+	VBROADCASTSS (AX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS (AX)(BX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS (AX)(BX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y3
+	VBROADCASTSS 4(AX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 4(AX)(BX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 4(AX)(BX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y3
+	VBROADCASTSS 8(AX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 8(AX)(BX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 8(AX)(BX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y3
+	VBROADCASTSS 12(AX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 12(AX)(BX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 12(AX)(BX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, DI
+	JGE          four
+
+tail:
+	ADDQ $0x04, DI
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y3
+	VBROADCASTSS (AX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS (AX)(BX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS (AX)(BX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x04, AX
+	DECQ         DI
+	JNZ          one
+
+done:
+	CMPL    mask+64(FP), $0x000000ff
+	JNE     masked
+	CMPB    accumulate+68(FP), $0x00
+	JEQ     added
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y3
+	VADDPS  Y3, Y0, Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y3
+	VADDPS  Y3, Y1, Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y3
+	VADDPS  Y3, Y2, Y2
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VZEROUPPER
+	RET
+
+masked:
+	VBROADCASTSS mask+64(FP), Y3
+	VPAND        bits32<>+0(SB), Y3, Y3
+	VPCMPEQD     bits32<>+0(SB), Y3, Y3
+	CMPB         accumulate+68(FP), $0x00
+	JEQ          addedMasked
+	MOVQ         c+16(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMASKMOVPS   (AX), Y3, Y4
+	VADDPS       Y4, Y0, Y0
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y3, Y4
+	VADDPS       Y4, Y1, Y1
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y3, Y4
+	VADDPS       Y4, Y2, Y2
+
+addedMasked:
+	MOVQ       c+16(FP), AX
+	MOVQ       ldc+48(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y3, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y3, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y3, (AX)
+	VZEROUPPER
+	RET
+
+// func combine4x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·combine4x8AVX2(SB), NOSPLIT, $0-69
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ldb+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x04, R8
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y4
+	VBROADCASTSS (AX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (AX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (AX)(BX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (AX)(SI*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y4
+	VBROADCASTSS 4(AX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 4(AX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 4(AX)(BX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 4(AX)(SI*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y4
+	VBROADCASTSS 8(AX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 8(AX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 8(AX)(BX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 8(AX)(SI*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y4
+	VBROADCASTSS 12(AX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 12(AX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 12(AX)(BX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 12(AX)(SI*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, R8
+	JGE          four
+
+tail:
+	ADDQ $0x04, R8
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y4
+	VBROADCASTSS (AX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (AX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (AX)(BX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (AX)(SI*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x04, AX
+	DECQ         R8
+	JNZ          one
+
+done:
+	CMPL    mask+64(FP), $0x000000ff
+	JNE     masked
+	CMPB    accumulate+68(FP), $0x00
+	JEQ     added
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y4
+	VADDPS  Y4, Y0, Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	VADDPS  Y4, Y1, Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	VADDPS  Y4, Y2, Y2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	VADDPS  Y4, Y3, Y3
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	VZEROUPPER
+	RET
+
+masked:
+	VBROADCASTSS mask+64(FP), Y4
+	VPAND        bits32<>+0(SB), Y4, Y4
+	VPCMPEQD     bits32<>+0(SB), Y4, Y4
+	CMPB         accumulate+68(FP), $0x00
+	JEQ          addedMasked
+	MOVQ         c+16(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMASKMOVPS   (AX), Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y4, Y5
+	VADDPS       Y5, Y1, Y1
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y4, Y5
+	VADDPS       Y5, Y2, Y2
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y4, Y5
+	VADDPS       Y5, Y3, Y3
+
+addedMasked:
+	MOVQ       c+16(FP), AX
+	MOVQ       ldc+48(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y4, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y4, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y4, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y3, Y4, (AX)
+	VZEROUPPER
+	RET
+
+// func combine5x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·combine5x8AVX2(SB), NOSPLIT, $0-69
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ldb+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x04, R8
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y5
+	VBROADCASTSS (AX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS (AX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (AX)(BX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (AX)(SI*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (AX)(BX*4), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y5
+	VBROADCASTSS 4(AX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 4(AX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(AX)(BX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 4(AX)(SI*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 4(AX)(BX*4), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y5
+	VBROADCASTSS 8(AX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 8(AX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(AX)(BX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 8(AX)(SI*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 8(AX)(BX*4), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y5
+	VBROADCASTSS 12(AX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 12(AX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 12(AX)(BX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 12(AX)(SI*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 12(AX)(BX*4), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, R8
+	JGE          four
+
+tail:
+	ADDQ $0x04, R8
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y5
+	VBROADCASTSS (AX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS (AX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (AX)(BX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (AX)(SI*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (AX)(BX*4), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x04, AX
+	DECQ         R8
+	JNZ          one
+
+done:
+	CMPL    mask+64(FP), $0x000000ff
+	JNE     masked
+	CMPB    accumulate+68(FP), $0x00
+	JEQ     added
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y5
+	VADDPS  Y5, Y0, Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y5
+	VADDPS  Y5, Y1, Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y5
+	VADDPS  Y5, Y2, Y2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y5
+	VADDPS  Y5, Y3, Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y5
+	VADDPS  Y5, Y4, Y4
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VZEROUPPER
+	RET
+
+masked:
+	VBROADCASTSS mask+64(FP), Y5
+	VPAND        bits32<>+0(SB), Y5, Y5
+	VPCMPEQD     bits32<>+0(SB), Y5, Y5
+	CMPB         accumulate+68(FP), $0x00
+	JEQ          addedMasked
+	MOVQ         c+16(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMASKMOVPS   (AX), Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y5, Y6
+	VADDPS       Y6, Y1, Y1
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y5, Y6
+	VADDPS       Y6, Y2, Y2
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y5, Y6
+	VADDPS       Y6, Y4, Y4
+
+addedMasked:
+	MOVQ       c+16(FP), AX
+	MOVQ       ldc+48(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y5, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y5, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y5, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y3, Y5, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y5, (AX)
+	VZEROUPPER
+	RET
+
+// func combine6x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·combine6x8AVX2(SB), NOSPLIT, $0-69
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	MOVQ   ldb+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x04, R9
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y6
+	VBROADCASTSS (AX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (AX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (AX)(BX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (AX)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (AX)(BX*4), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (DI), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y6
+	VBROADCASTSS 4(AX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 4(AX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 4(AX)(BX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 4(AX)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 4(AX)(BX*4), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 4(DI), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y6
+	VBROADCASTSS 8(AX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 8(AX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 8(AX)(BX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 8(AX)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 8(AX)(BX*4), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 8(DI), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y6
+	VBROADCASTSS 12(AX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 12(AX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 12(AX)(BX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 12(AX)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 12(AX)(BX*4), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 12(DI), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	SUBQ         $0x04, R9
+	JGE          four
+
+tail:
+	ADDQ $0x04, R9
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y6
+	VBROADCASTSS (AX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (AX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (AX)(BX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (AX)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (AX)(BX*4), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (DI), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNZ          one
+
+done:
+	CMPL    mask+64(FP), $0x000000ff
+	JNE     masked
+	CMPB    accumulate+68(FP), $0x00
+	JEQ     added
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y6
+	VADDPS  Y6, Y0, Y0
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VADDPS  Y6, Y1, Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VADDPS  Y6, Y2, Y2
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VADDPS  Y6, Y3, Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VADDPS  Y6, Y4, Y4
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VADDPS  Y6, Y5, Y5
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Y5, (AX)
+	VZEROUPPER
+	RET
+
+masked:
+	VBROADCASTSS mask+64(FP), Y6
+	VPAND        bits32<>+0(SB), Y6, Y6
+	VPCMPEQD     bits32<>+0(SB), Y6, Y6
+	CMPB         accumulate+68(FP), $0x00
+	JEQ          addedMasked
+	MOVQ         c+16(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMASKMOVPS   (AX), Y6, Y7
+	VADDPS       Y7, Y0, Y0
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y6, Y7
+	VADDPS       Y7, Y1, Y1
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y6, Y7
+	VADDPS       Y7, Y2, Y2
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y6, Y7
+	VADDPS       Y7, Y3, Y3
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y6, Y7
+	VADDPS       Y7, Y4, Y4
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y6, Y7
+	VADDPS       Y7, Y5, Y5
+
+addedMasked:
+	MOVQ       c+16(FP), AX
+	MOVQ       ldc+48(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y6, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y6, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y6, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y3, Y6, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y6, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y5, Y6, (AX)
+	VZEROUPPER
+	RET
+
+// func combine1x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·combine1x16AVX2(SB), NOSPLIT, $0-69
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldb+40(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   n+56(FP), SI
+	SUBQ   $0x04, SI
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VBROADCASTSS (AX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VBROADCASTSS 4(AX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VBROADCASTSS 8(AX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VBROADCASTSS 12(AX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, SI
+	JGE          four
+
+tail:
+	ADDQ $0x04, SI
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VBROADCASTSS (AX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	ADDQ         $0x04, AX
+	DECQ         SI
+	JNZ          one
+
+done:
+	CMPL    mask+64(FP), $0x0000ffff
+	JNE     masked
+	CMPB    accumulate+68(FP), $0x00
+	JEQ     added
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS 32(AX), Y2
+	VADDPS  Y2, Y1, Y1
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+masked:
+	VBROADCASTSS mask+64(FP), Y2
+	VPAND        bits32<>+0(SB), Y2, Y2
+	VPCMPEQD     bits32<>+0(SB), Y2, Y2
+	VBROADCASTSS mask+64(FP), Y3
+	VPAND        bits32<>+32(SB), Y3, Y3
+	VPCMPEQD     bits32<>+32(SB), Y3, Y3
+	CMPB         accumulate+68(FP), $0x00
+	JEQ          addedMasked
+	MOVQ         c+16(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMASKMOVPS   (AX), Y2, Y4
+	VADDPS       Y4, Y0, Y0
+	VMASKMOVPS   32(AX), Y3, Y4
+	VADDPS       Y4, Y1, Y1
+
+addedMasked:
+	MOVQ       c+16(FP), AX
+	MOVQ       ldc+48(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y2, (AX)
+	VMASKMOVPS Y1, Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func combine2x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·combine2x16AVX2(SB), NOSPLIT, $0-69
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldb+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x04, DI
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VBROADCASTSS (AX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (AX)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VBROADCASTSS 4(AX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(AX)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VBROADCASTSS 8(AX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(AX)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VBROADCASTSS 12(AX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 12(AX)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, DI
+	JGE          four
+
+tail:
+	ADDQ $0x04, DI
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VBROADCASTSS (AX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (AX)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x04, AX
+	DECQ         DI
+	JNZ          one
+
+done:
+	CMPL    mask+64(FP), $0x0000ffff
+	JNE     masked
+	CMPB    accumulate+68(FP), $0x00
+	JEQ     added
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y4
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS 32(AX), Y4
+	VADDPS  Y4, Y1, Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y4
+	VADDPS  Y4, Y2, Y2
+	VMOVUPS 32(AX), Y4
+	VADDPS  Y4, Y3, Y3
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+masked:
+	VBROADCASTSS mask+64(FP), Y4
+	VPAND        bits32<>+0(SB), Y4, Y4
+	VPCMPEQD     bits32<>+0(SB), Y4, Y4
+	VBROADCASTSS mask+64(FP), Y5
+	VPAND        bits32<>+32(SB), Y5, Y5
+	VPCMPEQD     bits32<>+32(SB), Y5, Y5
+	CMPB         accumulate+68(FP), $0x00
+	JEQ          addedMasked
+	MOVQ         c+16(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMASKMOVPS   (AX), Y4, Y6
+	VADDPS       Y6, Y0, Y0
+	VMASKMOVPS   32(AX), Y5, Y6
+	VADDPS       Y6, Y1, Y1
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y4, Y6
+	VADDPS       Y6, Y2, Y2
+	VMASKMOVPS   32(AX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+
+addedMasked:
+	MOVQ       c+16(FP), AX
+	MOVQ       ldc+48(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y4, (AX)
+	VMASKMOVPS Y1, Y5, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y4, (AX)
+	VMASKMOVPS Y3, Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func combine3x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·combine3x16AVX2(SB), NOSPLIT, $0-69
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldb+40(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x04, DI
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VBROADCASTSS (AX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (AX)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (AX)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VBROADCASTSS 4(AX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(AX)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 4(AX)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VBROADCASTSS 8(AX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 8(AX)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 8(AX)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VBROADCASTSS 12(AX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 12(AX)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 12(AX)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, DI
+	JGE          four
+
+tail:
+	ADDQ $0x04, DI
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VBROADCASTSS (AX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (AX)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (AX)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         $0x04, AX
+	DECQ         DI
+	JNZ          one
+
+done:
+	CMPL    mask+64(FP), $0x0000ffff
+	JNE     masked
+	CMPB    accumulate+68(FP), $0x00
+	JEQ     added
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y6
+	VADDPS  Y6, Y0, Y0
+	VMOVUPS 32(AX), Y6
+	VADDPS  Y6, Y1, Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VADDPS  Y6, Y2, Y2
+	VMOVUPS 32(AX), Y6
+	VADDPS  Y6, Y3, Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y6
+	VADDPS  Y6, Y4, Y4
+	VMOVUPS 32(AX), Y6
+	VADDPS  Y6, Y5, Y5
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+masked:
+	VBROADCASTSS mask+64(FP), Y6
+	VPAND        bits32<>+0(SB), Y6, Y6
+	VPCMPEQD     bits32<>+0(SB), Y6, Y6
+	VBROADCASTSS mask+64(FP), Y7
+	VPAND        bits32<>+32(SB), Y7, Y7
+	VPCMPEQD     bits32<>+32(SB), Y7, Y7
+	CMPB         accumulate+68(FP), $0x00
+	JEQ          addedMasked
+	MOVQ         c+16(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMASKMOVPS   (AX), Y6, Y8
+	VADDPS       Y8, Y0, Y0
+	VMASKMOVPS   32(AX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y6, Y8
+	VADDPS       Y8, Y2, Y2
+	VMASKMOVPS   32(AX), Y7, Y8
+	VADDPS       Y8, Y3, Y3
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y6, Y8
+	VADDPS       Y8, Y4, Y4
+	VMASKMOVPS   32(AX), Y7, Y8
+	VADDPS       Y8, Y5, Y5
+
+addedMasked:
+	MOVQ       c+16(FP), AX
+	MOVQ       ldc+48(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y6, (AX)
+	VMASKMOVPS Y1, Y7, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y6, (AX)
+	VMASKMOVPS Y3, Y7, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y6, (AX)
+	VMASKMOVPS Y5, Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func combine4x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·combine4x16AVX2(SB), NOSPLIT, $0-69
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ldb+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x04, R8
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VBROADCASTSS (AX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (AX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (AX)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (AX)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VBROADCASTSS 4(AX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(AX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(AX)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(AX)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VBROADCASTSS 8(AX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(AX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(AX)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 8(AX)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VBROADCASTSS 12(AX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 12(AX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(AX)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(AX)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, R8
+	JGE          four
+
+tail:
+	ADDQ $0x04, R8
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y8
+	VMOVUPS      32(CX), Y9
+	VBROADCASTSS (AX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (AX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (AX)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (AX)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x04, AX
+	DECQ         R8
+	JNZ          one
+
+done:
+	CMPL    mask+64(FP), $0x0000ffff
+	JNE     masked
+	CMPB    accumulate+68(FP), $0x00
+	JEQ     added
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y8
+	VADDPS  Y8, Y0, Y0
+	VMOVUPS 32(AX), Y8
+	VADDPS  Y8, Y1, Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y8
+	VADDPS  Y8, Y2, Y2
+	VMOVUPS 32(AX), Y8
+	VADDPS  Y8, Y3, Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y8
+	VADDPS  Y8, Y4, Y4
+	VMOVUPS 32(AX), Y8
+	VADDPS  Y8, Y5, Y5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y8
+	VADDPS  Y8, Y6, Y6
+	VMOVUPS 32(AX), Y8
+	VADDPS  Y8, Y7, Y7
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+masked:
+	VBROADCASTSS mask+64(FP), Y8
+	VPAND        bits32<>+0(SB), Y8, Y8
+	VPCMPEQD     bits32<>+0(SB), Y8, Y8
+	VBROADCASTSS mask+64(FP), Y9
+	VPAND        bits32<>+32(SB), Y9, Y9
+	VPCMPEQD     bits32<>+32(SB), Y9, Y9
+	CMPB         accumulate+68(FP), $0x00
+	JEQ          addedMasked
+	MOVQ         c+16(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMASKMOVPS   (AX), Y8, Y10
+	VADDPS       Y10, Y0, Y0
+	VMASKMOVPS   32(AX), Y9, Y10
+	VADDPS       Y10, Y1, Y1
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y8, Y10
+	VADDPS       Y10, Y2, Y2
+	VMASKMOVPS   32(AX), Y9, Y10
+	VADDPS       Y10, Y3, Y3
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y8, Y10
+	VADDPS       Y10, Y4, Y4
+	VMASKMOVPS   32(AX), Y9, Y10
+	VADDPS       Y10, Y5, Y5
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y8, Y10
+	VADDPS       Y10, Y6, Y6
+	VMASKMOVPS   32(AX), Y9, Y10
+	VADDPS       Y10, Y7, Y7
+
+addedMasked:
+	MOVQ       c+16(FP), AX
+	MOVQ       ldc+48(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y8, (AX)
+	VMASKMOVPS Y1, Y9, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y8, (AX)
+	VMASKMOVPS Y3, Y9, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y8, (AX)
+	VMASKMOVPS Y5, Y9, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y6, Y8, (AX)
+	VMASKMOVPS Y7, Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func combine5x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·combine5x16AVX2(SB), NOSPLIT, $0-69
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   ldb+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x04, R8
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
+	VBROADCASTSS (AX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (AX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (AX)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (AX)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (AX)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
+	VBROADCASTSS 4(AX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(AX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(AX)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 4(AX)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 4(AX)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
+	VBROADCASTSS 8(AX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 8(AX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(AX)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 8(AX)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 8(AX)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
+	VBROADCASTSS 12(AX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 12(AX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(AX)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(AX)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 12(AX)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x10, AX
+	SUBQ         $0x04, R8
+	JGE          four
+
+tail:
+	ADDQ $0x04, R8
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
+	VBROADCASTSS (AX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (AX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (AX)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (AX)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (AX)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         DI, CX
+	ADDQ         DI, DX
+	ADDQ         $0x04, AX
+	DECQ         R8
+	JNZ          one
+
+done:
+	CMPL    mask+64(FP), $0x0000ffff
+	JNE     masked
+	CMPB    accumulate+68(FP), $0x00
+	JEQ     added
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y10
+	VADDPS  Y10, Y0, Y0
+	VMOVUPS 32(AX), Y10
+	VADDPS  Y10, Y1, Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y10
+	VADDPS  Y10, Y2, Y2
+	VMOVUPS 32(AX), Y10
+	VADDPS  Y10, Y3, Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y10
+	VADDPS  Y10, Y4, Y4
+	VMOVUPS 32(AX), Y10
+	VADDPS  Y10, Y5, Y5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y10
+	VADDPS  Y10, Y6, Y6
+	VMOVUPS 32(AX), Y10
+	VADDPS  Y10, Y7, Y7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y10
+	VADDPS  Y10, Y8, Y8
+	VMOVUPS 32(AX), Y10
+	VADDPS  Y10, Y9, Y9
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+masked:
+	VBROADCASTSS mask+64(FP), Y10
+	VPAND        bits32<>+0(SB), Y10, Y10
+	VPCMPEQD     bits32<>+0(SB), Y10, Y10
+	VBROADCASTSS mask+64(FP), Y11
+	VPAND        bits32<>+32(SB), Y11, Y11
+	VPCMPEQD     bits32<>+32(SB), Y11, Y11
+	CMPB         accumulate+68(FP), $0x00
+	JEQ          addedMasked
+	MOVQ         c+16(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMASKMOVPS   (AX), Y10, Y12
+	VADDPS       Y12, Y0, Y0
+	VMASKMOVPS   32(AX), Y11, Y12
+	VADDPS       Y12, Y1, Y1
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y12
+	VADDPS       Y12, Y2, Y2
+	VMASKMOVPS   32(AX), Y11, Y12
+	VADDPS       Y12, Y3, Y3
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y12
+	VADDPS       Y12, Y4, Y4
+	VMASKMOVPS   32(AX), Y11, Y12
+	VADDPS       Y12, Y5, Y5
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y12
+	VADDPS       Y12, Y6, Y6
+	VMASKMOVPS   32(AX), Y11, Y12
+	VADDPS       Y12, Y7, Y7
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y12
+	VADDPS       Y12, Y8, Y8
+	VMASKMOVPS   32(AX), Y11, Y12
+	VADDPS       Y12, Y9, Y9
+
+addedMasked:
+	MOVQ       c+16(FP), AX
+	MOVQ       ldc+48(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y10, (AX)
+	VMASKMOVPS Y1, Y11, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y10, (AX)
+	VMASKMOVPS Y3, Y11, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y10, (AX)
+	VMASKMOVPS Y5, Y11, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y6, Y10, (AX)
+	VMASKMOVPS Y7, Y11, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y8, Y10, (AX)
+	VMASKMOVPS Y9, Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func combine6x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·combine6x16AVX2(SB), NOSPLIT, $0-69
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   next+24(FP), DX
+	MOVQ   lda+32(FP), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (AX)(BX*4), DI
+	ADDQ   BX, DI
+	MOVQ   ldb+40(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x04, R9
+	JL     tail
+
+four:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VBROADCASTSS (AX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (AX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (AX)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (AX)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (AX)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VBROADCASTSS 4(AX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(AX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 4(AX)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 4(AX)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 4(AX)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 4(DI), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VBROADCASTSS 8(AX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 8(AX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(AX)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 8(AX)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 8(AX)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 8(DI), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VBROADCASTSS 12(AX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 12(AX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 12(AX)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(AX)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 12(AX)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 12(DI), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, DI
+	SUBQ         $0x04, R9
+	JGE          four
+
+tail:
+	ADDQ $0x04, R9
+	JZ   done
+
+one:
+	PREFETCHT0   (DX)
+	VMOVUPS      (CX), Y12
+	VMOVUPS      32(CX), Y13
+	VBROADCASTSS (AX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (AX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (AX)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (AX)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (AX)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (DI), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         $0x04, AX
+	ADDQ         $0x04, DI
+	DECQ         R9
+	JNZ          one
+
+done:
+	CMPL    mask+64(FP), $0x0000ffff
+	JNE     masked
+	CMPB    accumulate+68(FP), $0x00
+	JEQ     added
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS (AX), Y12
+	VADDPS  Y12, Y0, Y0
+	VMOVUPS 32(AX), Y12
+	VADDPS  Y12, Y1, Y1
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y12
+	VADDPS  Y12, Y2, Y2
+	VMOVUPS 32(AX), Y12
+	VADDPS  Y12, Y3, Y3
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y12
+	VADDPS  Y12, Y4, Y4
+	VMOVUPS 32(AX), Y12
+	VADDPS  Y12, Y5, Y5
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y12
+	VADDPS  Y12, Y6, Y6
+	VMOVUPS 32(AX), Y12
+	VADDPS  Y12, Y7, Y7
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y12
+	VADDPS  Y12, Y8, Y8
+	VMOVUPS 32(AX), Y12
+	VADDPS  Y12, Y9, Y9
+	ADDQ    CX, AX
+	VMOVUPS (AX), Y12
+	VADDPS  Y12, Y10, Y10
+	VMOVUPS 32(AX), Y12
+	VADDPS  Y12, Y11, Y11
+
+added:
+	MOVQ    c+16(FP), AX
+	MOVQ    ldc+48(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y9, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y10, (AX)
+	VMOVUPS Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+masked:
+	VBROADCASTSS mask+64(FP), Y12
+	VPAND        bits32<>+0(SB), Y12, Y12
+	VPCMPEQD     bits32<>+0(SB), Y12, Y12
+	VBROADCASTSS mask+64(FP), Y13
+	VPAND        bits32<>+32(SB), Y13, Y13
+	VPCMPEQD     bits32<>+32(SB), Y13, Y13
+	CMPB         accumulate+68(FP), $0x00
+	JEQ          addedMasked
+	MOVQ         c+16(FP), AX
+	MOVQ         ldc+48(FP), CX
+	SHLQ         $0x02, CX
+	VMASKMOVPS   (AX), Y12, Y14
+	VADDPS       Y14, Y0, Y0
+	VMASKMOVPS   32(AX), Y13, Y14
+	VADDPS       Y14, Y1, Y1
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y14
+	VADDPS       Y14, Y2, Y2
+	VMASKMOVPS   32(AX), Y13, Y14
+	VADDPS       Y14, Y3, Y3
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y14
+	VADDPS       Y14, Y4, Y4
+	VMASKMOVPS   32(AX), Y13, Y14
+	VADDPS       Y14, Y5, Y5
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y14
+	VADDPS       Y14, Y6, Y6
+	VMASKMOVPS   32(AX), Y13, Y14
+	VADDPS       Y14, Y7, Y7
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y14
+	VADDPS       Y14, Y8, Y8
+	VMASKMOVPS   32(AX), Y13, Y14
+	VADDPS       Y14, Y9, Y9
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y14
+	VADDPS       Y14, Y10, Y10
+	VMASKMOVPS   32(AX), Y13, Y14
+	VADDPS       Y14, Y11, Y11
+
+addedMasked:
+	MOVQ       c+16(FP), AX
+	MOVQ       ldc+48(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y12, (AX)
+	VMASKMOVPS Y1, Y13, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y12, (AX)
+	VMASKMOVPS Y3, Y13, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y12, (AX)
+	VMASKMOVPS Y5, Y13, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y6, Y12, (AX)
+	VMASKMOVPS Y7, Y13, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y8, Y12, (AX)
+	VMASKMOVPS Y9, Y13, 32(AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y10, Y12, (AX)
+	VMASKMOVPS Y11, Y13, 32(AX)
 	VZEROUPPER
 	RET

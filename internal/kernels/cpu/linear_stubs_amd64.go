@@ -2,7 +2,7 @@
 
 package cpu
 
-// dot1x1AVX512 computes the inner products of 1 rows with 1 rows.
+// dot1x1AVX512 computes the inner products of 1 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 1 {
 //		for j := range 1 {
@@ -25,9 +25,9 @@ package cpu
 //	}
 //
 //go:noescape
-func dot1x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot1x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot1x4AVX512 computes the inner products of 1 rows with 4 rows.
+// dot1x4AVX512 computes the inner products of 1 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 1 {
 //		for j := range 4 {
@@ -50,9 +50,9 @@ func dot1x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot1x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot1x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot2x1AVX512 computes the inner products of 2 rows with 1 rows.
+// dot2x1AVX512 computes the inner products of 2 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 2 {
 //		for j := range 1 {
@@ -75,9 +75,9 @@ func dot1x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot2x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot2x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot2x4AVX512 computes the inner products of 2 rows with 4 rows.
+// dot2x4AVX512 computes the inner products of 2 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 2 {
 //		for j := range 4 {
@@ -100,9 +100,9 @@ func dot2x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot2x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot2x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot3x1AVX512 computes the inner products of 3 rows with 1 rows.
+// dot3x1AVX512 computes the inner products of 3 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 3 {
 //		for j := range 1 {
@@ -125,9 +125,9 @@ func dot2x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot3x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot3x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot3x4AVX512 computes the inner products of 3 rows with 4 rows.
+// dot3x4AVX512 computes the inner products of 3 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 3 {
 //		for j := range 4 {
@@ -150,9 +150,9 @@ func dot3x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot3x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot3x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot4x1AVX512 computes the inner products of 4 rows with 1 rows.
+// dot4x1AVX512 computes the inner products of 4 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 4 {
 //		for j := range 1 {
@@ -175,9 +175,9 @@ func dot3x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot4x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot4x1AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot4x4AVX512 computes the inner products of 4 rows with 4 rows.
+// dot4x4AVX512 computes the inner products of 4 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 4 {
 //		for j := range 4 {
@@ -200,9 +200,569 @@ func dot4x1AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot4x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot4x4AVX512(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot1x1AVX2 computes the inner products of 1 rows with 1 rows.
+// combine1x16AVX512 computes a tile of 1 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 1 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine1x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine2x16AVX512 computes a tile of 2 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 2 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine2x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine3x16AVX512 computes a tile of 3 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 3 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine3x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine4x16AVX512 computes a tile of 4 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 4 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine4x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine5x16AVX512 computes a tile of 5 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 5 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine5x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine6x16AVX512 computes a tile of 6 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 6 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine6x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine7x16AVX512 computes a tile of 7 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 7 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine7x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine8x16AVX512 computes a tile of 8 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 8 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine8x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine9x16AVX512 computes a tile of 9 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 9 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine9x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine10x16AVX512 computes a tile of 10 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 10 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine10x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine11x16AVX512 computes a tile of 11 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 11 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine11x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine12x16AVX512 computes a tile of 12 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 12 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine12x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine13x16AVX512 computes a tile of 13 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 13 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine13x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine14x16AVX512 computes a tile of 14 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 14 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine14x16AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine1x32AVX512 computes a tile of 1 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 1 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine1x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine2x32AVX512 computes a tile of 2 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 2 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine2x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine3x32AVX512 computes a tile of 3 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 3 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine3x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine4x32AVX512 computes a tile of 4 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 4 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine4x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine5x32AVX512 computes a tile of 5 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 5 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine5x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine6x32AVX512 computes a tile of 6 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 6 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine6x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine7x32AVX512 computes a tile of 7 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 7 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine7x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine8x32AVX512 computes a tile of 8 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 8 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine8x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine9x32AVX512 computes a tile of 9 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 9 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine9x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine10x32AVX512 computes a tile of 10 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 10 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine10x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine11x32AVX512 computes a tile of 11 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 11 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine11x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine12x32AVX512 computes a tile of 12 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 12 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine12x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine13x32AVX512 computes a tile of 13 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 13 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine13x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine14x32AVX512 computes a tile of 14 rows and 32 columns; next are rows to prefetch.
+//
+//	for i := range 14 {
+//		for j := range 32 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine14x32AVX512(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// dot1x1AVX2 computes the inner products of 1 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 1 {
 //		for j := range 1 {
@@ -225,9 +785,9 @@ func dot4x4AVX512(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int,
 //	}
 //
 //go:noescape
-func dot1x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot1x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot1x4AVX2 computes the inner products of 1 rows with 4 rows.
+// dot1x4AVX2 computes the inner products of 1 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 1 {
 //		for j := range 4 {
@@ -250,9 +810,9 @@ func dot1x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //	}
 //
 //go:noescape
-func dot1x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot1x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot2x1AVX2 computes the inner products of 2 rows with 1 rows.
+// dot2x1AVX2 computes the inner products of 2 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 2 {
 //		for j := range 1 {
@@ -275,9 +835,9 @@ func dot1x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //	}
 //
 //go:noescape
-func dot2x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot2x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot2x4AVX2 computes the inner products of 2 rows with 4 rows.
+// dot2x4AVX2 computes the inner products of 2 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 2 {
 //		for j := range 4 {
@@ -300,9 +860,9 @@ func dot2x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //	}
 //
 //go:noescape
-func dot2x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot2x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot3x1AVX2 computes the inner products of 3 rows with 1 rows.
+// dot3x1AVX2 computes the inner products of 3 rows with 1 rows; next are rows to prefetch.
 //
 //	for i := range 3 {
 //		for j := range 1 {
@@ -325,9 +885,9 @@ func dot2x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //	}
 //
 //go:noescape
-func dot3x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot3x1AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
 
-// dot3x4AVX2 computes the inner products of 3 rows with 4 rows.
+// dot3x4AVX2 computes the inner products of 3 rows with 4 rows; next are rows to prefetch.
 //
 //	for i := range 3 {
 //		for j := range 4 {
@@ -350,4 +910,244 @@ func dot3x1AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n
 //	}
 //
 //go:noescape
-func dot3x4AVX2(x *float32, w *float32, y *float32, ldx int, ldw int, ldy int, n int, accumulate bool)
+func dot3x4AVX2(x *float32, w *float32, y *float32, next *float32, ldx int, ldw int, ldy int, n int, pace int, accumulate bool)
+
+// combine1x8AVX2 computes a tile of 1 rows and 8 columns; next are rows to prefetch.
+//
+//	for i := range 1 {
+//		for j := range 8 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine1x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine2x8AVX2 computes a tile of 2 rows and 8 columns; next are rows to prefetch.
+//
+//	for i := range 2 {
+//		for j := range 8 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine2x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine3x8AVX2 computes a tile of 3 rows and 8 columns; next are rows to prefetch.
+//
+//	for i := range 3 {
+//		for j := range 8 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine3x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine4x8AVX2 computes a tile of 4 rows and 8 columns; next are rows to prefetch.
+//
+//	for i := range 4 {
+//		for j := range 8 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine4x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine5x8AVX2 computes a tile of 5 rows and 8 columns; next are rows to prefetch.
+//
+//	for i := range 5 {
+//		for j := range 8 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine5x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine6x8AVX2 computes a tile of 6 rows and 8 columns; next are rows to prefetch.
+//
+//	for i := range 6 {
+//		for j := range 8 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine6x8AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine1x16AVX2 computes a tile of 1 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 1 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine1x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine2x16AVX2 computes a tile of 2 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 2 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine2x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine3x16AVX2 computes a tile of 3 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 3 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine3x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine4x16AVX2 computes a tile of 4 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 4 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine4x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine5x16AVX2 computes a tile of 5 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 5 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine5x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)
+
+// combine6x16AVX2 computes a tile of 6 rows and 16 columns; next are rows to prefetch.
+//
+//	for i := range 6 {
+//		for j := range 16 {
+//			var s float32
+//			for k := range n {
+//				s = fma(a[i*lda+k], b[k*ldb+j], s)
+//			}
+//			if accumulate {
+//				s += c[i*ldc+j]
+//			}
+//			if mask>>j&1 == 1 {
+//				c[i*ldc+j] = s
+//			}
+//		}
+//	}
+//
+//go:noescape
+func combine6x16AVX2(a *float32, b *float32, c *float32, next *float32, lda int, ldb int, ldc int, n int, mask uint32, accumulate bool)

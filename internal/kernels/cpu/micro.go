@@ -15,11 +15,17 @@ type (
 	// elements of A and width of B. Any count may be 0.
 	outerFunc func(a, b, c *float32, lda, ldb, pixels, rowA, rowB, rows, imageA, imageB, images, ldc int, mask uint32, accumulate bool)
 
-	// dotFunc computes the inner products of a few rows of x with 1 or 4 rows of w, n elements long.
-	dotFunc func(x, w, y *float32, ldx, ldw, ldy, n int, accumulate bool)
+	// dotFunc computes the inner products of a few rows of x with 1 or 4 rows of w, n elements long. next is as many rows,
+	// ldw apart, of which each vector's step prefetches pace bytes.
+	dotFunc func(x, w, y, next *float32, ldx, ldw, ldy, n, pace int, accumulate bool)
 
-	// depthwiseFunc convolves some neighbouring pixels of a row with one filter a channel.
-	depthwiseFunc func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels int, lo, hi float32)
+	// combineFunc computes a tile of C (rows × width) = A·B, the rows of B ldb apart. The tile is added to what C holds
+	// where accumulate says so; only the columns of mask are written. next is as many rows, ldb apart, to prefetch.
+	combineFunc func(a, b, c, next *float32, lda, ldb, ldc, n int, mask uint32, accumulate bool)
+
+	// depthwiseFunc convolves some neighbouring pixels of a row with one filter a channel. It prefetches as many pixels of y
+	// from aheadY after y on, and fetch times as many of x, tapX apart, from aheadX after x on; where fetch is 0, nothing.
+	depthwiseFunc func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels, aheadX, aheadY, fetch int, lo, hi float32)
 
 	// depthwiseOuterFunc adds to dw the gradient of a few neighbouring taps of a filter, summed over rows of pixels.
 	depthwiseOuterFunc func(x, dy, dw *float32, stepX, tapX, rowX, stepY, rowY, tapW, rows, pixels, channels int)
@@ -58,6 +64,8 @@ type micro struct {
 	width [2]int // columns of a narrow and of a wide panel
 	gemm  [2][maxRows + 1]gemmFunc
 	outer [2][maxRows + 1]outerFunc
+
+	combine [2][maxRows + 1]combineFunc
 
 	dotRows int                 // most rows of x
 	dot     [maxDot + 1]dotFunc // with dotCols rows of w

@@ -35,6 +35,20 @@ var (
 				13: outer13x32AVX512, 14: outer14x32AVX512,
 			},
 		},
+		combine: [2][maxRows + 1]combineFunc{
+			{
+				1: combine1x16AVX512, 2: combine2x16AVX512, 3: combine3x16AVX512, 4: combine4x16AVX512,
+				5: combine5x16AVX512, 6: combine6x16AVX512, 7: combine7x16AVX512, 8: combine8x16AVX512,
+				9: combine9x16AVX512, 10: combine10x16AVX512, 11: combine11x16AVX512, 12: combine12x16AVX512,
+				13: combine13x16AVX512, 14: combine14x16AVX512,
+			},
+			{
+				1: combine1x32AVX512, 2: combine2x32AVX512, 3: combine3x32AVX512, 4: combine4x32AVX512,
+				5: combine5x32AVX512, 6: combine6x32AVX512, 7: combine7x32AVX512, 8: combine8x32AVX512,
+				9: combine9x32AVX512, 10: combine10x32AVX512, 11: combine11x32AVX512, 12: combine12x32AVX512,
+				13: combine13x32AVX512, 14: combine14x32AVX512,
+			},
+		},
 		dotRows: 4,
 		dot:     [maxDot + 1]dotFunc{1: dot1x4AVX512, 2: dot2x4AVX512, 3: dot3x4AVX512, 4: dot4x4AVX512},
 		dot1:    [maxDot + 1]dotFunc{1: dot1x1AVX512, 2: dot2x1AVX512, 3: dot3x1AVX512, 4: dot4x1AVX512},
@@ -78,6 +92,16 @@ var (
 			{
 				1: outer1x16AVX2, 2: outer2x16AVX2, 3: outer3x16AVX2, 4: outer4x16AVX2,
 				5: outer5x16AVX2, 6: outer6x16AVX2,
+			},
+		},
+		combine: [2][maxRows + 1]combineFunc{
+			{
+				1: combine1x8AVX2, 2: combine2x8AVX2, 3: combine3x8AVX2, 4: combine4x8AVX2,
+				5: combine5x8AVX2, 6: combine6x8AVX2,
+			},
+			{
+				1: combine1x16AVX2, 2: combine2x16AVX2, 3: combine3x16AVX2, 4: combine4x16AVX2,
+				5: combine5x16AVX2, 6: combine6x16AVX2,
 			},
 		},
 		dotRows: 3,

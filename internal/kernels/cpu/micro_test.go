@@ -202,8 +202,50 @@ func checkDot(t *testing.T, r *rand.Rand, kernel dotFunc, rows, cols, n int) {
 				want[offset+i*ldy+j] = s
 			}
 		}
-		kernel(&x[offset], &w[offset], &y[offset], ldx, ldw, ldy, n, accumulate)
+		kernel(&x[offset], &w[offset], &y[offset], &w[0], ldx, ldw, ldy, n, 5, accumulate)
 		same(t, fmt.Sprintf("%d rows, %d columns, %d elements", rows, cols, n), want, y)
+	}
+}
+
+func TestCombine(t *testing.T) {
+	forMicros(t, func(t *testing.T, m *micro) {
+		r := rand.New(rand.NewPCG(8, 8))
+		for kind, width := range m.width {
+			for rows := 1; rows <= m.rows; rows++ {
+				for n := range 14 {
+					cols := 1 + r.IntN(width)
+					if n == 4 {
+						cols = width
+					}
+					checkCombine(t, r, m.combine[kind][rows], rows, width, cols, n)
+				}
+			}
+		}
+	})
+}
+
+func checkCombine(t *testing.T, r *rand.Rand, kernel combineFunc, rows, width, cols, n int) {
+	t.Helper()
+	const offset, guard = 3, 5
+	lda, ldb, ldc := n+guard, width+guard, width+guard
+	a, b := strided(r, offset, rows, lda, n), strided(r, offset, n, ldb, width)
+	for _, accumulate := range []bool{false, true} {
+		c := strided(r, offset, rows, ldc, width)
+		want := clone(c)
+		for i := range rows {
+			for j := range cols {
+				s := float32(0)
+				for k := range n {
+					s += a[offset+i*lda+k] * b[offset+k*ldb+j]
+				}
+				if accumulate {
+					s += want[offset+i*ldc+j]
+				}
+				want[offset+i*ldc+j] = s
+			}
+		}
+		kernel(&a[offset], &b[offset], &c[offset], &b[0], lda, ldb, ldc, n, mask(cols), accumulate)
+		same(t, fmt.Sprintf("%d rows, %d of %d columns, %d products", rows, cols, width, n), want, c)
 	}
 }
 
@@ -250,7 +292,7 @@ func checkDepthwise(t *testing.T, r *rand.Rand, kernel depthwiseFunc, pixels, ch
 		if post {
 			bp = &bias[offset]
 		}
-		kernel(&x[offset], &w[offset], &y[offset], bp, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels, lo, hi)
+		kernel(&x[offset], &w[offset], &y[offset], bp, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels, 7, 3, pixels%3, lo, hi)
 		same(t, fmt.Sprintf("%d pixels, %d channels, %d by %d taps, post %v", pixels, channels, rows, taps, post), want, y)
 	}
 }

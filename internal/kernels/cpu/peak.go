@@ -16,13 +16,10 @@ const (
 // nothing, a multiply-add being two of them: what a kernel's speed can be held against. It takes the best of some bursts
 // of a millisecond, since another program can only make one slower.
 func (d *Device) Peak() float64 {
-	const (
-		bursts = 30
-		rounds = 1000 // a call: some microseconds, for assembly cannot be preempted
-	)
+	const bursts = 30
 	burst := func(calls int) time.Duration {
 		start := time.Now()
-		parallel(d, peakCalls{calls, rounds})
+		parallel(d, peakCalls{calls})
 		return time.Since(start)
 	}
 	calls := 1
@@ -33,14 +30,17 @@ func (d *Device) Peak() float64 {
 	for range bursts {
 		best = min(best, burst(calls))
 	}
-	return float64(d.threads*calls*rounds*d.micro.peakFlops) / best.Seconds()
+	return float64(d.threads*calls*peakRounds*d.micro.peakFlops) / best.Seconds()
 }
 
-type peakCalls struct{ calls, rounds int }
+// peakRounds are the rounds of a call: some microseconds, for assembly cannot be preempted.
+const peakRounds = 1000
+
+type peakCalls struct{ calls int }
 
 func (t *peakCalls) run(d *Device, _ int) {
 	for range t.calls {
-		d.micro.peak(t.rounds)
+		d.micro.peak(peakRounds)
 	}
 }
 

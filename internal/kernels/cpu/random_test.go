@@ -29,6 +29,23 @@ func TestRandomConvolutions(t *testing.T) {
 	}
 }
 
+// FuzzConvolutions is TestRandomConvolutions for shapes that follow from a number.
+func FuzzConvolutions(f *testing.F) {
+	for seed := range uint64(8) {
+		f.Add(seed, uint8(seed))
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, p uint8) {
+		t.Setenv(pathVariable, path(p%uint8(bestPath()+1)).String())
+		d, err := New(2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		r := rand.New(rand.NewPCG(seed, 1))
+		checkConvolution(t, d, r, randomConv(r))
+	})
+}
+
 func randomConv(r *rand.Rand) kernels.Conv {
 	for {
 		g := 1
@@ -36,15 +53,20 @@ func randomConv(r *rand.Rand) kernels.Conv {
 			g = 1 + r.IntN(20)
 		}
 		c := kernels.Conv{
-			N: 1 + r.IntN(3), H: 1 + r.IntN(18), W: 1 + r.IntN(18), C: g * (1 + r.IntN(40/g)), K: g * (1 + r.IntN(50/g)),
+			N: 1 + r.IntN(3), H: 1 + r.IntN(24), W: 1 + r.IntN(24), C: g * (1 + r.IntN(40/g)), K: g * (1 + r.IntN(50/g)),
 			R: 1 + r.IntN(5), S: 1 + r.IntN(7), StrideH: 1 + r.IntN(3), StrideW: 1 + r.IntN(3),
 			PadH: r.IntN(4), PadW: r.IntN(5), Groups: g,
 		}
 		if r.IntN(3) == 0 {
 			c.K = c.C // often depthwise
 		}
-		if r.IntN(4) == 0 {
+		switch r.IntN(4) {
+		case 0:
 			c.R, c.S = 1, 1
+		case 1: // Winograd's
+			c.C, c.K, c.Groups = 16+r.IntN(30), 16+r.IntN(30), 1
+			c.R, c.S, c.StrideH, c.StrideW = 3, 3, 1, 1
+			c.Numerics = kernels.Numerics(r.IntN(3))
 		}
 		if c.H+2*c.PadH >= c.R && c.W+2*c.PadW >= c.S {
 			return c
@@ -76,6 +98,9 @@ func checkConvolution(t *testing.T, d *Device, r *rand.Rand, c kernels.Conv) {
 			t.Fatal(err)
 		}
 		bound := 1e-6 * (8 + 4*float64(terms))
+		if c.Numerics == kernels.Fast {
+			bound *= 10
+		}
 		for i, v := range want {
 			if diff := math.Abs(float64(v - got[i])); !(diff <= bound) {
 				t.Fatalf("%v, %s: element %d is %v, want %v", c, what, i, got[i], v)
@@ -85,6 +110,13 @@ func checkConvolution(t *testing.T, d *Device, r *rand.Rand, c kernels.Conv) {
 	act := kernels.Activation(r.IntN(3))
 	compare("forward", c.R*c.S*c.C/c.Groups, func(d kernels.Device, out kernels.Host) error {
 		return d.ConvForward(c, x, w, bias, out, act)
+	}, len(dy))
+	compare("forward from packed weights, with a residual", c.R*c.S*c.C/c.Groups, func(d kernels.Device, out kernels.Host) error {
+		packed := make(kernels.Host, d.PackedLen(c))
+		if err := d.PackWeights(c, w, packed); err != nil {
+			return err
+		}
+		return d.ConvForwardPacked(c, x, packed, bias, dy, out, act)
 	}, len(dy))
 	compare("backward data", c.R*c.S*c.K/c.Groups, func(d kernels.Device, out kernels.Host) error {
 		return d.ConvBackwardData(c, w, dy, out)

@@ -55,12 +55,3 @@ func keptOf[T any](d *Device) *T {
 	d.kept = append(d.kept, k)
 	return k
 }
-
-// TODO by merge: goes when no operation hands closures to it.
-func (d *Device) parallel(body func(worker int)) {
-	if d.pool == nil {
-		body(0)
-		return
-	}
-	d.pool.run(body)
-}

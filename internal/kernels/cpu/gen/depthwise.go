@@ -88,9 +88,9 @@ func (m *masked) fma(src Mem, x, acc, free reg.VecVirtual) {
 // depthwise computes some neighbouring pixels of a row of a depthwise convolution, all channels.
 func depthwise(v *isa, pixels int) {
 	name := fmt.Sprintf("depthwise%d%s", pixels, v.name)
-	TEXT(name, NOSPLIT, "func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels int, lo, hi float32)")
+	TEXT(name, NOSPLIT, "func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels, aheadX, aheadY, fetch int, lo, hi float32)")
 	Pragma("noescape")
-	doc(fmt.Sprintf("%s convolves %d neighbouring pixels with one filter a channel.", name, pixels), fmt.Sprintf(`
+	doc(fmt.Sprintf("%s convolves %d neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.", name, pixels), fmt.Sprintf(`
 	for c := range channels {
 		for i := range %d {
 			var s float32
@@ -140,6 +140,25 @@ func depthwise(v *isa, pixels int) {
 		ADDQ(elements("rowW"), rowW)
 		DECQ(rows)
 		JNZ(LabelRef("row" + s))
+		fetch := pointer("fetch")
+		TESTQ(fetch, fetch)
+		JZ(LabelRef("fetched" + s))
+		ahead, apart := elements("aheadY"), elements("stepY")
+		ADDQ(y, ahead)
+		for range pixels {
+			PREFETCHT0(Mem{Base: ahead})
+			ADDQ(apart, ahead)
+		}
+		ahead, apart = elements("aheadX"), elements("tapX")
+		ADDQ(x, ahead)
+		Label("fetch" + s)
+		for range pixels {
+			PREFETCHT0(Mem{Base: ahead})
+			ADDQ(apart, ahead)
+		}
+		DECQ(fetch)
+		JNZ(LabelRef("fetch" + s))
+		Label("fetched" + s)
 		CMPQ(address("bias"), Imm(0))
 		JEQ(LabelRef("store" + s))
 		m.load(Mem{Base: bias}, wv)

@@ -35,6 +35,11 @@ func main() {
 				dot(v, rows, 1)
 				dot(v, rows, 4)
 			}
+			for _, vectors := range []int{1, 2} {
+				for rows := 1; rows <= v.rows; rows++ {
+					combine(v, rows, vectors)
+				}
+			}
 		}
 	case "depthwise":
 		for _, v := range []*isa{avx512, avx2} {
@@ -159,6 +164,16 @@ func newRowAddresses(rows int, stride reg.GPVirtual) *rowAddresses {
 		LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, a.stride3)
 	}
 	return a
+}
+
+// beside addresses as many rows, as far apart, from p on.
+func (a *rowAddresses) beside(p reg.GPVirtual) *rowAddresses {
+	b := &rowAddresses{stride: a.stride, stride3: a.stride3}
+	for range a.base {
+		b.base = append(b.base, GP64())
+	}
+	b.start(p)
+	return b
 }
 
 // start sets the bases for a first row at p.
