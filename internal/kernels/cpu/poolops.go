@@ -157,8 +157,8 @@ type maxPoolBackward struct {
 }
 
 func (t *maxPoolBackward) run(d *Device, worker int) {
-	// The rows of windows over one pixel lie behind each other in maxima, the last in front of which another is written:
-	// row p is both in place p%most and in place most+p%most, and those before it are behind the latter.
+	// maxima holds the last most rows of windows as a ring, written twice side by side, so that the rows before row p always
+	// lie before its place most+p%most.
 	most := t.rows.most()
 	sc := &d.workers[worker]
 	if n := 2 * most * t.cols.count * t.c; n > cap(sc.maxima) {
