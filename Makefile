@@ -3,6 +3,7 @@
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME    ?= 10m
 export CGO_ENABLED := 0
 
 .PHONY: all build test race bench bench-kernels demo generate check fix fuzz clean
@@ -46,9 +47,9 @@ fix: ## what check complains of, as far as a program can
 	cd internal/kernels/cpu/gen && $(GO) mod tidy
 	$(GO) generate ./...
 
-fuzz: ## each fuzz target for a while
+fuzz: ## each fuzz target for FUZZTIME
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
-		$(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 20s $$p || exit 1; done; done
+		$(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
 
 clean:
 	rm -rf bin

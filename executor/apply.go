@@ -29,6 +29,8 @@ type Options struct {
 	// Parallelism is the number of runs that go on at once; 0 means 1.
 	Parallelism int
 	FailFast    bool // the first failure interrupts the others
+	// CheckpointEvery is the time after which a run is saved within an epoch, too; 0: at the ends of epochs only.
+	CheckpointEvery time.Duration
 
 	Weights *weights.Cache
 	// Pin is called with the name and the whole SHA-256 of every catalogue file before it is used; an error refuses it.
@@ -164,10 +166,9 @@ func newExecution(o Options) (*execution, error) {
 			continue // asked for by two sweeps: trained once
 		}
 		if _, there := slices.BinarySearch(ids, run.ID); there {
-			// The store knows better than the plan what has been finished since. A status that can't be read is written
-			// anew by the run.
-			status, _, err := o.Store.Run(run.ID).Status()
-			if err == nil && status.State == runlog.Finished && run.Action != planner.Replace {
+			// The store knows better than the plan what has been finished since.
+			status, _, damage := readStatus(o.Store.Run(run.ID))
+			if damage == nil && status.State == runlog.Finished && run.Action != planner.Replace {
 				done[run.ID] = true
 				e.summary.Done++
 				continue
@@ -183,6 +184,15 @@ func newExecution(o Options) (*execution, error) {
 		}
 	}
 	return e, nil
+}
+
+// readStatus reads a run's status, and looks whether the files of a finished one are those that were written.
+func readStatus(dir *runlog.Run) (status runlog.Status, known bool, damage error) {
+	status, known, damage = dir.Status()
+	if damage == nil && status.State == runlog.Finished {
+		damage = dir.Damage(status)
+	}
+	return status, known, damage
 }
 
 func (e *execution) emit(ev runlog.Event) { e.Events.Emit(ev) }
@@ -263,10 +273,13 @@ func (e *execution) ready(run *planner.Run) (ready bool, missing string) {
 		case ours && result != finished:
 			return false, id
 		case !ours:
-			if st, ok, err := e.Store.Run(id).Status(); err != nil || !ok || st.State != runlog.Finished {
+			if st, _, err := e.Store.Run(id).Status(); err != nil || st.State != runlog.Finished {
 				return false, id
 			}
 		}
+	}
+	if result, ours := e.outcomes[run.From]; ours && result == waiting {
+		ready = false // a checkpoint to go on from is in the making
 	}
 	return ready, ""
 }
@@ -300,20 +313,22 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 	}
 	defer lease.Release()
 
-	// Another process may have carried it out while this one waited. A status that can't be read is written anew.
-	before, known, _ := dir.Status()
+	// Another process may have carried it out while this one waited.
+	before, known, damage := readStatus(dir)
 	changed := known && !before.Updated.Equal(e.seen[run.ID])
 	switch {
-	case before.State == runlog.Finished && (changed || run.Action != planner.Replace):
+	case before.State == runlog.Finished && damage == nil && (changed || run.Action != planner.Replace):
 		e.emit(runlog.Note{Text: e.Plan.Name(run) + ": finished by another process"})
 		return finished
 	case before.State == runlog.Failed && changed:
 		return e.fail(run, fmt.Errorf("in another process: %s", before.Error))
 	case run.Action == planner.Replace && !changed:
 		if err := dir.Clear(); err != nil {
-			return e.fail(run, err)
+			return e.unwritten(run, lease, err)
 		}
 		before = runlog.Status{}
+	case damage != nil:
+		e.emit(runlog.Note{Text: fmt.Sprintf("%s: %v; what it held is made again", e.Plan.Name(run), damage)})
 	}
 	status := runlog.Status{
 		State: runlog.Running, Arch: e.Plan.Settings[run.Settings].Arch, Name: e.Plan.Name(run), Classes: e.Plan.Datasets[run.Dataset].Classes,
@@ -322,30 +337,35 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 	if status.Started.IsZero() {
 		status.Started = status.Updated
 	}
-	if err := errors.Join(dir.WriteConfig(e.Plan.Describe(run)), dir.WriteStatus(status)); err != nil {
-		return e.fail(run, err)
+	if err := dir.WriteConfig(e.Plan.Describe(run)); err != nil {
+		return e.unwritten(run, lease, err)
+	}
+	if before.State == runlog.Finished && dir.Damage(before) == nil {
+		return finished // only its config was damaged
+	}
+	if err := errors.Join(dir.WriteStatus(status), dir.Enrol(run.Trajectory)); err != nil {
+		return e.unwritten(run, lease, err)
 	}
 
 	at := progress{Epoch: before.Epoch}
 	result, err := e.train(ctx, run, dir, lease, threads, &at)
 	if !lease.Held() {
-		// What this process has to say of the run does not count any more.
-		e.leave(run, "another process, for this one stalled")
-		return waiting
+		return e.lost(run) // what this process has to say of the run does not count any more
 	}
 	status.Updated, status.Epoch = time.Now(), at.Epoch
 	switch {
 	case err == nil:
-		status.State, status.Result = runlog.Finished, result
+		status.State, status.Result, status.Files = runlog.Finished, result, &at.Files
 		if err := dir.WriteStatus(status); err != nil {
-			return e.fail(run, err)
+			return e.unwritten(run, lease, err)
 		}
+		dir.DropPrevious()
 		e.emit(runlog.RunFinished{Head: runlog.Head{Run: run.ID}, Result: *result})
 		return finished
 	case errors.Is(err, errInterrupted):
 		status.State = runlog.Interrupted
 		if err := dir.WriteStatus(status); err != nil {
-			return e.fail(run, err)
+			return e.unwritten(run, lease, err)
 		}
 		return interrupted
 	default:
@@ -359,6 +379,20 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 func (e *execution) fail(run *planner.Run, err error) outcome {
 	e.emit(runlog.RunFailed{Head: runlog.Head{Run: run.ID}, Name: e.Plan.Name(run), Error: err.Error()})
 	return failed
+}
+
+// unwritten settles a run whose files can't be written: that is no failure of the run where another process has it now.
+func (e *execution) unwritten(run *planner.Run, lease *runlog.Lease, err error) outcome {
+	if !lease.Held() {
+		return e.lost(run)
+	}
+	return e.fail(run, err)
+}
+
+// lost leaves a run to the process that took it over.
+func (e *execution) lost(run *planner.Run) outcome {
+	e.leave(run, "another process, for this one stalled")
+	return waiting
 }
 
 // leave tells, once for a run, that another process has it.

@@ -210,7 +210,7 @@ func TestPredictorAgreesWithValidation(t *testing.T) {
 	l.describe(planner.Dataset{Name: "files", Kind: "imagefolder", Path: root, Splits: map[string]string{"train": "train", "val": "val"}})
 	id := l.run(func(s *planner.Settings) { s.Epochs = 1 })
 	l.apply(1, 0, 0, 0)
-	predictions, err := l.store.Run(id).Predictions()
+	predictions, err := l.store.Run(id).Predictions(l.status(id))
 	if err != nil {
 		t.Fatal(err)
 	}

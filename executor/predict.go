@@ -50,12 +50,13 @@ type Network struct {
 	Image    planner.Image
 	Classes  []string // their names; may be nil
 	Numerics kernels.Numerics
+	Check    func(sha256 string) error // refuses a file that is not what it should be; may be nil
 }
 
 // NewPredictor makes a predictor of a network.
 func NewPredictor(device kernels.Device, network Network) (*Predictor, error) {
 	arch, path, image, classes := network.Arch, network.Path, network.Image, network.Classes
-	file, err := weights.Open(path)
+	file, err := OpenWeights(path, network.Check)
 	if err != nil {
 		return nil, err
 	}

@@ -2,8 +2,8 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +16,7 @@ import (
 // initialise gives every parameter its first value: torchvision's random ones from the run's seed, then, where the run
 // starts from weights, those of all layers but the reshaped last one.
 func (t *training) initialise(ctx context.Context) error {
-	path, err := t.startingWeights(ctx)
+	path, check, err := t.startingWeights(ctx)
 	if err != nil {
 		return err
 	}
@@ -24,30 +24,50 @@ func (t *training) initialise(ctx context.Context) error {
 	if err := t.params.Init(uint64(t.run.Seed), fresh); err != nil || path == "" {
 		return err
 	}
-	file, err := t.files.open(path)
+	file, err := checked(t.files.open, path, check)
 	if err != nil {
 		return err
-	}
-	if want := t.set.Weights.SHA256; want != "" && file.SHA256 != want {
-		return fmt.Errorf("%s is not the file that was planned with: its SHA-256 is %.12s…, it was %.12s…; plan again", path, file.SHA256, want)
 	}
 	return loadBody(t.net, t.params, file, path)
 }
 
-// startingWeights finds the file that the run starts from; "" where it starts from nothing.
-func (t *training) startingWeights(ctx context.Context) (string, error) {
+// OpenWeights opens a file of weights; check, which may be nil, refuses one by its SHA-256, "" where it can't be read.
+func OpenWeights(path string, check func(sha256 string) error) (*weights.File, error) {
+	return checked(weights.Open, path, check)
+}
+
+func checked(open func(string) (*weights.File, error), path string, check func(sha256 string) error) (*weights.File, error) {
+	file, err := open(path)
+	if check == nil {
+		return file, err
+	}
+	if err != nil {
+		return nil, errors.Join(check(""), err)
+	}
+	return file, check(file.SHA256)
+}
+
+// startingWeights finds the file that the run starts from, "" where it starts from nothing, and what refuses a file with
+// another SHA-256 than it should have, nil where that is done.
+func (t *training) startingWeights(ctx context.Context) (path string, check func(sha256 string) error, err error) {
 	w := t.set.Weights
 	switch w.Kind {
 	case "none":
-		return "", nil
+		return "", nil, nil
 	case "file":
-		return w.Path, nil
+		return w.Path, func(sha256 string) error {
+			if sha256 != "" && sha256 != w.SHA256 {
+				return fmt.Errorf("%s is not the file that was planned with: its SHA-256 is %.12s…, it was %.12s…; plan again", w.Path, sha256, w.SHA256)
+			}
+			return nil
+		}, nil
 	case "catalogue":
-		return t.catalogueFile(ctx, t.set.Arch, w.Name)
+		path, err = t.catalogueFile(ctx, t.set.Arch, w.Name)
+		return path, nil, err
 	case "run", "best":
 		return t.bestOf(w.Runs)
 	}
-	return "", fmt.Errorf("the plan asks for weights of an unknown kind, %q: it was made by a newer ftrun", w.Kind)
+	return "", nil, fmt.Errorf("the plan asks for weights of an unknown kind, %q: it was made by a newer ftrun", w.Kind)
 }
 
 // catalogueFile gives the path of torchvision's file, fetching it where it is not there yet.
@@ -76,22 +96,30 @@ func (e *execution) catalogueFile(ctx context.Context, arch, name string) (strin
 	return path, nil
 }
 
-// bestOf gives the weights of the run with the best val_acc, the least id of equals.
-func (e *execution) bestOf(ids []string) (string, error) {
-	best, acc := "", math.Inf(-1)
+// bestOf gives the weights of the run with the best val_acc, the least id of equals, and what holds them against what that
+// run wrote.
+func (e *execution) bestOf(ids []string) (path string, check func(sha256 string) error, err error) {
+	var best *runlog.Run
+	var status runlog.Status
 	for _, id := range slices.Sorted(slices.Values(ids)) {
-		st, ok, err := e.Store.Run(id).Status()
+		dir := e.Store.Run(id)
+		st, ok, err := dir.Status()
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if !ok || st.State != runlog.Finished || st.Result == nil {
-			return "", fmt.Errorf("run %s, whose weights this one starts from, is not finished", id)
+			return "", nil, fmt.Errorf("run %s, whose weights this one starts from, is not finished", id)
 		}
-		if v := st.Result.Metrics.ValAcc; v > acc {
-			best, acc = id, v
+		if best == nil || st.Result.Metrics.ValAcc > status.Result.Metrics.ValAcc {
+			best, status = dir, st
 		}
 	}
-	return e.Store.Run(best).BestPath(), nil
+	return best.BestPath(), func(sha256 string) error {
+		if err := best.CheckBest(status, sha256); err != nil {
+			return fmt.Errorf("this run starts from weights that are damaged; plan again, and they are made again: %w", err)
+		}
+		return nil
+	}, nil
 }
 
 // loadBody takes all parameters but the head's from a file of weights of the same architecture, with any number of

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/ftrun/ftrun/internal/data"
-	"github.com/ftrun/ftrun/internal/durable"
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/internal/nn/optim"
@@ -51,19 +50,21 @@ type training struct {
 	threads          int
 
 	progress *progress
+	begun    time.Time // of this attempt
+	spent    float64   // seconds of the attempts before
+	saved    time.Time // the last checkpoint of this attempt, or its begin
 }
 
 // train carries one run out, from its start or its last checkpoint, and leaves the best weights, the predictions and the
 // course in dir. at follows where it stands, from the first step on.
 func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run, lease *runlog.Lease, threads int, at *progress) (_ *runlog.Result, err error) {
-	start := time.Now()
 	device, err := e.Device(threads)
 	if err != nil {
 		return nil, err
 	}
-	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, lease: lease, device: device, threads: threads, progress: at}
+	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, lease: lease, device: device, threads: threads, progress: at, begun: time.Now()}
 	defer func() { err = errors.Join(err, t.close()) }()
-	problem, err := t.prepare(ctx)
+	told, err := t.prepare(ctx)
 	if err != nil && ctx.Err() != nil {
 		return nil, errInterrupted
 	}
@@ -71,16 +72,15 @@ func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run
 		return nil, err
 	}
 	t.releaseWeights()
-	before := t.progress.Seconds
 	t.emit(runlog.RunStarted{Head: t.head(), Name: t.Plan.Name(run), Seed: run.Seed, Epochs: t.set.Epochs, Steps: t.steps,
 		Epoch: t.progress.Epoch, Step: t.progress.Step, Params: runlog.Params{Total: run.Params.Total, Trainable: run.Params.Trainable}})
-	if problem != nil {
-		t.warn("%v: the run starts again", problem)
+	for _, text := range told {
+		t.warn("%s", text)
 	}
 
-	for t.progress.Epoch < t.set.Epochs && !t.stalled() {
+	t.saved = time.Now()
+	for t.progress.Epoch < t.set.Epochs && !stalled(t.set.EarlyStop, t.progress.History) {
 		err := t.epoch(ctx)
-		t.progress.Seconds = before + time.Since(start).Seconds()
 		if errors.Is(err, errInterrupted) {
 			return nil, t.interrupt()
 		}
@@ -107,21 +107,19 @@ func (t *training) interrupt() error {
 	return errInterrupted
 }
 
-// prepare makes all ready for the next step: the first one, or that after the last checkpoint. problem says why a
-// checkpoint that is there is of no use.
-func (t *training) prepare(ctx context.Context) (problem, err error) {
+// seconds is the wall time of all attempts so far.
+func (t *training) seconds() float64 { return t.spent + time.Since(t.begun).Seconds() }
+
+// prepare makes all ready for the next step: the first one, or that after the last checkpoint. told is what is to be said
+// of checkpoints that are there and of no use.
+func (t *training) prepare(ctx context.Context) (told []string, err error) {
 	if err := t.build(ctx); err != nil {
 		return nil, err
 	}
 	if err := t.begin(ctx); err != nil {
 		return nil, err
 	}
-	switch problem := t.restoreCheckpoint(); {
-	case errors.Is(problem, fs.ErrNotExist):
-	case problem != nil:
-		return problem, t.begin(ctx)
-	}
-	return nil, nil
+	return t.goOn(ctx)
 }
 
 // build makes everything that the steps need, and checks it. The parameters have no values yet.
@@ -287,6 +285,11 @@ func (t *training) epoch(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
+		if t.CheckpointEvery > 0 && time.Since(t.saved) >= t.CheckpointEvery && p.Step < t.steps {
+			if err := t.saveCheckpoint(); err != nil {
+				return err
+			}
+		}
 	}
 	if p.Step < t.steps {
 		return errInterrupted // the loader stopped early because ctx is done
@@ -335,12 +338,12 @@ func (t *training) finishEpoch(ctx context.Context, number int) error {
 	value := e.Value(t.set.Monitor)
 	best := p.Best == 0 || better(t.set.Monitor, value, p.Value)
 	if best {
-		if err := t.keepBest(predictions); err != nil {
+		p.Best, p.Value = number, value
+		if err := t.keepBest(predictions, p); err != nil {
 			return err
 		}
-		p.Best, p.Value = number, value
 	}
-	if err := t.dir.WriteEpochs(p.History); err != nil {
+	if p.Files.Metrics, err = t.dir.WriteEpochs(p.History); err != nil {
 		return err
 	}
 	p.Epoch, p.Step, p.Sum = number, 0, sums{}
@@ -365,15 +368,14 @@ func rate(pictures int, seconds float64) float64 {
 	return float64(pictures) / seconds
 }
 
-// stalled tells whether early stopping ends the run here: for patience epochs the monitored metric has not improved on
-// its best by more than min_delta.
-func (t *training) stalled() bool {
-	stop := t.set.EarlyStop
-	if stop == nil || len(t.progress.History) == 0 {
+// stalled tells whether early stopping, which may be nil, ends a run after these epochs: for patience of them the
+// monitored metric has not improved on its best by more than min_delta.
+func stalled(stop *planner.EarlyStop, history []runlog.Epoch) bool {
+	if stop == nil || len(history) == 0 {
 		return false
 	}
 	best, since := math.NaN(), 0
-	for _, e := range t.progress.History {
+	for _, e := range history {
 		v := e.Value(stop.Monitor)
 		gain := v - best
 		if !runlog.Monitors[stop.Monitor] {
@@ -420,17 +422,22 @@ func (t *training) evaluate(ctx context.Context, loader *data.Loader, split stri
 	return count, predictions, nil
 }
 
-// keepBest writes the network as it is now, and what it says of each validation picture.
-func (t *training) keepBest(predictions []runlog.Prediction) error {
+// keepBest writes the network as it is now, which is that of epoch p.Best, and what it says of each validation picture.
+func (t *training) keepBest(predictions []runlog.Prediction, p *progress) error {
 	tensors, err := t.tensors()
 	if err != nil {
 		return err
 	}
-	note := map[string]string{"ftrun.arch": t.set.Arch, "ftrun.run": t.run.ID}
-	if err := durable.WriteFile(t.dir.BestPath(), func(w io.Writer) error { return weights.WriteSafetensors(w, tensors, note) }); err != nil {
+	if p.Files.Best, err = t.writeBest(tensors, p.Best); err != nil {
 		return err
 	}
-	return t.dir.WritePredictions(predictions)
+	p.Files.Predictions, err = t.dir.WritePredictions(predictions)
+	return err
+}
+
+func (t *training) writeBest(tensors []weights.Tensor, epoch int) (runlog.File, error) {
+	note := map[string]string{archKey: t.set.Arch, runKey: t.run.ID, epochKey: strconv.Itoa(epoch)}
+	return t.dir.WriteBest(func(w io.Writer) error { return weights.WriteSealed(w, tensors, note) })
 }
 
 // result sums the run up; with a test split it evaluates the best epoch's weights on it, once.
@@ -445,7 +452,7 @@ func (t *training) result(ctx context.Context) (*runlog.Result, error) {
 		},
 		Device: t.device.Name(), Path: t.device.Path(), Threads: t.threads, Version: t.Version,
 	}
-	r.Timing.Seconds = p.Seconds
+	r.Timing.Seconds = t.seconds()
 	for _, e := range p.History {
 		r.Timing.TrainSeconds += e.TrainSeconds
 		r.Timing.ValSeconds += e.ValSeconds
@@ -454,7 +461,9 @@ func (t *training) result(ctx context.Context) (*runlog.Result, error) {
 	r.Timing.PeakMemory = t.params.Memory() + t.programs.memory() + t.optimizer.Memory()
 
 	if t.test != nil {
-		file, err := weights.Open(t.dir.BestPath())
+		file, err := OpenWeights(t.dir.BestPath(), func(sha256 string) error {
+			return t.dir.CheckBest(runlog.Status{Files: &p.Files}, sha256)
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -231,7 +231,7 @@ func still(t *testing.T, l *lab) (train func(batch int, edit func(*planner.Setti
 			edit(s)
 		})
 		l.apply(1, len(l.plan.Runs)-1, 0, 0)
-		predictions, err := l.store.Run(id).Predictions()
+		predictions, err := l.store.Run(id).Predictions(l.status(id))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +300,7 @@ func TestValidationFiguresFollowFromThePredictions(t *testing.T) {
 	id := l.run(func(s *planner.Settings) { s.Epochs = 1 })
 	l.apply(1, 0, 0, 0)
 	e := l.epochs(id)[0]
-	predictions, err := l.store.Run(id).Predictions()
+	predictions, err := l.store.Run(id).Predictions(l.status(id))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -492,11 +492,11 @@ func TestStalled(t *testing.T) {
 		{"a loss rises", &planner.EarlyStop{Monitor: "val_loss", Patience: 1}, []float64{0.5, 0.6}, true},
 		{"before the first epoch", &planner.EarlyStop{Monitor: "val_loss", Patience: 1}, nil, false},
 	} {
-		tr := &training{set: &planner.Settings{EarlyStop: test.stop}, progress: &progress{}}
+		var history []runlog.Epoch
 		for _, v := range test.values {
-			tr.progress.History = append(tr.progress.History, runlog.Epoch{ValAcc: v, ValLoss: v})
+			history = append(history, runlog.Epoch{ValAcc: v, ValLoss: v})
 		}
-		if got := tr.stalled(); got != test.want {
+		if got := stalled(test.stop, history); got != test.want {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}

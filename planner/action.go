@@ -28,22 +28,35 @@ func openShelf(store Store) (*shelf, error) {
 // state tells of a run; there is false where the store holds nothing of it.
 func (s *shelf) state(id string) (state RunState, there bool, err error) {
 	if _, there = slices.BinarySearch(s.ids, id); there {
-		state, err = s.store.Status(id)
+		if state, err = s.store.Status(id); err != nil {
+			err = fmt.Errorf("what the store holds of run %s can't be read: %w", id, err)
+		}
 	}
 	return state, there, err
 }
 
-// action is what apply is to do with a run.
-func (s *shelf) action(id string, replace bool) (Action, error) {
-	state, there, err := s.state(id)
+// action is what apply is to do with a run that has left something.
+func (s RunState) action(replace bool) Action {
 	switch {
-	case err != nil:
-		return "", fmt.Errorf("what the store holds of run %s can't be read (`ftrun runs rm %s` removes it): %w", id, id, err)
-	case there && (replace || state.Failed):
-		return Replace, nil
-	case state.Finished:
-		return Done, nil
-	case state.Checkpoint:
+	case replace:
+		return Replace
+	case s.Finished && s.Damage == "":
+		return Done
+	case s.Checkpoint: // of a failed or damaged run, too
+		return Resume
+	case s.Failed || s.Damage != "":
+		return Replace
+	}
+	return Create
+}
+
+// continued is what apply is to do with a run of which nothing is there but a run of its trajectory.
+func (s *shelf) continued(from string) (Action, error) {
+	state, _, err := s.state(from)
+	if err != nil {
+		return "", err
+	}
+	if state.Checkpoint {
 		return Resume, nil
 	}
 	return Create, nil
@@ -65,39 +78,46 @@ func (p *planning) decide() {
 		if _, known := p.actions[c.id]; known || !c.chosen {
 			continue
 		}
-		action, err := p.shelf.action(c.id, replace[c.id])
+		p.actions[c.id] = Create
+		state, there, err := p.shelf.state(c.id)
 		if err != nil {
 			p.complain(nil, "Run can't be read", "%v.", err)
 		}
-		p.actions[c.id] = action
+		if !there {
+			continue
+		}
+		action := state.action(replace[c.id])
+		if p.actions[c.id] = action; action == Replace {
+			p.replaces[c.id] = state.Started
+		}
+		if state.Damage != "" && !replace[c.id] {
+			p.warn(nil, "Damaged run", "What the store holds is damaged: %s. It is made again.", state.Damage)
+		}
 	}
 }
 
-// Refresh brings the actions of a plan, which may have been saved a while ago, up to what the store holds now. Replace
-// takes selectors as Options.Replace does.
-func Refresh(p *Plan, store Store, replace []string) error {
+// Refresh brings the actions of a plan, which may have been saved a while ago, up to what the store holds now. What the
+// plan is to replace is replaced once: a run that was begun since is the new one.
+func Refresh(p *Plan, store Store) error {
 	shelf, err := openShelf(store)
 	if err != nil {
 		return err
 	}
-	sel := selection{configs: p.Configs, runs: make([]selectable, len(p.Runs))}
-	for i, r := range p.Runs {
-		sel.runs[i] = selectable{r.Config, r.ID, r.Seed}
-	}
-	picked, errs := sel.pick(replace)
-	if len(errs) > 0 {
-		return errs[0]
-	}
-	replaced := map[string]bool{}
-	for i, yes := range picked {
-		if yes {
-			replaced[p.Runs[i].ID] = true
-		}
-	}
 	for i := range p.Runs {
 		r := &p.Runs[i]
-		if r.Action, err = shelf.action(r.ID, replaced[r.ID]); err != nil {
+		state, there, err := shelf.state(r.ID)
+		if err != nil {
 			return err
+		}
+		if was := r.Action; there {
+			r.Action = state.action(was == Replace && r.Replaces == state.Started)
+		} else {
+			r.Action = Create
+		}
+		if r.Action == Create && r.From != "" {
+			if r.Action, err = shelf.continued(r.From); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

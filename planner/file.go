@@ -3,6 +3,7 @@ package planner
 import (
 	"bufio"
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +29,8 @@ func Save(path string, p *Plan) error {
 // WriteJSON writes a plan as docs/plan-json.md describes it: what `ftrun plan -json` prints and what a plan file holds.
 // Lists stand with one element a line.
 func WriteJSON(w io.Writer, p *Plan) error {
-	b := &jsonWriter{w: bufio.NewWriterSize(w, 1<<16)}
+	var sum durable.Sum
+	b := &jsonWriter{w: bufio.NewWriterSize(io.MultiWriter(w, &sum), 1<<16)}
 	b.w.WriteByte('{')
 	b.field("format", p.Format)
 	b.field("ftrun_version", p.Version)
@@ -46,8 +48,11 @@ func WriteJSON(w io.Writer, p *Plan) error {
 		writeList(b, "warnings", p.Warnings)
 	}
 	b.field("summary", p.Summarize())
-	b.w.WriteString("}\n")
-	return errors.Join(b.err, b.w.Flush())
+	if err := errors.Join(b.err, b.w.Flush()); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, sum.EndJSON())
+	return err
 }
 
 // encoder is a json.Encoder to memory that is used over and over.
@@ -163,6 +168,9 @@ func Load(path string) (*Plan, error) {
 		return nil, fmt.Errorf("the plan can't be read: %w", err)
 	}
 	p, err := parse(raw)
+	if err == nil {
+		err = durable.CheckJSON(raw)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s can't be applied: %w; make it anew with `ftrun plan`", path, err)
 	}
@@ -219,6 +227,9 @@ func (p *Plan) verify() error {
 		id, trajectory := ids.identify(p.Numerics, p.Datasets[r.Dataset].Hash, &hashes[r.Settings], s.Epochs, s.EarlyStop, r.Seed)
 		if r.ID != id || r.Trajectory != trajectory {
 			return fmt.Errorf("the id of run %d, %q, is not that of its settings", i, r.ID)
+		}
+		if _, err := hex.DecodeString(r.From); r.From != "" && (err != nil || len(r.From) != idLen) {
+			return fmt.Errorf("run %d goes on from %q, which is no id", i, r.From)
 		}
 		for _, need := range r.Needs {
 			if !seen[need] {

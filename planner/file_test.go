@@ -143,6 +143,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"a run that waits for nothing there", `"needs":["`, `"needs":["x`, "doesn't come before it"},
 		{"a data set without pictures", `"train":244`, `"train":0`, "lacks classes or pictures"},
 		{"a wrong type", `"epochs":15`, `"epochs":"15"`, "damaged"},
+		{"a label edited", `"sweep":"`, `"sweep":"x`, "its checksum does not fit its content"},
+		{"a start from no run", `"seed":0`, `"seed":0,"from":"../x"`, "is no id"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if !strings.Contains(good, test.old) {
@@ -186,7 +188,7 @@ func FuzzLoad(f *testing.F) {
 			p.Name(&p.Runs[i])
 			p.Describe(&p.Runs[i])
 		}
-		if err := Refresh(p, fakeStore{}, nil); err != nil {
+		if err := Refresh(p, fakeStore{}); err != nil {
 			t.Error(err)
 		}
 		if err := WriteJSON(&bytes.Buffer{}, p); err != nil {
@@ -205,7 +207,7 @@ func TestDocumentNamesEveryField(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)`").FindAllStringSubmatch(string(raw), -1) {
 		documented[m[1]] = true
 	}
-	used := map[string]bool{"summary": true}
+	used := map[string]bool{"summary": true, "checksum": true}
 	seen := map[reflect.Type]bool{}
 	var walk func(reflect.Type)
 	walk = func(ty reflect.Type) {
@@ -236,5 +238,23 @@ func TestDocumentNamesEveryField(t *testing.T) {
 		if !used[name] {
 			t.Errorf("docs/plan-json.md has a row for %q, which no type has", name)
 		}
+	}
+}
+
+func TestAnyChangedByteOfAPlanIsFound(t *testing.T) {
+	path := saved(t, plan(t, newFakeWorld(), tour, Options{Target: "tour.hcl"}))
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(raw); i += 37 {
+		raw[i] ^= 1 << (i % 8)
+		if err := os.WriteFile(path, raw, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(path); err == nil {
+			t.Errorf("bit %d of byte %d: it was read", i%8, i)
+		}
+		raw[i] ^= 1 << (i % 8)
 	}
 }

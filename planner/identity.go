@@ -65,7 +65,7 @@ func hashSettings(e *encoder, s *Settings) settingsHash {
 	bare := *s
 	bare.Weights.Path = ""
 	bare.EarlyStop = nil
-	if !dependsOnEpochs(s.Schedule) {
+	if !s.DependsOnEpochs() {
 		bare.Epochs = 0
 	}
 	raw, err := e.encode(&bare)
@@ -75,9 +75,9 @@ func hashSettings(e *encoder, s *Settings) settingsHash {
 	return sha256.Sum256(raw)
 }
 
-// dependsOnEpochs tells whether a schedule spreads over the whole run, so that a longer run differs from the start.
-func dependsOnEpochs(s *Schedule) bool {
-	return s != nil && (s.Kind == "cosine" || s.Kind == "onecycle")
+// DependsOnEpochs tells whether the schedule spreads over the whole run, so that a longer run differs from the start.
+func (s *Settings) DependsOnEpochs() bool {
+	return s.Schedule != nil && (s.Schedule.Kind == "cosine" || s.Schedule.Kind == "onecycle")
 }
 
 func mustJSON(v any) []byte {

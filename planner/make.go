@@ -33,6 +33,7 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		p.dropRepeats()
 		p.choose()
 		p.decide()
+		p.continueShorter()
 	}
 	diags := p.diagnostics()
 	if diags.HasErrors() {
@@ -69,6 +70,8 @@ type planning struct {
 	origins     map[originKey]*origin
 	planned     map[string]bool // ids of chosen candidates
 	actions     map[string]Action
+	replaces    map[string]string // when the runs that are to be replaced were begun
+	from        map[string]string // ids of runs that go on where another one of their trajectory ends, and of those
 
 	faults   int // errors so far, repeats included
 	reported reports
@@ -124,6 +127,7 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 		origins:     map[originKey]*origin{},
 		planned:     map[string]bool{},
 		actions:     map[string]Action{},
+		replaces:    map[string]string{},
 		reported:    reports{at: map[reportKey]*report{}},
 	}
 	if p.opt.MaxRuns == 0 {

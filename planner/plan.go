@@ -80,7 +80,9 @@ type Run struct {
 	Dataset    int      `json:"dataset"`
 	Seed       int64    `json:"seed"`
 	Action     Action   `json:"action"`
-	Needs      []string `json:"needs,omitempty"` // ids of runs that must have finished before
+	Replaces   string   `json:"replaces,omitempty"` // replace: when what is there was begun, so that it is replaced once
+	Needs      []string `json:"needs,omitempty"`    // ids of runs that must have finished before
+	From       string   `json:"from,omitempty"`     // id of a run of the same trajectory, where it goes on from that one's checkpoint
 	Params     Params   `json:"params"`
 }
 

@@ -125,6 +125,9 @@ func (p *planning) startFromRun(c *candidate, prefix string, found []string) boo
 		case err != nil:
 			p.fault(c, "weights", "Run can't be read", "What the store holds of run %s can't be read: %v.", id, err)
 			return false
+		case state.Damage != "":
+			p.fault(c, "weights", "Damaged run", "What the store holds of run %s is damaged: %s. Apply the plan that trains it first.", id, state.Damage)
+			return false
 		case !state.Finished:
 			p.fault(c, "weights", "Run not finished", "Run %s has not finished, and no sweep of this plan trains it. Apply the plan that does first.", id)
 			return false

@@ -78,7 +78,9 @@ type CatalogueEntry struct {
 type Store interface {
 	// IDs lists the runs that have left something: one listing, cheap beside 100,000 runs.
 	IDs() ([]string, error)
-	// Status tells of one of them.
+	// Trajectories lists the ids of the runs of each trajectory; some may have left nothing else. One listing, too.
+	Trajectories() (map[string][]string, error)
+	// Status tells of one run that has left something.
 	Status(id string) (RunState, error)
 }
 
@@ -86,7 +88,10 @@ type Store interface {
 type RunState struct {
 	Finished   bool
 	Failed     bool
-	Checkpoint bool // there is one to go on from
+	Damage     string // what is not as it was written, of a run that would else be finished or whose state can't be told
+	Checkpoint bool   // there is one to go on from
+	Epochs     int    // done by the checkpoint; 0 where it isn't known
+	Started    string // when it was begun, in any form: a run that was begun anew has another one
 	Arch       string
 	Image      Image // that it was trained with; zero where it isn't known
 }

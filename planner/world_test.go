@@ -173,6 +173,8 @@ type fakeStore map[string]RunState
 
 func (s fakeStore) IDs() ([]string, error) { return mapKeys(s), nil }
 
+func (s fakeStore) Trajectories() (map[string][]string, error) { return nil, nil }
+
 func (s fakeStore) Status(id string) (RunState, error) {
 	state, ok := s[id]
 	if !ok {

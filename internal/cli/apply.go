@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/zclconf/go-cty/cty"
@@ -26,6 +27,7 @@ type running struct {
 	parallelism, threads        int
 	cacheMiB                    int
 	device                      string
+	checkpointEvery             time.Duration
 }
 
 func (r *running) check() error {
@@ -36,6 +38,8 @@ func (r *running) check() error {
 		return errors.New("-threads must be at least 1")
 	case r.parallelism < 1:
 		return errors.New("-parallelism must be at least 1")
+	case r.checkpointEvery < 0:
+		return errors.New("-checkpoint-every must not be negative; 0 saves at the ends of epochs only")
 	case r.cacheMiB < 0:
 		return errors.New("-cache-mib must not be negative; 0 decodes pictures anew each time")
 	}
@@ -53,7 +57,8 @@ func (a *app) applyCommand() *cobra.Command {
 new plan of configuration files. On a terminal it asks first. It ends with the comparison table.
 
 Ctrl-C finishes the step, saves the runs under way and says how to go on; the same command resumes. A second Ctrl-C
-stops at once. A run that fails is told at once, and the others go on.
+stops at once, and so does a crash or a power cut: the same command then goes on from the last checkpoint. A run that
+fails is told at once, and the others go on.
 
 Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 		Example: "  ftrun apply\n  ftrun apply -auto-approve -threads 4 sweep.hcl\n  ftrun apply -json sweep.hcl > events.jsonl",
@@ -86,6 +91,7 @@ Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 	cmd.Flags().IntVar(&r.parallelism, "parallelism", 1, "runs that go on at once; they divide the threads")
 	cmd.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "threads in all")
 	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB")
+	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs this often within an epoch, beside its end")
 	cmd.Flags().StringVar(&r.device, "device", "auto", "`DEVICE` to train on: auto or cpu")
 	return cmd
 }
@@ -148,7 +154,7 @@ func (a *app) loadPlan(ctx context.Context, path string) (*planner.Plan, error) 
 	if len(reasons) > 0 {
 		return nil, fmt.Errorf("the plan is stale: %s; `%s` makes it anew", strings.Join(reasons, "; "), a.again("plan", p.Target))
 	}
-	return p, a.refresh(p, path)
+	return p, a.refresh(p)
 }
 
 // savedPlan tells a plan file from configuration by its name and content.
@@ -221,7 +227,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		Device: openDevice, Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
 		Weights:    weightsCache(),
 		Pin:        func(file, sha256 string) error { return lock.pin(file, sha256, false) },
-		CacheBytes: int64(r.cacheMiB) << 20, Version: Version(),
+		CacheBytes: int64(r.cacheMiB) << 20, CheckpointEvery: r.checkpointEvery, Version: Version(),
 	})
 	heard()
 	finish()
@@ -306,27 +312,11 @@ func (a *app) stale(ctx context.Context, p *planner.Plan) ([]string, error) {
 	return planner.Stale(ctx, p, planner.Inputs{Sources: s.Sources, Variables: given}, world)
 }
 
-// refresh brings the actions of a plan that lies at path up to the store. What the plan is to replace is replaced once: a
-// run that was started after the plan was made is the new one.
-func (a *app) refresh(p *planner.Plan, path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
+// refresh brings the actions of a plan up to the store.
+func (a *app) refresh(p *planner.Plan) error {
 	world, err := a.world()
 	if err != nil {
 		return err
 	}
-	store := runlog.Open(a.store)
-	var replace []string
-	for _, r := range p.Runs {
-		if r.Action != planner.Replace {
-			continue
-		}
-		st, ok, err := store.Run(r.ID).Status()
-		if err == nil && ok && st.Started.Before(info.ModTime()) {
-			replace = append(replace, r.ID)
-		}
-	}
-	return planner.Refresh(p, world.Store, replace)
+	return planner.Refresh(p, world.Store)
 }

@@ -121,7 +121,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.planCommand(), a.applyCommand(), a.validateCommand(), a.fmtCommand(),
 		a.reportCommand(), a.showCommand(), a.explainCommand(), a.graphCommand(),
-		a.initCommand(), a.predictCommand(), a.exportCommand(), a.runsCommand(),
+		a.initCommand(), a.predictCommand(), a.exportCommand(), a.runsCommand(), a.gcCommand(),
 		a.devicesCommand(), a.benchCommand(), a.versionCommand(),
 	)
 	a.addHelp(root)
@@ -159,6 +159,15 @@ func (a *app) runs() (*runlog.Store, error) {
 // unwritable explains that the store can't be written.
 func (a *app) unwritable(err error) error {
 	return fmt.Errorf("%w; mend that, or name another folder with -store", err)
+}
+
+// mend says with damage in the store what mends it.
+func (a *app) mend(err error) error {
+	var damage *runlog.DamageError
+	if errors.As(err, &damage) {
+		return fmt.Errorf("%w; plan and apply the configuration that has this run, and it is made again", err)
+	}
+	return err
 }
 
 // again is the command line of a command with the same store, to be typed.

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 )
 
@@ -352,15 +353,12 @@ func TestRunsListLeavesOutAxes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, arch := range map[string]string{"00112233445566aa": "squeezenet1_0", "00112233445566bb": "squeezenet1_1"} {
-		folder := store.Run(id).Dir
-		config, err := json.Marshal(planner.Description{Run: planner.Run{ID: id}, Config: planner.Config{Sweep: "tutorial", Labels: []planner.Label{
+		err := errors.Join(store.Run(id).WriteConfig(planner.Description{Run: planner.Run{ID: id}, Config: planner.Config{Sweep: "tutorial", Labels: []planner.Label{
 			{Axis: "arch", Value: json.RawMessage(strconv.Quote(arch))}, {Axis: "mode", Value: json.RawMessage(`"extract"`)},
-		}}})
+		}}}), store.Run(id).WriteStatus(runlog.Status{State: runlog.Failed, Error: "x"}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		writeFile(t, filepath.Join(folder, "config.json"), string(config))
-		writeFile(t, filepath.Join(folder, "status.json"), `{"state":"failed","error":"x"}`)
 	}
 	if code := a.run(t.Context()); code != 0 {
 		t.Fatalf("exit code %d", code)

@@ -64,13 +64,13 @@ func (a *app) describe(prefix string) (planner.Description, error) {
 	if err != nil {
 		return planner.Description{}, err
 	}
-	return configOf(run)
+	return a.configOf(run)
 }
 
 // configOf reads what a run of the store is.
-func configOf(run *runlog.Run) (d planner.Description, err error) {
+func (a *app) configOf(run *runlog.Run) (d planner.Description, err error) {
 	if err := run.ReadConfig(&d); err != nil {
-		return d, fmt.Errorf("the settings of run %s can't be read (`ftrun runs rm %s` removes it): %w", run.ID, run.ID, err)
+		return d, a.mend(err)
 	}
 	return d, nil
 }

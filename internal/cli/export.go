@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ftrun/ftrun/executor"
 	"github.com/ftrun/ftrun/internal/durable"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/weights"
@@ -39,13 +40,13 @@ torchvision's model of that name with the last layer reshaped:
 			if err != nil {
 				return err
 			}
-			run, st, err := finishedRun(store, args[0])
+			run, st, err := a.finishedRun(store, args[0])
 			if err != nil {
 				return err
 			}
-			file, err := weights.Open(run.BestPath())
+			file, err := executor.OpenWeights(run.BestPath(), func(sha256 string) error { return run.CheckBest(st, sha256) })
 			if err != nil {
-				return err
+				return a.mend(err)
 			}
 			write := weights.WritePTH
 			if ext == ".safetensors" {
@@ -63,14 +64,14 @@ torchvision's model of that name with the last layer reshaped:
 }
 
 // finishedRun finds a run of the store that has weights to use.
-func finishedRun(store *runlog.Store, prefix string) (*runlog.Run, runlog.Status, error) {
+func (a *app) finishedRun(store *runlog.Store, prefix string) (*runlog.Run, runlog.Status, error) {
 	run, err := store.Find(prefix)
 	if err != nil {
 		return nil, runlog.Status{}, err
 	}
 	st, ok, err := run.Status()
 	if err != nil {
-		return nil, st, err
+		return nil, st, a.mend(err)
 	}
 	if !ok {
 		st.State = runlog.Pending

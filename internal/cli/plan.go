@@ -187,7 +187,21 @@ func (a *app) showMatrix(p *planner.Plan) error {
 		fmt.Fprintln(w)
 		start = end
 	}
+	a.showContinued(p)
 	return nil
+}
+
+// showContinued says how many runs need not start from the start although nothing of theirs is there.
+func (a *app) showContinued(p *planner.Plan) {
+	from := map[string]bool{}
+	for _, r := range p.Runs {
+		if r.From != "" && r.Action != planner.Done {
+			from[r.ID] = true
+		}
+	}
+	if n := len(from); n > 0 {
+		fmt.Fprintf(a.out, "%s on where another training of the same settings ends.\n", reports.Plural(n, "run goes", "runs go"))
+	}
 }
 
 // showSweeps says what is to be trained, a line for each sweep that has something.

@@ -97,17 +97,18 @@ func (a *app) network(o *predicting) (n executor.Network, err error) {
 		if store, err = a.runs(); err != nil {
 			return
 		}
-		run, st, e := finishedRun(store, o.run)
+		run, st, e := a.finishedRun(store, o.run)
 		if e != nil {
 			err = e
 			return
 		}
-		d, e := configOf(run)
+		d, e := a.configOf(run)
 		if e != nil {
 			err = e
 			return
 		}
-		n = executor.Network{Arch: d.Settings.Arch, Path: run.BestPath(), Image: d.Settings.Image, Classes: st.Classes}
+		n = executor.Network{Arch: d.Settings.Arch, Path: run.BestPath(), Image: d.Settings.Image, Classes: st.Classes,
+			Check: func(sha256 string) error { return a.mend(run.CheckBest(st, sha256)) }}
 		n.Numerics, err = kernels.ParseNumerics(d.Settings.Numerics)
 		return
 	case o.arch == "" || o.weights == "":

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func (a *app) runsCommand() *cobra.Command {
 		Long:    "rm removes runs with all that they left. The beginning of an id is enough where only one run has it.",
 		Example: "  ftrun runs rm 3f2a",
 		Args:    arguments(1, -1),
-		RunE:    func(_ *cobra.Command, ids []string) error { return a.removeRuns(ids) },
+		RunE:    func(cmd *cobra.Command, ids []string) error { return a.removeRuns(cmd.Context(), ids) },
 	})
 	return cmd
 }
@@ -53,18 +54,24 @@ func (a *app) listRuns() error {
 	for _, r := range rows {
 		full = full && len([]rune(nameOf(&r, true))) <= 28
 	}
+	var total int64
 	for _, r := range rows {
 		size, err := store.Run(r.ID).Size()
 		if err != nil {
 			return err
 		}
+		total += size
 		acc := "–"
 		if r.Metrics != nil {
 			acc = fmt.Sprintf("%.3f", r.Metrics.ValAcc)
 		}
 		lines = append(lines, []string{r.ID, string(r.Status), nameOf(&r, full), fmt.Sprint(r.Seed), acc, reports.Bytes(size)})
 	}
-	return reports.WriteText(a.out, []string{"id", "state", "name", "seed", "val acc", "size"}, 3, lines)
+	if err := reports.WriteText(a.out, []string{"id", "state", "name", "seed", "val acc", "size"}, 3, lines); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "%s, %s.\n", reports.Plural(len(rows), "run", "runs"), reports.Bytes(total))
+	return err
 }
 
 // nameOf is a run's sweep with its labels, as "tutorial[arch=resnet18, mode=extract]" or "tutorial[resnet18, extract]".
@@ -82,7 +89,7 @@ func nameOf(r *reports.Run, axes bool) string {
 	return r.Sweep + "[" + strings.Join(parts, ", ") + "]"
 }
 
-func (a *app) removeRuns(ids []string) error {
+func (a *app) removeRuns(ctx context.Context, ids []string) error {
 	store, err := a.runs()
 	if err != nil {
 		return err
@@ -99,7 +106,9 @@ func (a *app) removeRuns(ids []string) error {
 	}
 	for _, r := range found {
 		// Taking the lease keeps a run that is being trained from losing its folder.
-		lease, err := r.Acquire("ftrun runs rm")
+		lease, err := r.AcquireWatching(ctx, "ftrun runs rm", func(busy *runlog.BusyError) {
+			fmt.Fprintf(a.err, "%v: looking for up to %v whether it still is …\n", busy, store.LeaseTimeout+store.Heartbeat)
+		})
 		if err != nil {
 			return err
 		}

@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 		"evil":    program(evil),
 		"same":    program(same),
 		"limited": program(limited),
+		"damage":  program(damage),
 		"fields":  program(fields),
 		"widest":  program(widestLine),
 	})
@@ -160,6 +161,16 @@ func limited(args []string) error {
 	cmd := exec.Command("bash", append([]string{"-c", `trap "" XFSZ; ulimit -f 1024; exec "$@"`, "bash"}, args...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()
+}
+
+// damage FILE: one bit in the middle is flipped.
+func damage(args []string) error {
+	raw, err := os.ReadFile(args[0])
+	if err != nil {
+		return err
+	}
+	raw[len(raw)/2] ^= 1
+	return os.WriteFile(args[0], raw, 0o666)
 }
 
 // same A B: two files, by patterns, have the same bytes.

@@ -54,7 +54,7 @@ func (a *app) showSaved(path string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if err := a.refresh(p, path); err != nil {
+	if err := a.refresh(p); err != nil {
 		return err
 	}
 	if asJSON {
@@ -71,17 +71,17 @@ func (a *app) showSaved(path string, asJSON bool) error {
 }
 
 func (a *app) showRun(run *runlog.Run, asJSON bool) error {
-	d, err := configOf(run)
+	d, err := a.configOf(run)
 	if err != nil {
 		return err
 	}
 	st, _, err := run.Status()
 	if err != nil {
-		return err
+		return a.mend(err)
 	}
-	epochs, err := run.Epochs()
+	epochs, err := run.Epochs(st)
 	if err != nil && st.State == runlog.Finished {
-		return err
+		return a.mend(err)
 	}
 	if asJSON {
 		enc := json.NewEncoder(a.out)
@@ -135,7 +135,7 @@ func (a *app) showRun(run *runlog.Run, asJSON bool) error {
 	if m := st.Result.Metrics; m.TestAcc != nil {
 		fmt.Fprintf(w, "\ntest: acc %.3f, loss %.4f (the best epoch's weights)\n", *m.TestAcc, *m.TestLoss)
 	}
-	return a.showClasses(run, st.Classes)
+	return a.showClasses(run, st)
 }
 
 // startsFrom says in words what a run starts from.
@@ -157,10 +157,11 @@ func startsFrom(w *planner.Weights) string {
 }
 
 // showClasses prints, from the kept predictions, each class's accuracy at the best epoch and what it is taken for most.
-func (a *app) showClasses(run *runlog.Run, classes []string) error {
-	predictions, err := run.Predictions()
+func (a *app) showClasses(run *runlog.Run, st runlog.Status) error {
+	classes := st.Classes
+	predictions, err := run.Predictions(st)
 	if err != nil {
-		return err
+		return a.mend(err)
 	}
 	n := len(classes)
 	confusion := make([][]int, n)

@@ -2,8 +2,8 @@ package cli
 
 import (
 	"context"
-	"os"
 	"sync"
+	"time"
 
 	"github.com/ftrun/ftrun/executor"
 	"github.com/ftrun/ftrun/internal/runlog"
@@ -127,14 +127,24 @@ type shelf struct{ store *runlog.Store }
 
 func (r shelf) IDs() ([]string, error) { return r.store.IDs() }
 
+func (r shelf) Trajectories() (map[string][]string, error) { return r.store.Trajectories() }
+
 func (r shelf) Status(id string) (planner.RunState, error) {
 	dir := r.store.Run(id)
-	st, ok, err := dir.Status()
-	if err != nil || !ok {
-		return planner.RunState{}, err
+	st, _, err := dir.Status()
+	if err == nil && st.State == runlog.Finished {
+		err = dir.Damage(st)
 	}
-	_, missing := os.Stat(dir.CheckpointPath())
-	state := planner.RunState{Finished: st.State == runlog.Finished, Failed: st.State == runlog.Failed, Checkpoint: missing == nil, Arch: st.Arch}
+	state := planner.RunState{
+		Finished: st.State == runlog.Finished, Failed: st.State == runlog.Failed,
+		Checkpoint: dir.HasCheckpoint(), Epochs: st.Epoch, Arch: st.Arch,
+	}
+	if !st.Started.IsZero() {
+		state.Started = st.Started.UTC().Format(time.RFC3339Nano)
+	}
+	if err != nil {
+		state.Damage = err.Error()
+	}
 	var d planner.Description
 	if dir.ReadConfig(&d) == nil {
 		state.Image = d.Settings.Image

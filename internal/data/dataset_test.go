@@ -255,3 +255,25 @@ func TestSyntheticRefuses(t *testing.T) {
 		}
 	}
 }
+
+// FuzzIndex reads index files: whatever one holds, reading it ends, and what is damaged is not believed.
+func FuzzIndex(f *testing.F) {
+	line := `{"path":"a","size":1,"mtime":2,"sha256":"` + strings.Repeat("0", 64) + `"}`
+	f.Add([]byte(headOf([]byte(line))+"\n"+line), uint16(3))
+	f.Add([]byte(line), uint16(0))
+	path := filepath.Join(f.TempDir(), "index")
+	f.Fuzz(func(t *testing.T, raw []byte, at uint16) {
+		read := func(raw []byte) int {
+			if err := os.WriteFile(path, raw, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			return len(OpenIndex(path).records)
+		}
+		if read(raw) > 0 {
+			raw[int(at)%len(raw)] ^= 1
+			if n := read(raw); n > 0 {
+				t.Errorf("%d records of a damaged index are believed", n)
+			}
+		}
+	})
+}

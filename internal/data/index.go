@@ -40,8 +40,15 @@ type record struct {
 	Broken string `json:"broken,omitempty"` // why it cannot be used as a picture
 }
 
-// indexVersion changes when the checks behind record.Broken do.
-const indexVersion = `{"ftrun_picture_index":1}`
+// indexHead begins an index file; its digits are the checksum of the lines after it. Its version changes when the checks
+// behind record.Broken do.
+const indexHead = `{"ftrun_picture_index":2,"checksum":"%s"}`
+
+func headOf(lines []byte) string {
+	var sum durable.Sum
+	sum.Write(lines)
+	return fmt.Sprintf(indexHead, sum.Digits())
+}
 
 // OpenIndex reads the index file at path, or starts an empty one: where path is "" (it then lives in memory only), there
 // is no such file, or it is damaged, which costs time and nothing else.
@@ -51,11 +58,12 @@ func OpenIndex(path string) *Index {
 	if path == "" || err != nil {
 		return ix
 	}
-	lines := bufio.NewScanner(bytes.NewReader(b))
-	lines.Buffer(nil, 1<<20)
-	if !lines.Scan() || lines.Text() != indexVersion {
+	head, rest, _ := bytes.Cut(b, []byte{'\n'})
+	if string(head) != headOf(rest) {
 		return ix
 	}
+	lines := bufio.NewScanner(bytes.NewReader(rest))
+	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var r record
 		if json.Unmarshal(lines.Bytes(), &r) == nil && len(r.SHA256) == 2*sha256.Size {
@@ -73,7 +81,6 @@ func (ix *Index) Save() error {
 		return nil
 	}
 	var b bytes.Buffer
-	b.WriteString(indexVersion + "\n")
 	enc := json.NewEncoder(&b)
 	paths := make([]string, 0, len(ix.records))
 	for p := range ix.records {
@@ -85,7 +92,7 @@ func (ix *Index) Save() error {
 			return err
 		}
 	}
-	if err := durable.Write(ix.path, b.Bytes()); err != nil {
+	if err := durable.Write(ix.path, append([]byte(headOf(b.Bytes())+"\n"), b.Bytes()...)); err != nil {
 		return fmt.Errorf("saving the index of pictures: %w", err)
 	}
 	ix.changed = false

@@ -15,7 +15,18 @@ import (
 // WriteFile makes or replaces a file with what write gives, and makes its folder where there is none. A file that is
 // replaced keeps its permissions, a new one has those that the umask leaves. A link is followed; what is no regular file
 // is an error, and stays. A process that is killed on the way leaves a hidden file ".<name>.<digits>" beside path.
-func WriteFile(path string, write func(io.Writer) error) (err error) {
+func WriteFile(path string, write func(io.Writer) error) error {
+	return writeFile(path, "", write)
+}
+
+// WriteFileThrough is WriteFile with the half-written file in the folder desk, which is on path's file system. Where desk
+// is not there, or goes before the file is whole, nothing is written: who takes the desk away from a process has its last
+// word.
+func WriteFileThrough(desk, path string, write func(io.Writer) error) error {
+	return writeFile(path, desk, write)
+}
+
+func writeFile(path, desk string, write func(io.Writer) error) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("writing %s: %w", path, err)
@@ -25,11 +36,13 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(target)
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
+	if desk == "" {
+		desk = filepath.Dir(target)
+		if err := os.MkdirAll(desk, 0o777); err != nil {
+			return err
+		}
 	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(target)+".*")
+	f, err := os.CreateTemp(desk, "."+filepath.Base(target)+".*")
 	if err != nil {
 		return err
 	}
@@ -66,7 +79,7 @@ func Write(path string, content []byte) error {
 	})
 }
 
-// Rename renames a file, whose content is synced, within its folder, and makes the new name last.
+// Rename renames a file, whose content is synced, within its file system, and makes the new name last.
 func Rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err

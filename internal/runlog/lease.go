@@ -1,23 +1,28 @@
 package runlog
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 )
 
-// A lease is touched every Heartbeat while its owner lives; one that was not touched for LeaseTimeout may be taken over.
+// A lease changes every Heartbeat while its owner lives; one that a process has watched for LeaseTimeout without a change
+// may be taken over by it.
 const (
 	Heartbeat    = 10 * time.Second
 	LeaseTimeout = 60 * time.Second
 )
 
-const leaseFile = "lease"
+const (
+	leaseFile  = "lease"
+	deskPrefix = "attempt." // of the folders in which attempts write what is not whole yet
+)
 
 // BusyError says that another process has a run.
 type BusyError struct{ Run, Owner string }
@@ -27,29 +32,41 @@ func (e *BusyError) Error() string {
 }
 
 // Lease is the exclusive use of a run's folder by one process.
+//
+// A process may stall at any instruction and come back long after it was taken for dead. So it is not enough that it asks
+// whether it still has the lease before it writes. Whatever it writes is made on its desk, a folder of this attempt alone,
+// and renamed from there; who takes a lease over takes the desk away first, and renaming from it fails from then on.
 type Lease struct {
-	path string
+	run  *Run
 	file *os.File // stays the lease's own, wherever another process moves it
-	mark []byte
+	mark string   // the lines that stay: owner, token, process
 	stop chan struct{}
 	once sync.Once
 	done sync.WaitGroup
 }
 
 // Acquire takes the run's lease for owner (a line that names process and host), or fails with a *BusyError. The lease of
-// a process that is known to have ended is taken over at once, another one when it has not been touched for LeaseTimeout.
-// What an attempt that was killed has left half-written is removed.
+// a process that is known to have ended is taken over at once, another one when this process has watched it long enough,
+// by its own clock: calls of Acquire are the looks. From then on r writes through the attempt's desk. What an earlier
+// attempt has left half-written is removed.
 func (r *Run) Acquire(owner string) (*Lease, error) {
 	if err := os.MkdirAll(r.Dir, 0o777); err != nil {
 		return nil, err
 	}
 	path := r.path(leaseFile)
-	mark := fmt.Appendf(nil, "%s\n%d\n%s\n", owner, time.Now().UnixNano(), processIdentity())
+	token := fmt.Sprintf("%d.%d", os.Getpid(), time.Now().UnixNano())
+	mark := fmt.Sprintf("%s\n%s\n%s\n", owner, token, processIdentity())
 	for range 3 {
-		file, err := createExclusive(path, mark)
+		file, err := createExclusive(path, beat(mark, 0))
 		if err == nil {
-			r.tidy()
-			l := &Lease{path: path, file: file, mark: mark, stop: make(chan struct{})}
+			l := &Lease{run: r, file: file, mark: mark, stop: make(chan struct{})}
+			if err := r.takeDesk(deskPrefix + token); err != nil {
+				return nil, errors.Join(err, file.Close(), os.Remove(path))
+			}
+			if !l.Held() {
+				_ = file.Close()
+				continue // the owner before gave it back in the same moment
+			}
 			l.done.Go(l.beat)
 			return l, nil
 		}
@@ -63,54 +80,101 @@ func (r *Run) Acquire(owner string) (*Lease, error) {
 		if err != nil {
 			return nil, err
 		}
-		first, rest, _ := strings.Cut(string(old), "\n")
-		_, identity, _ := strings.Cut(rest, "\n")
-		stale := processEnded(strings.TrimSpace(identity))
-		if !stale {
-			if stale, err = r.stale(path); err != nil {
-				return nil, err
+		lines := strings.Split(string(old)+"\n\n\n", "\n")
+		if !processEnded(strings.TrimSpace(lines[2])) && !r.store.watch(path, string(old)) {
+			if lines[0] == "" {
+				lines[0] = "a process that started just now"
 			}
-		}
-		if !stale {
-			if first == "" {
-				first = "a process that started just now"
-			}
-			return nil, &BusyError{Run: r.ID, Owner: first}
+			return nil, &BusyError{Run: r.ID, Owner: lines[0]}
 		}
 		// Two processes may find the same stale lease. Moving it away and looking at what was moved tells which lease it
 		// was: one that has been renewed meanwhile is put back.
-		away := fmt.Sprintf("%s.%d", r.path("."+leaseFile), time.Now().UnixNano())
+		away := fmt.Sprintf("%s.%s", r.path("."+leaseFile), token)
 		if err := os.Rename(path, away); err != nil {
 			continue
 		}
-		if moved, err := os.ReadFile(away); err == nil && !bytes.Equal(moved, old) {
+		if moved, err := os.ReadFile(away); err == nil && string(moved) != string(old) {
 			_ = os.Link(away, path)
 		}
 		_ = os.Remove(away)
 	}
+	r.desk = ""
 	return nil, &BusyError{Run: r.ID, Owner: "a process that started just now"}
 }
 
-// stale compares the lease's age with a file made now in the same folder, so that only the file system's clock counts.
-func (r *Run) stale(path string) (bool, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
+// AcquireWatching is Acquire that looks at another process's lease until it changes, which fails with a *BusyError, or has
+// been watched long enough. waiting is called once, where there is something to watch.
+func (r *Run) AcquireWatching(ctx context.Context, owner string, waiting func(*BusyError)) (*Lease, error) {
+	var before string
+	for {
+		lease, err := r.Acquire(owner)
+		var busy *BusyError
+		if !errors.As(err, &busy) {
+			return lease, err
+		}
+		now, _ := os.ReadFile(r.path(leaseFile))
+		if before != "" && string(now) != before {
+			return nil, err
+		}
+		if before == "" {
+			waiting(busy)
+		}
+		before = string(now)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(r.store.Heartbeat / 10):
+		}
 	}
+}
+
+// sighting is what a process has seen of another's lease.
+type sighting struct {
+	content string
+	last    time.Time
+	watched time.Duration // without a change
+}
+
+// watch looks at a lease and tells whether it has not changed for so long that its owner is taken for dead. Only this
+// process's clock counts, and no more than a heartbeat between two looks: where both stood still, both go on.
+func (s *Store) watch(path, content string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	seen, known := s.seen[path]
+	if !known || seen.content != content {
+		s.seen[path] = sighting{content: content, last: now}
+		return false
+	}
+	seen.watched += min(now.Sub(seen.last), s.Heartbeat)
+	seen.last = now
+	s.seen[path] = seen
+	return seen.watched > s.LeaseTimeout
+}
+
+// takeDesk takes the desks of earlier attempts away, which ends their writing for good, and makes one of its own. It wants
+// the lease.
+func (r *Run) takeDesk(name string) error {
+	entries, err := os.ReadDir(r.Dir)
 	if err != nil {
-		return false, err
+		return err
 	}
-	probe, err := os.CreateTemp(r.Dir, ".clock.*")
-	if err != nil {
-		return false, err
+	for _, e := range entries {
+		old := r.path(e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), deskPrefix):
+			// Renamed first: a process that still writes into it could keep it from being removed.
+			away := r.path("." + e.Name())
+			if err := os.Rename(old, away); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			_ = os.RemoveAll(away)
+		case strings.HasPrefix(e.Name(), "."):
+			_ = os.RemoveAll(old)
+		}
 	}
-	defer os.Remove(probe.Name())
-	defer probe.Close()
-	now, err := probe.Stat()
-	if err != nil {
-		return false, err
-	}
-	return now.ModTime().Sub(info.ModTime()) > LeaseTimeout, nil
+	r.desk = r.path(name)
+	return os.Mkdir(r.desk, 0o777)
 }
 
 func createExclusive(path string, content []byte) (*os.File, error) {
@@ -124,28 +188,30 @@ func createExclusive(path string, content []byte) (*os.File, error) {
 	return f, nil
 }
 
+// beat is a lease's content after so many heartbeats.
+func beat(mark string, n int) []byte { return fmt.Appendf(nil, "%s%020d\n", mark, n) }
+
 func (l *Lease) beat() {
-	tick := time.NewTicker(Heartbeat)
+	tick := time.NewTicker(l.run.store.Heartbeat)
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-l.stop:
 			return
 		case <-tick.C:
-			// Writing, not setting a time, so that the file system's clock gives it, as it does where others look. What
-			// can't be written now is tried again, and lost in the end.
-			if _, err := l.file.WriteAt(l.mark, 0); err == nil {
+			// What can't be written now is tried again, and lost in the end.
+			if _, err := l.file.WriteAt(beat(l.mark, n), 0); err == nil {
 				_ = l.file.Sync()
 			}
 		}
 	}
 }
 
-// Held tells whether the lease is still this process's: one that stalled for too long may have lost it, and must not
-// publish what it made.
+// Held tells whether the lease is still this process's: one that stalled for too long may have lost it, and need not go
+// on.
 func (l *Lease) Held() bool {
-	content, err := os.ReadFile(l.path)
-	return err == nil && bytes.Equal(content, l.mark)
+	content, err := os.ReadFile(l.run.path(leaseFile))
+	return err == nil && strings.HasPrefix(string(content), l.mark)
 }
 
 // Release gives the lease back.
@@ -155,7 +221,9 @@ func (l *Lease) Release() {
 		l.done.Wait()
 		_ = l.file.Close() // nothing in it is of use any more
 		if l.Held() {
-			_ = os.Remove(l.path)
+			// Onto the desk, which is not there any more where another process has taken over in this moment.
+			_ = os.Rename(l.run.path(leaseFile), filepath.Join(l.run.desk, leaseFile))
 		}
+		_ = os.RemoveAll(l.run.desk)
 	})
 }

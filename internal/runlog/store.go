@@ -1,7 +1,9 @@
 package runlog
 
 import (
-	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +14,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ftrun/ftrun/internal/durable"
@@ -41,23 +44,23 @@ type Status struct {
 	Epoch    int       `json:"epoch,omitempty"` // epochs that the checkpoint has done
 	Attempts int       `json:"attempts"`
 	Result   *Result   `json:"result,omitempty"` // of a finished run
+	Files    *Files    `json:"files,omitempty"`  // of a finished run
 }
 
 // Store is a folder of runs: <dir>/runs/<id>/.
-type Store struct{ Dir string }
+type Store struct {
+	Dir string
+	// Heartbeat and LeaseTimeout are the constants of that name, unless a test is in a hurry.
+	Heartbeat, LeaseTimeout time.Duration
+
+	mu   sync.Mutex
+	seen map[string]sighting // leases of other processes, by path
+}
 
 // Open names a store. The folder is made when something is first written.
-func Open(dir string) *Store { return &Store{Dir: dir} }
-
-// Files of a run.
-const (
-	configFile      = "config.json"
-	metricsFile     = "metrics.jsonl"
-	predictionsFile = "predictions.jsonl"
-	bestFile        = "best.safetensors"
-	checkpointFile  = "last.ckpt"
-	statusFile      = "status.json"
-)
+func Open(dir string) *Store {
+	return &Store{Dir: dir, Heartbeat: Heartbeat, LeaseTimeout: LeaseTimeout, seen: map[string]sighting{}}
+}
 
 // PlanPath is where the last plan lies.
 func (s *Store) PlanPath() string { return filepath.Join(s.Dir, "plan.json") }
@@ -67,7 +70,7 @@ func (s *Store) HashCachePath() string { return filepath.Join(s.Dir, "hashes.jso
 
 // Run names one run's folder.
 func (s *Store) Run(id string) *Run {
-	return &Run{ID: id, Dir: filepath.Join(s.Dir, "runs", id)}
+	return &Run{ID: id, Dir: filepath.Join(s.Dir, "runs", id), store: s}
 }
 
 // IDs lists the runs that have a folder, sorted.
@@ -150,12 +153,18 @@ func (s *Store) Writable() error {
 }
 
 // Remove deletes a run.
-func (s *Store) Remove(id string) error { return os.RemoveAll(s.Run(id).Dir) }
+func (s *Store) Remove(id string) error {
+	r := s.Run(id)
+	return errors.Join(os.RemoveAll(r.Dir), r.unenrol())
+}
 
 // Run is one run's folder.
 type Run struct {
 	ID  string
 	Dir string
+
+	store *Store
+	desk  string // where files are written before they are whole, while the run's lease is held; "": beside the others
 }
 
 func (r *Run) path(name string) string { return filepath.Join(r.Dir, name) }
@@ -164,14 +173,14 @@ func (r *Run) path(name string) string { return filepath.Join(r.Dir, name) }
 func (r *Run) BestPath() string       { return r.path(bestFile) }
 func (r *Run) CheckpointPath() string { return r.path(checkpointFile) }
 
-// Status reads status.json; ok is false where there is none.
+// Status reads status.json; ok is false where there is none. An error is a *DamageError.
 func (r *Run) Status() (st Status, ok bool, err error) {
 	raw, err := os.ReadFile(r.path(statusFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Status{}, false, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(raw, &st)
+		err = durable.OpenJSON(raw, &st)
 	}
 	switch {
 	case err != nil:
@@ -181,7 +190,7 @@ func (r *Run) Status() (st Status, ok bool, err error) {
 		err = fmt.Errorf("there is no state %q", st.State)
 	}
 	if err != nil {
-		return Status{}, false, fmt.Errorf("the status of run %s can't be read: %w", r.ID, err)
+		return Status{}, false, r.damaged(statusFile, err)
 	}
 	return st, true, nil
 }
@@ -195,80 +204,77 @@ func (r *Run) WriteStatus(st Status) error {
 // WriteConfig replaces config.json: the run as planned, for people and for later.
 func (r *Run) WriteConfig(v any) error { return r.writeJSON(configFile, v) }
 
-// ReadConfig decodes config.json into v.
+// ReadConfig decodes config.json into v. An error is a *DamageError.
 func (r *Run) ReadConfig(v any) error {
 	raw, err := os.ReadFile(r.path(configFile))
-	if err != nil {
-		return err
+	if err == nil {
+		err = durable.OpenJSON(raw, v)
 	}
-	return json.Unmarshal(raw, v)
+	if err != nil {
+		return r.damaged(configFile, err)
+	}
+	return nil
 }
 
 func (r *Run) writeJSON(name string, v any) error {
-	raw, err := json.MarshalIndent(v, "", "  ")
+	raw, err := durable.SealJSON(v)
 	if err != nil {
 		return err
 	}
-	return durable.Write(r.path(name), append(raw, '\n'))
+	return r.replace(name, func(w io.Writer) error {
+		_, err := w.Write(raw)
+		return err
+	})
 }
 
 // WriteEpochs replaces metrics.jsonl.
-func (r *Run) WriteEpochs(epochs []Epoch) error { return writeLines(r.path(metricsFile), epochs) }
+func (r *Run) WriteEpochs(epochs []Epoch) (File, error) { return writeLines(r, metricsFile, epochs) }
 
-// Epochs reads metrics.jsonl.
-func (r *Run) Epochs() ([]Epoch, error) { return readLines[Epoch](r.path(metricsFile)) }
-
-// WritePredictions replaces predictions.jsonl.
-func (r *Run) WritePredictions(p []Prediction) error {
-	return writeLines(r.path(predictionsFile), p)
+// Epochs reads metrics.jsonl. Of a finished run, whose status is given, an altered one is a *DamageError.
+func (r *Run) Epochs(st Status) ([]Epoch, error) {
+	var want *File
+	if st.Files != nil {
+		want = &st.Files.Metrics
+	}
+	return readLines[Epoch](r, metricsFile, want)
 }
 
-// Predictions reads predictions.jsonl.
-func (r *Run) Predictions() ([]Prediction, error) {
-	return readLines[Prediction](r.path(predictionsFile))
+// WritePredictions replaces predictions.jsonl.
+func (r *Run) WritePredictions(p []Prediction) (File, error) {
+	return writeLines(r, predictionsFile, p)
+}
+
+// Predictions reads predictions.jsonl, as Epochs does metrics.jsonl.
+func (r *Run) Predictions(st Status) ([]Prediction, error) {
+	var want *File
+	if st.Files != nil {
+		want = &st.Files.Predictions
+	}
+	return readLines[Prediction](r, predictionsFile, want)
 }
 
 // Size is the number of bytes that the run's files take.
-func (r *Run) Size() (int64, error) {
-	var total int64
-	err := filepath.WalkDir(r.Dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil {
-			total += info.Size()
-		}
-		return err
-	})
-	return total, err
-}
+func (r *Run) Size() (int64, error) { return size(r.Dir) }
 
-// Clear removes what earlier attempts left, all but the lease.
+// Clear removes what earlier attempts left. It wants the lease.
 func (r *Run) Clear() error {
-	for _, name := range []string{statusFile, checkpointFile, bestFile, predictionsFile, metricsFile, configFile} {
-		if err := os.Remove(r.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// The status last: until then it is plain that something is to be done.
+	for _, name := range []string{checkpointFile, previousFile, bestFile, predictionsFile, metricsFile, configFile, statusFile} {
+		// By way of the desk, as all that an attempt writes.
+		away := filepath.Join(r.desk, "."+name)
+		err := os.Rename(r.path(name), away)
+		if err == nil {
+			err = os.Remove(away)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
 }
 
-// tidy removes what an attempt that was killed has left half-written. It wants the lease.
-func (r *Run) tidy() {
-	entries, err := os.ReadDir(r.Dir)
-	if err != nil {
-		return // what needs the folder will tell
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") && e.Type().IsRegular() {
-			_ = os.Remove(r.path(e.Name()))
-		}
-	}
-}
-
-func writeLines[T any](path string, items []T) error {
-	return durable.WriteFile(path, func(w io.Writer) error {
+func writeLines[T any](r *Run, name string, items []T) (File, error) {
+	return r.write(name, func(w io.Writer) error {
 		enc := json.NewEncoder(w)
 		for _, it := range items {
 			if err := enc.Encode(it); err != nil {
@@ -279,13 +285,19 @@ func writeLines[T any](path string, items []T) error {
 	})
 }
 
-func readLines[T any](path string) ([]T, error) {
-	f, err := os.Open(path)
+// readLines reads a file of one item a line. want is what was kept of it, nil where nothing was.
+func readLines[T any](r *Run, name string, want *File) ([]T, error) {
+	raw, err := os.ReadFile(r.path(name))
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	dec := json.NewDecoder(bufio.NewReader(f))
+	if want != nil {
+		sum := sha256.Sum256(raw)
+		if err := r.check(name, hex.EncodeToString(sum[:]), *want); err != nil {
+			return nil, err
+		}
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
 	var items []T
 	for {
 		var it T
@@ -294,7 +306,7 @@ func readLines[T any](path string) ([]T, error) {
 			return items, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s, line %d: %w", path, len(items)+1, err)
+			return nil, r.damaged(name, fmt.Errorf("line %d: %w", len(items)+1, err))
 		}
 		items = append(items, it)
 	}

@@ -1,0 +1,347 @@
+package runlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// hasty is a store whose leases are given up after a fraction of a second.
+func hasty(dir string) *Store {
+	s := Open(dir)
+	s.Heartbeat, s.LeaseTimeout = 20*time.Millisecond, 300*time.Millisecond
+	return s
+}
+
+// takeOver acquires a run that another store has, within the time that it takes to watch.
+func takeOver(t *testing.T, r *Run, owner string) *Lease {
+	t.Helper()
+	for start := time.Now(); time.Since(start) < 20*time.Second; time.Sleep(5 * time.Millisecond) {
+		lease, err := r.Acquire(owner)
+		if err == nil {
+			return lease
+		}
+		var busy *BusyError
+		if !errors.As(err, &busy) {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("the lease was not to be had")
+	return nil
+}
+
+// stall ends the heartbeat of a lease, as a process does that is stopped.
+func stall(l *Lease) {
+	close(l.stop)
+	l.done.Wait()
+	l.once.Do(func() {})
+}
+
+func TestALeaseIsHeldByOne(t *testing.T) {
+	dir := t.TempDir()
+	r := hasty(dir).Run("aa")
+	first, err := r.Acquire("process 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := hasty(dir).Run("aa")
+	var busy *BusyError
+	for range 50 { // of 10 ms: longer than the timeout
+		if _, err := other.Acquire("process 2"); !errors.As(err, &busy) || busy.Owner != "process 1" {
+			t.Fatalf("second owner got %v", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	first.Release()
+	second, err := other.Acquire("process 2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Release() // again
+	if !second.Held() || first.Held() {
+		t.Errorf("held: first %v, second %v", first.Held(), second.Held())
+	}
+	second.Release()
+	if entries, err := os.ReadDir(r.Dir); err != nil || len(entries) != 0 {
+		t.Errorf("left: %v, %v", entries, err)
+	}
+}
+
+// What time the lease's file has plays no part: machines' clocks differ.
+func TestALeaseIsWatchedByTheOwnClockOnly(t *testing.T) {
+	for name, shift := range map[string]time.Duration{"old": -time.Hour, "of the future": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			r := hasty(dir).Run("aa")
+			first, err := r.Acquire("process 1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			stall(first)
+			at := time.Now().Add(shift)
+			if err := os.Chtimes(r.path(leaseFile), at, at); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			second := takeOver(t, hasty(dir).Run("aa"), "process 2")
+			if took := time.Since(start); took < 300*time.Millisecond {
+				t.Errorf("taken over after %v", took)
+			}
+			if first.Held() || !second.Held() {
+				t.Errorf("held: first %v, second %v", first.Held(), second.Held())
+			}
+			second.Release()
+		})
+	}
+}
+
+// A watcher that stood still itself has not seen whether the owner lives.
+func TestTimeWithoutLookingCountsLittle(t *testing.T) {
+	s := hasty(t.TempDir())
+	if s.watch("lease", "x") {
+		t.Fatal("stale at first sight")
+	}
+	time.Sleep(s.LeaseTimeout + 10*time.Millisecond)
+	if s.watch("lease", "x") {
+		t.Error("stale after one look back")
+	}
+}
+
+// An owner that stalled and comes back can write nothing any more, whatever it was about to write.
+func TestAnOwnerThatStalledWritesNothing(t *testing.T) {
+	dir := t.TempDir()
+	slow := hasty(dir).Run("aa")
+	first, err := slow.Acquire("process 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := slow.WriteStatus(Status{State: Running, Attempts: 1}); err != nil {
+		t.Fatal(err)
+	}
+	stall(first)
+
+	quick := hasty(dir).Run("aa")
+	second := takeOver(t, quick, "process 2")
+	if err := quick.WriteStatus(Status{State: Finished, Attempts: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeCheckpoint(quick, "new"); err != nil {
+		t.Fatal(err)
+	}
+	for name, write := range map[string]func() error{
+		"status":      func() error { return slow.WriteStatus(Status{State: Interrupted, Attempts: 1}) },
+		"config":      func() error { return slow.WriteConfig(Status{}) },
+		"checkpoint":  func() error { return writeCheckpoint(slow, "old") },
+		"epochs":      func() error { _, err := slow.WriteEpochs(nil); return err },
+		"predictions": func() error { _, err := slow.WritePredictions(nil); return err },
+		"best":        func() error { _, err := slow.WriteBest(nil); return err },
+	} {
+		if err := write(); err == nil {
+			t.Errorf("%s: it was written", name)
+		}
+	}
+	if err := slow.Clear(); err != nil {
+		t.Error(err)
+	}
+	first.Release()
+	if !second.Held() {
+		t.Error("the second lost its lease")
+	}
+	st, _, err := quick.Status()
+	if err != nil || st.State != Finished || st.Attempts != 2 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	if raw, err := os.ReadFile(quick.CheckpointPath()); err != nil || string(raw) != "new" {
+		t.Errorf("%q, %v", raw, err)
+	}
+	second.Release()
+}
+
+func writeCheckpoint(r *Run, content string) error {
+	return r.WriteCheckpoint(func(w io.Writer) error {
+		_, err := io.WriteString(w, content)
+		return err
+	})
+}
+
+func TestTheCheckpointBeforeIsKept(t *testing.T) {
+	r := Open(t.TempDir()).Run("aa")
+	lease, err := r.Acquire("process 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Release()
+	if r.HasCheckpoint() {
+		t.Error("there is one before any was written")
+	}
+	want := []string{}
+	for _, content := range []string{"1", "2", "3"} {
+		if err := writeCheckpoint(r, content); err != nil {
+			t.Fatal(err)
+		}
+		want = append([]string{content}, want...)
+		for i, path := range r.CheckpointPaths() {
+			if i >= len(want) {
+				break
+			}
+			if raw, err := os.ReadFile(path); err != nil || string(raw) != want[i] {
+				t.Errorf("%s holds %q, %v; want %q", path, raw, err, want[i])
+			}
+		}
+	}
+}
+
+func TestAcquireClearsWhatIsHalfWritten(t *testing.T) {
+	r := Open(t.TempDir()).Run("aa")
+	if err := r.WriteStatus(Status{State: Running}); err != nil {
+		t.Fatal(err)
+	}
+	for _, half := range []string{".best.safetensors.42", "attempt.7.8/.last.ckpt.1", ".attempt.1.2/x"} {
+		if err := os.MkdirAll(filepath.Dir(r.path(half)), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(r.path(half), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lease, err := r.Acquire("process 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Release()
+	entries, err := os.ReadDir(r.Dir)
+	if err != nil || len(entries) != 3 {
+		t.Errorf("%v, %v: want the lease, the status and a desk", entries, err)
+	}
+}
+
+// Many that find the same stale lease: one gets it.
+func TestAStaleLeaseIsTakenOverByOne(t *testing.T) {
+	dir := t.TempDir()
+	r := hasty(dir).Run("aa")
+	first, err := r.Acquire("process 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stall(first)
+	type answer struct {
+		lease *Lease
+		err   error
+	}
+	answers := make(chan answer)
+	const many = 8
+	for i := range many {
+		go func() {
+			r := hasty(dir).Run("aa")
+			for start := time.Now(); time.Since(start) < 600*time.Millisecond; time.Sleep(time.Millisecond) {
+				if l, err := r.Acquire(fmt.Sprintf("watcher %d", i)); err == nil {
+					answers <- answer{lease: l}
+					return
+				}
+			}
+			_, err := r.Acquire(fmt.Sprintf("watcher %d", i))
+			answers <- answer{err: err}
+		}()
+	}
+	var held []*Lease
+	for range many {
+		a := <-answers
+		if a.lease != nil && a.lease.Held() {
+			held = append(held, a.lease)
+		} else if a.lease == nil && !strings.Contains(a.err.Error(), "is being trained by") {
+			t.Error(a.err)
+		}
+	}
+	if len(held) != 1 {
+		t.Errorf("%d hold it", len(held))
+	}
+	for _, l := range held {
+		l.Release()
+	}
+}
+
+// Who wants a lease once looks whether it changes, and takes it or learns that its owner lives.
+func TestAcquireWatching(t *testing.T) {
+	dir := t.TempDir()
+	owner, err := hasty(dir).Run("aa").Acquire("process 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acquire := func() (*Lease, int, error) {
+		told := 0
+		lease, err := hasty(dir).Run("aa").AcquireWatching(t.Context(), "process 2", func(*BusyError) { told++ })
+		return lease, told, err
+	}
+	var busy *BusyError
+	if _, told, err := acquire(); !errors.As(err, &busy) || told != 1 {
+		t.Errorf("while the owner lives: %v, told %d times", err, told)
+	}
+	stall(owner)
+	lease, told, err := acquire()
+	if err != nil || told != 1 {
+		t.Fatalf("of one that stalled: %v, told %d times", err, told)
+	}
+	lease.Release()
+	lease, told, err = acquire()
+	if err != nil || told != 0 {
+		t.Fatalf("of nobody: %v, told %d times", err, told)
+	}
+	lease.Release()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := hasty(dir).Run("bb").AcquireWatching(ctx, "process 2", nil); err != nil {
+		t.Errorf("free: %v", err)
+	}
+}
+
+func TestRemoveForgetsTheTrajectory(t *testing.T) {
+	s := Open(t.TempDir())
+	for _, id := range []string{"aa", "bb"} {
+		for range 2 {
+			if err := s.Run(id).Enrol("ffff"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Remove("aa"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Trajectories(); err != nil || len(got) != 1 || len(got["ffff"]) != 1 || got["ffff"][0] != "bb" {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// What is being trained is no garbage, whatever it looks like.
+func TestNothingOfARunUnderWayIsGarbage(t *testing.T) {
+	s := Open(t.TempDir())
+	r := s.Run("aa")
+	lease, err := r.Acquire("process 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	needs := Needs{Run: func(string) bool { return false }, Checkpoint: func(*Run) bool { return false }, Features: func(string) bool { return false }}
+	if found, err := s.Garbage(needs); err != nil || len(found) != 0 {
+		t.Errorf("%v, %v", found, err)
+	}
+	other := Open(s.Dir)
+	if err := other.Discard(Garbage{Path: other.within(r.Dir), run: "aa"}); err == nil {
+		t.Error("it was discarded")
+	}
+	lease.Release()
+	found, err := s.Garbage(needs)
+	if err != nil || len(found) != 1 || found[0].run != "aa" {
+		t.Fatalf("%v, %v", found, err)
+	}
+	if err := s.Discard(found[0]); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(r.Dir); err == nil {
+		t.Error("it is still there")
+	}
+}
