@@ -3,6 +3,7 @@
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME    ?= 10m
 export CGO_ENABLED := 0
 
 .PHONY: all build test race bench bench-kernels demo generate check fix fuzz clean
@@ -36,7 +37,7 @@ check: ## what fix would change, and what only a person can
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
-	GOARCH=arm64 $(GO) vet ./internal/kernels/...
+	GOARCH=arm64 $(GO) vet ./internal/kernels/... ./internal/jpeg ./internal/data
 	cd internal/kernels/cpu/gen && $(GO) mod tidy -diff && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
@@ -46,9 +47,9 @@ fix: ## what check complains of, as far as a program can
 	cd internal/kernels/cpu/gen && $(GO) mod tidy
 	$(GO) generate ./...
 
-fuzz: ## each fuzz target for a while
+fuzz: ## each fuzz target for FUZZTIME
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
-		$(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 20s $$p || exit 1; done; done
+		$(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
 
 clean:
 	rm -rf bin

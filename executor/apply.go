@@ -289,10 +289,8 @@ func (e *execution) ready(run *planner.Run) (ready bool, missing string) {
 			}
 		}
 	}
-	if run.From != "" && e.outcomes[run.From] == waiting {
-		if _, ours := e.outcomes[run.From]; ours {
-			ready = false // a checkpoint to go on from is in the making
-		}
+	if result, ours := e.outcomes[run.From]; ours && result == waiting {
+		ready = false // a checkpoint to go on from is in the making
 	}
 	return ready, ""
 }
@@ -337,7 +335,7 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 		return e.fail(run, fmt.Errorf("in another process: %s", before.Error))
 	case run.Action == planner.Replace && !changed:
 		if err := dir.Clear(); err != nil {
-			return e.fail(run, err)
+			return e.unwritten(run, lease, err)
 		}
 		before = runlog.Status{}
 	case damage != nil:
@@ -351,28 +349,26 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 		status.Started = status.Updated
 	}
 	if err := dir.WriteConfig(e.Plan.Describe(run)); err != nil {
-		return e.fail(run, err)
+		return e.unwritten(run, lease, err)
 	}
 	if before.State == runlog.Finished && dir.Damage(before) == nil {
 		return finished // only its config was damaged
 	}
 	if err := errors.Join(dir.WriteStatus(status), dir.Enrol(run.Trajectory)); err != nil {
-		return e.fail(run, err)
+		return e.unwritten(run, lease, err)
 	}
 
 	at := progress{Epoch: before.Epoch}
 	result, err := e.train(ctx, run, dir, lease, threads, &at)
 	if !lease.Held() {
-		// What this process has to say of the run does not count any more.
-		e.leave(run, "another process, for this one stalled")
-		return waiting
+		return e.lost(run) // what this process has to say of the run does not count any more
 	}
 	status.Updated, status.Epoch = time.Now(), at.Epoch
 	switch {
 	case err == nil:
 		status.State, status.Result, status.Files = runlog.Finished, result, &at.Files
 		if err := dir.WriteStatus(status); err != nil {
-			return e.fail(run, err)
+			return e.unwritten(run, lease, err)
 		}
 		dir.DropPrevious()
 		e.emit(runlog.RunFinished{Head: runlog.Head{Run: run.ID}, Result: *result})
@@ -380,7 +376,7 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 	case errors.Is(err, errInterrupted):
 		status.State = runlog.Interrupted
 		if err := dir.WriteStatus(status); err != nil {
-			return e.fail(run, err)
+			return e.unwritten(run, lease, err)
 		}
 		return interrupted
 	default:
@@ -394,6 +390,20 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 func (e *execution) fail(run *planner.Run, err error) outcome {
 	e.emit(runlog.RunFailed{Head: runlog.Head{Run: run.ID}, Name: e.Plan.Name(run), Error: err.Error()})
 	return failed
+}
+
+// unwritten settles a run whose files can't be written: that is no failure of the run where another process has it now.
+func (e *execution) unwritten(run *planner.Run, lease *runlog.Lease, err error) outcome {
+	if !lease.Held() {
+		return e.lost(run)
+	}
+	return e.fail(run, err)
+}
+
+// lost leaves a run to the process that took it over.
+func (e *execution) lost(run *planner.Run) outcome {
+	e.leave(run, "another process, for this one stalled")
+	return waiting
 }
 
 // leave tells, once for a run, that another process has it.

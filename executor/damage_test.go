@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,8 @@ func flip(t *testing.T, path string, seed uint64) (at int) {
 	return at
 }
 
-// TestAFlippedBitIsFoundAndTheWorkDoneAgain damages each file of a finished and of an interrupted run.
+// TestAFlippedBitIsFoundAndTheWorkDoneAgain damages each file of a finished and of an interrupted run, FTRUN_FLIPS times (2
+// unless given).
 func TestAFlippedBitIsFoundAndTheWorkDoneAgain(t *testing.T) {
 	straight := newLab(t)
 	id := straight.run(short)
@@ -49,9 +51,9 @@ func TestAFlippedBitIsFoundAndTheWorkDoneAgain(t *testing.T) {
 	interrupted.interruptAt(step(3, 2))
 
 	const used, rewritten = true, false // what is rewritten anyhow need not be told
-	flips := 4
-	if testing.Short() {
-		flips = 1
+	flips := 2
+	if n, err := strconv.Atoi(os.Getenv("FTRUN_FLIPS")); err == nil {
+		flips = n
 	}
 	for _, test := range []struct {
 		name  string

@@ -22,8 +22,8 @@ import (
 	"github.com/ftrun/ftrun/internal/runlog"
 )
 
-// killed is a sweep in which all that a checkpoint holds matters, with a run that starts from another one and one that goes
-// on where a shorter one ends.
+// killed is a sweep in which all that a checkpoint holds matters, with runs that start from another one's weights, that go
+// on where a shorter one ends, and that train a head only.
 const killed = `
 dataset "shapes" {
   kind     = "synthetic"
@@ -60,7 +60,21 @@ sweep "second" {
     batch_size = 8
   }
 }
+sweep "third" {
+  dataset = dataset.shapes
+  seeds   = range(2)
+  run {
+    arch       = "squeezenet1_1"
+    mode       = "extract"
+    weights    = sweep.first.best
+    epochs     = 3
+    batch_size = 4
+  }
+}
 `
+
+// killedRuns is how many runs it has.
+const killedRuns = 7
 
 // trained is what a run leaves that depends on its settings and seed alone.
 type trained struct {
@@ -139,7 +153,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	}
 	took := time.Since(start)
 	want := outcome(t, filepath.Join(calm, defaultStore))
-	if len(want) != 5 {
+	if len(want) != killedRuns {
 		t.Fatalf("the sweep has %d runs", len(want))
 	}
 
@@ -232,7 +246,7 @@ func TestTwoAppliesDivideTheRuns(t *testing.T) {
 			t.Errorf("run %s was finished %d times", id, n)
 		}
 	}
-	if len(finished) != 5 {
+	if len(finished) != killedRuns {
 		t.Errorf("%d runs were finished: %v", len(finished), finished)
 	}
 	if d := cmp.Diff(outcome(t, filepath.Join(calm, defaultStore)), outcome(t, filepath.Join(dir, defaultStore))); d != "" {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"image/jpeg"
 	"image/png"
 	"io"
 	"os"
@@ -18,6 +17,8 @@ import (
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
+
+	"github.com/ftrun/ftrun/internal/jpeg"
 )
 
 // Extensions are the names' ends by which ImageFolder knows a picture, in torchvision's order. GIF is not among them.
@@ -45,7 +46,7 @@ type format struct {
 }
 
 var formats = []format{
-	{"JPEG", "\xff\xd8\xff", viaReader(jpeg.DecodeConfig), decodeVia(jpeg.Decode), jpegWhole},
+	{"JPEG", "\xff\xd8\xff", jpegConfig, decodeJPEG, jpegWhole},
 	{"PNG", "\x89PNG\r\n\x1a\n", viaReader(png.DecodeConfig), decodeVia(png.Decode), pngWhole},
 	{"WebP", "RIFF????WEBP", viaReader(webp.DecodeConfig), decodeWebP, nil},
 	{"BMP", "BM", viaReader(bmp.DecodeConfig), decodeVia(bmp.Decode), nil},
@@ -180,6 +181,19 @@ func check(b []byte) error {
 	return err
 }
 
+func jpegConfig(b []byte) (image.Config, error) {
+	w, h, err := jpeg.Size(b)
+	return image.Config{Width: w, Height: h}, err
+}
+
+func decodeJPEG(b []byte) (*Image, error) {
+	pix, w, h, err := jpeg.Decode(b)
+	if err != nil {
+		return nil, err
+	}
+	return &Image{W: w, H: h, Pix: pix}, nil
+}
+
 // jpegWhole looks for the end-of-image marker near the end: inside compressed data it cannot occur.
 func jpegWhole(b []byte) bool {
 	return bytes.Contains(b[max(0, len(b)-64<<10):], []byte{0xff, 0xd9})
@@ -206,9 +220,6 @@ func decodeVia(decode func(io.Reader) (image.Image, error)) func([]byte) (*Image
 // toRGB converts what the decoders return.
 func toRGB(src image.Image) *Image {
 	r := src.Bounds()
-	if s, ok := src.(*image.YCbCr); ok {
-		return ycbcrToRGB(s, jfif)
-	}
 	dst := NewImage(r.Dx(), r.Dy())
 	for y := range dst.H {
 		out := dst.Pix[3*y*dst.W : 3*(y+1)*dst.W]
@@ -234,11 +245,6 @@ func toRGB(src image.Image) *Image {
 			dropFourth(out, s.Pix[y*s.Stride:], 1)
 		case *image.NRGBA64:
 			dropFourth(out, s.Pix[y*s.Stride:], 2)
-		case *image.CMYK:
-			row := s.Pix[y*s.Stride:]
-			for x := range dst.W {
-				cmyk(out[3*x:3*x+3:3*x+3], row[4*x:4*x+4:4*x+4])
-			}
 		default: // premultiplied RGBA in 8 or 16 bits, opaque most of the time
 			for x := range dst.W {
 				rgb(out[3*x:], src.At(r.Min.X+x, r.Min.Y+y))
@@ -261,14 +267,5 @@ func rgb(out []uint8, c color.Color) {
 func dropFourth(out, row []uint8, size int) {
 	for i, j := 0, 0; i < len(out); i, j = i+3, j+4*size {
 		out[i], out[i+1], out[i+2] = row[j], row[j+size], row[j+2*size]
-	}
-}
-
-// cmyk computes RGB = (255−K)·(255−C)/255 in the rounding of Pillow's cmyk2rgb: (255−K) − C·(255−K)/255.
-func cmyk(out, in []uint8) {
-	k := 255 - int(in[3])
-	for c := range 3 {
-		t := int(in[c])*k + 128
-		out[c] = uint8(max(k-(t>>8+t)>>8, 0))
 	}
 }

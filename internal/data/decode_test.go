@@ -3,42 +3,37 @@ package data
 import (
 	"bytes"
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// The files were written, and the hashes and means of their RGB made, by Pillow 9.4.0. Hashes hold where the format says
-// what each pixel is; a JPEG's inverse transform may round either way, so its means are compared.
+// The files were written, and the hashes of their RGB made, by Pillow 9.4.0, those of JPEG files by Pillow 13.0.
 func TestDecodeIsPillows(t *testing.T) {
-	for _, c := range []struct {
-		file, hash string
-		mean       [3]float64
-	}{
-		{"rgb.png", "bb3a44e4607869a8", [3]float64{128.34, 127.01, 127.64}},
-		{"grey.png", "7bc12ce6550a8b5a", [3]float64{127.46, 127.46, 127.46}},
-		{"grey_alpha.png", "7bc12ce6550a8b5a", [3]float64{127.46, 127.46, 127.46}},
-		{"palette.png", "970695cd6ff1e0b7", [3]float64{128.13, 126.60, 128.28}},
-		{"bilevel.png", "efeb99e9cecba9af", [3]float64{126.92, 126.92, 126.92}},
-		{"rgba.png", "bb3a44e4607869a8", [3]float64{128.34, 127.01, 127.64}},
-		{"rgb.bmp", "bb3a44e4607869a8", [3]float64{128.34, 127.01, 127.64}},
-		{"palette.bmp", "970695cd6ff1e0b7", [3]float64{128.13, 126.60, 128.28}},
-		{"rgb.tiff", "bb3a44e4607869a8", [3]float64{128.34, 127.01, 127.64}},
-		{"grey.tif", "7bc12ce6550a8b5a", [3]float64{127.46, 127.46, 127.46}},
-		{"rgb.ppm", "bb3a44e4607869a8", [3]float64{128.34, 127.01, 127.64}},
-		{"grey.pgm", "7bc12ce6550a8b5a", [3]float64{127.46, 127.46, 127.46}},
-		{"lossless.webp", "bb3a44e4607869a8", [3]float64{128.34, 127.01, 127.64}},
-		{"lossy.webp", "74dc1834e117b9c2", [3]float64{128.36, 127.07, 127.57}},
-		{"lossy_alpha.webp", "6cd1d92d19ab6c37", [3]float64{128.36, 127.10, 127.40}},
-		{"444.jpg", "", [3]float64{128.38, 126.93, 127.53}},
-		{"422.jpg", "", [3]float64{128.24, 126.96, 127.57}},
-		{"420.jpg", "", [3]float64{128.33, 126.95, 127.42}},
-		{"progressive.jpeg", "", [3]float64{128.33, 126.95, 127.42}},
-		{"grey.jpg", "", [3]float64{127.42, 127.42, 127.42}},
-		{"cmyk.jpg", "", [3]float64{128.36, 126.98, 127.57}},
-		{"exif_turned.jpg", "", [3]float64{128.38, 126.93, 127.53}},
+	for _, c := range []struct{ file, hash string }{
+		{"rgb.png", "bb3a44e4607869a8"},
+		{"grey.png", "7bc12ce6550a8b5a"},
+		{"grey_alpha.png", "7bc12ce6550a8b5a"},
+		{"palette.png", "970695cd6ff1e0b7"},
+		{"bilevel.png", "efeb99e9cecba9af"},
+		{"rgba.png", "bb3a44e4607869a8"},
+		{"rgb.bmp", "bb3a44e4607869a8"},
+		{"palette.bmp", "970695cd6ff1e0b7"},
+		{"rgb.tiff", "bb3a44e4607869a8"},
+		{"grey.tif", "7bc12ce6550a8b5a"},
+		{"rgb.ppm", "bb3a44e4607869a8"},
+		{"grey.pgm", "7bc12ce6550a8b5a"},
+		{"lossless.webp", "bb3a44e4607869a8"},
+		{"lossy.webp", "74dc1834e117b9c2"},
+		{"lossy_alpha.webp", "6cd1d92d19ab6c37"},
+		{"444.jpg", "cb3bdc0512a21bc1"},
+		{"422.jpg", "627cd674e7b1daa3"},
+		{"420.jpg", "0b75f8c2168eedfd"},
+		{"progressive.jpeg", "0b75f8c2168eedfd"},
+		{"grey.jpg", "f3e15f44944e3cd1"},
+		{"cmyk.jpg", "aa994bcc759d6c9a"},
+		{"exif_turned.jpg", "cb3bdc0512a21bc1"},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			path := filepath.Join("testdata", "pictures", c.file)
@@ -49,13 +44,8 @@ func TestDecodeIsPillows(t *testing.T) {
 			if img.W != 41 || img.H != 27 {
 				t.Fatalf("%d×%d pixels, want 41×27", img.W, img.H)
 			}
-			if c.hash != "" && shortHash(img) != c.hash {
-				t.Errorf("hash %s, Pillow has %s", shortHash(img), c.hash)
-			}
-			for i, m := range means(img) {
-				if math.Abs(m-c.mean[i]) > 0.08 {
-					t.Errorf("mean of channel %d is %.3f, Pillow has %.3f", i, m, c.mean[i])
-				}
+			if got := shortHash(img); got != c.hash {
+				t.Errorf("hash %s, Pillow has %s", got, c.hash)
 			}
 			b, err := os.ReadFile(path)
 			if err != nil {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func syntheticDataset(tb testing.TB, train int) *Dataset {
@@ -178,6 +180,49 @@ func TestPicturesAreDecodedOnce(t *testing.T) {
 	}
 }
 
+// slowSource is a picture that takes its time, and no processor.
+type slowSource struct{ time.Duration }
+
+func (s slowSource) decode(string) (*Image, error) {
+	time.Sleep(s.Duration)
+	return NewImage(40, 40), nil
+}
+
+// Pictures are made while the consumer works: it waits for the first batch, and then only for what is slower than itself.
+func TestPicturesAreMadeAhead(t *testing.T) {
+	const batches, size, workers = 12, 6, 2
+	for _, c := range []struct {
+		name                string
+		picture, step, want time.Duration
+	}{
+		{"fast pictures", 10 * time.Millisecond, 40 * time.Millisecond, (30 + batches*40) * time.Millisecond},
+		{"slow pictures", 10 * time.Millisecond, 20 * time.Millisecond, (batches*30 + 20) * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // its clock moves only while all wait
+				split := &Split{Name: Train}
+				for range batches * size {
+					split.Items = append(split.Items, Item{source: slowSource{c.picture}})
+				}
+				l, err := NewLoader(LoaderConfig{Split: split, BatchSize: size, Pipeline: newPipeline(t, nil), Workers: workers})
+				if err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				for _, err := range l.Epoch(t.Context(), 1, 0) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(c.step)
+				}
+				if took := time.Since(start); took != c.want {
+					t.Errorf("an epoch takes %v, want %v", took, c.want)
+				}
+			})
+		})
+	}
+}
+
 func TestEpochEnds(t *testing.T) {
 	split := &Split{Name: Train, Items: slices.Clone(syntheticDataset(t, 40).Splits[Train].Items)}
 	split.Items[17] = Item{Path: "train/ants/bad.jpg", source: brokenSource{}}
@@ -275,58 +320,5 @@ func TestRandomResizedCropDistribution(t *testing.T) {
 	}
 	if b := whole.box(10, 100, &r); b != (Rect{0, 43, 10, 13}) {
 		t.Errorf("tall: %v, want the middle 10×13", b)
-	}
-}
-
-func BenchmarkEvalTransform(b *testing.B) {
-	img, out, s := formulaImage(500, 375, 1), NewImage(224, 224), &scratch{}
-	for b.Loop() {
-		if err := resizeCenterCrop(out, img, 256, s); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkRandomResizedCropFlip(b *testing.B) {
-	img, s := formulaImage(500, 375, 1), &scratch{}
-	p, err := NewPipeline(PipelineConfig{Resize: 256, Crop: 224, Normalize: ImageNet,
-		Augment: []Op{RandomResizedCrop{[2]float64{0.08, 1}, [2]float64{3.0 / 4, 4.0 / 3}}, HFlip{0.5}}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	dst := make([]float32, p.Len())
-	key, i := newStreamKey("bench"), uint64(0)
-	for b.Loop() {
-		i++
-		out, err := p.augment(img, func(op int) stream { return key.stream(i, 0, uint64(op)) }, s)
-		if err != nil {
-			b.Fatal(err)
-		}
-		p.norm.apply(dst, out)
-	}
-}
-
-func BenchmarkColorJitter(b *testing.B) {
-	op, err := NewOp("color_jitter", map[string][]float64{"brightness": {0.4}, "contrast": {0.4}, "saturation": {0.4}, "hue": {0.1}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	img, s, key := formulaImage(224, 224, 1), &scratch{}, newStreamKey("bench")
-	for b.Loop() {
-		r := key.stream(0, 0, 0)
-		if _, err := op.apply(img, 224, &r, s); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkDecode(b *testing.B) {
-	items := hymenoptera(b).Splits[Val].Items
-	i := 0
-	for b.Loop() {
-		if _, err := items[i%len(items)].Decode(); err != nil {
-			b.Fatal(err)
-		}
-		i++
 	}
 }

@@ -1,9 +1,11 @@
 package data
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -83,6 +85,34 @@ func TestResizeBoxIsCropThenResize(t *testing.T) {
 		if shortHash(got) != shortHash(Resize(cropped, c.w, c.h)) {
 			t.Errorf("%v to %d×%d differs from cropping first", c.box, c.w, c.h)
 		}
+	}
+}
+
+// Vector instructions give the bytes of portable code, whatever the sizes, and write nothing beside them.
+func TestResizeIsTheSameBytes(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		src := formulaImage(1+r.IntN(90), 1+r.IntN(60), r.Uint32())
+		src.Pix = src.Pix[:len(src.Pix):len(src.Pix)]
+		w, h := 1+r.IntN(100), 1+r.IntN(70)
+		left, top := r.IntN(w), r.IntN(h)
+		box := Rect{r.IntN(src.W), r.IntN(src.H), 0, 0}
+		box.W, box.H = 1+r.IntN(src.W-box.X), 1+r.IntN(src.H-box.Y)
+		const guard = 64
+		resize := func() []uint8 {
+			memory := formulaImage(w, h, 7).Pix
+			memory = append(memory, memory[:min(guard, len(memory))]...)
+			dst := &Image{W: w - left, H: h - top}
+			dst.Pix = memory[:3*dst.W*dst.H]
+			resizeInto(dst, src, box, w, h, left, top, false, &scratch{})
+			return memory
+		}
+		got := resize()
+		plainly(func() {
+			if !bytes.Equal(got, resize()) {
+				t.Errorf("%v of %d×%d to %d×%d from (%d, %d) differs", box, src.W, src.H, w, h, left, top)
+			}
+		})
 	}
 }
 

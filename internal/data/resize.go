@@ -50,6 +50,15 @@ func bilinear(in, out, lo, n int) *filter {
 	return f
 }
 
+// taps are output i's coefficients without the zeros at their end.
+func (f *filter) taps(i int) []int32 {
+	k := f.coeff[i*f.size : i*f.size+int(f.count[i])]
+	for len(k) > 1 && k[len(k)-1] == 0 {
+		k = k[:len(k)-1]
+	}
+	return k
+}
+
 // filters keeps the taps that whole pictures need again and again; those of random crops are not worth keeping.
 var filters sync.Map // filterKey → *filter
 
@@ -126,9 +135,7 @@ func resizeInto(dst, src *Image, box Rect, w, h, left, top int, keep bool, s *sc
 			mid = s.mid
 		}
 		horiz := taps(box.W, w, left, dst.W)
-		for y := range rows {
-			horiz.row(mid[y*rowLen:(y+1)*rowLen], in[y*inStride:])
-		}
+		horiz.rows(mid, in, rows, rowLen, inStride)
 	} else {
 		mid = mid[3*left:]
 	}
@@ -136,12 +143,19 @@ func resizeInto(dst, src *Image, box Rect, w, h, left, top int, keep bool, s *sc
 	case vert != nil:
 		s.acc = grow(s.acc, rowLen)
 		for y := range dst.H {
-			vert.column(dst.Pix[y*rowLen:(y+1)*rowLen], mid[(int(vert.first[y])-firstRow)*midStride:], midStride, y, s.acc)
+			vert.columns(dst.Pix[y*rowLen:(y+1)*rowLen], mid[(int(vert.first[y])-firstRow)*midStride:], midStride, y, s.acc)
 		}
 	case w == box.W:
 		for y := range dst.H {
 			copy(dst.Pix[y*rowLen:(y+1)*rowLen], mid[y*midStride:])
 		}
+	}
+}
+
+// rowsGeneric filters rows of in, inStride apart, sideways to rows of out, outStride apart.
+func (f *filter) rowsGeneric(out, in []uint8, rows, outStride, inStride int) {
+	for y := range rows {
+		f.row(out[y*outStride:y*outStride+3*len(f.first)], in[y*inStride:])
 	}
 }
 
@@ -166,13 +180,10 @@ func (f *filter) row(out, in []uint8) {
 	}
 }
 
-// column filters the rows of in (stride apart) to output row y.
-func (f *filter) column(out, in []uint8, stride, y int, acc []int32) {
+// columnsGeneric filters the rows of in (stride apart) to output row y.
+func (f *filter) columnsGeneric(out, in []uint8, stride, y int, acc []int32) {
 	const half = 1 << (precision - 1)
-	k := f.coeff[y*f.size : y*f.size+int(f.count[y])]
-	for len(k) > 0 && k[len(k)-1] == 0 {
-		k = k[:len(k)-1]
-	}
+	k := f.taps(y)
 	n := len(out)
 	switch len(k) {
 	case 1:

@@ -141,12 +141,6 @@ func (r *Run) CheckBest(st Status, sha256 string) error {
 	return r.check(bestFile, sha256, st.Files.Best)
 }
 
-// HasPredictions tells whether predictions.jsonl is the file that was kept.
-func (r *Run) HasPredictions(want File) bool {
-	got, err := hash(r.path(predictionsFile))
-	return err == nil && got == want.SHA256
-}
-
 // write replaces a file, through the attempt's desk where the run's lease was acquired, and says what is to be kept of it.
 func (r *Run) write(name string, write func(io.Writer) error) (File, error) {
 	sum := sha256.New()

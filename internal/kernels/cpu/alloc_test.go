@@ -2,6 +2,8 @@ package cpu
 
 import (
 	"fmt"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/kernels"
@@ -15,6 +17,7 @@ func TestNothingIsAllocated(t *testing.T) {
 	buffer := func(n int) kernels.Buffer { return kernels.Host(aligned(n)) }
 	x, y, z, dx := buffer(m*c), buffer(m*c), buffer(m*c), buffer(m*c)
 	mean, invstd, gamma, beta, dgamma, dbeta := buffer(c), buffer(c), buffer(c), buffer(c), buffer(c), buffer(c)
+	some := buffer(m * 8)
 	terms := []kernels.Buffer{x, y, z}
 	pool := kernels.Pool{N: n, H: h, W: w, C: c, P: 6, Q: 6, R: 3, S: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1}
 	adaptive := kernels.Adaptive{N: n, H: h, W: w, C: c, P: 5, Q: 5}
@@ -57,6 +60,9 @@ func TestNothingIsAllocated(t *testing.T) {
 		}},
 		{"Activate", func(d *Device) error { return d.Activate(kernels.ReLU, x, y) }},
 		{"ActivateBackward", func(d *Device) error { return d.ActivateBackward(kernels.ReLU, y, z, dx) }},
+		{"ActivateBackwardChannels", func(d *Device) error {
+			return d.ActivateBackwardChannels(kernels.ReLU, m, 8, y, z, c, 3, some)
+		}},
 		{"Add", func(d *Device) error { return d.Add(terms, dx, kernels.ReLU) }},
 		{"Dropout", func(d *Device) error { return d.Dropout(0.5, kernels.DropoutKey{}, x, y) }},
 		{"MaxPoolForward", func(d *Device) error { return d.MaxPoolForward(pool, x, pooled) }},
@@ -100,19 +106,24 @@ func TestNothingIsAllocated(t *testing.T) {
 		{"by F(4,3)", like(func(c *kernels.Conv) { c.H, c.W, c.Numerics = 24, 24, kernels.Fast })},
 		{"by F(2,3), deep", like(func(c *kernels.Conv) { c.H, c.W, c.C, c.K, c.Numerics = 5, 5, 512, 272, kernels.Default })},
 	} {
-		name := func(direction string) string { return fmt.Sprintf("Conv%s %s", direction, conv.name) }
+		shape := conv.name
+		name := func(method string) string { return method + " " + shape }
 		conv, x, w, y, bias := conv.Conv, buffer(conv.LenX()), buffer(conv.LenW()), buffer(conv.LenY()), buffer(conv.K)
-		packed := buffer(0) // whose length depends on the path
+		var packed kernels.Buffer // whose length depends on the path
+		fit := func(d *Device) kernels.Buffer {
+			if n := d.PackedLen(conv); packed == nil || packed.Len() != n {
+				packed = buffer(n)
+			}
+			return packed
+		}
 		operations = append(operations,
-			operation{name("Forward"), func(d *Device) error { return d.ConvForward(conv, x, w, bias, y, kernels.ReLU) }},
-			operation{name("ForwardPacked"), func(d *Device) error {
-				if packed.Len() != d.PackedLen(conv) {
-					packed = buffer(d.PackedLen(conv))
-				}
-				return d.ConvForwardPacked(conv, x, packed, bias, y, y, kernels.ReLU)
+			operation{name("PackWeights"), func(d *Device) error { return d.PackWeights(conv, w, fit(d)) }},
+			operation{name("ConvForward"), func(d *Device) error { return d.ConvForward(conv, x, w, bias, y, kernels.ReLU) }},
+			operation{name("ConvForwardPacked"), func(d *Device) error {
+				return d.ConvForwardPacked(conv, x, fit(d), bias, y, y, kernels.ReLU)
 			}},
-			operation{name("BackwardData"), func(d *Device) error { return d.ConvBackwardData(conv, w, y, x) }},
-			operation{name("BackwardWeights"), func(d *Device) error { return d.ConvBackwardWeights(conv, x, y, w) }})
+			operation{name("ConvBackwardData"), func(d *Device) error { return d.ConvBackwardData(conv, w, y, x) }},
+			operation{name("ConvBackwardWeights"), func(d *Device) error { return d.ConvBackwardWeights(conv, x, y, w) }})
 	}
 	{
 		l := kernels.Linear{N: 5, I: 300, O: 70}
@@ -121,6 +132,18 @@ func TestNothingIsAllocated(t *testing.T) {
 			operation{"LinearForward", func(d *Device) error { return d.LinearForward(l, x, w, bias, y, kernels.ReLU) }},
 			operation{"LinearBackwardData", func(d *Device) error { return d.LinearBackwardData(l, w, y, x) }},
 			operation{"LinearBackwardWeights", func(d *Device) error { return d.LinearBackwardWeights(l, x, y, w) }})
+	}
+
+	covered := map[string]bool{"Name": true, "Path": true, "Alloc": true, "Free": true, "Close": true, "PackedLen": true}
+	for _, o := range operations {
+		method, _, _ := strings.Cut(o.name, " ")
+		covered[method] = true
+	}
+	device := reflect.TypeFor[kernels.Device]()
+	for i := range device.NumMethod() {
+		if name := device.Method(i).Name; !covered[name] {
+			t.Errorf("%s is not among the operations", name)
+		}
 	}
 
 	for p := generic; p <= bestPath(); p++ {

@@ -45,8 +45,11 @@ var benchConvs = []struct {
 	{"mobilenet-1x1-24-144-56", benchConv(24, 144, 1, 1, 0, 56, 1)},
 	{"mobilenet-1x1-144-24-56", benchConv(144, 24, 1, 1, 0, 56, 1)},
 	{"mobilenet-1x1-160-960-7", benchConv(160, 960, 1, 1, 0, 7, 1)},
+	{"mobilenet-dw3x3-32-112", benchConv(32, 32, 3, 1, 1, 112, 32)},
+	{"mobilenet-dw3x3s2-96-112", benchConv(96, 96, 3, 2, 1, 112, 96)},
 	{"mobilenet-dw3x3-144-56", benchConv(144, 144, 3, 1, 1, 56, 144)},
 	{"mobilenet-dw3x3s2-144-56", benchConv(144, 144, 3, 2, 1, 56, 144)},
+	{"mobilenet-dw3x3s2-576-14", benchConv(576, 576, 3, 2, 1, 14, 576)},
 	{"mobilenet-dw3x3-960-7", benchConv(960, 960, 3, 1, 1, 7, 960)},
 	{"efficientnet-dw5x5-240-28", benchConv(240, 240, 5, 1, 2, 28, 240)},
 }
@@ -112,7 +115,11 @@ func BenchmarkConvBackwardWeights(b *testing.B) {
 
 func BenchmarkLinear(b *testing.B) {
 	d := benchDevice(b)
-	for _, l := range []kernels.Linear{{N: 8, I: 512, O: 1000}, {N: 8, I: 2048, O: 2}, {N: 8, I: 9216, O: 4096}, {N: 32, I: 9216, O: 4096}, {N: 256, I: 512, O: 10}} {
+	for _, l := range []kernels.Linear{
+		{N: 8, I: 512, O: 1000}, {N: 8, I: 2048, O: 2}, {N: 256, I: 512, O: 10},
+		{N: 1, I: 4096, O: 4096}, {N: 8, I: 4096, O: 4096}, {N: 32, I: 4096, O: 4096},
+		{N: 8, I: 9216, O: 4096}, {N: 32, I: 9216, O: 4096},
+	} {
 		x, w, y := randomHost(l.N*l.I), randomHost(l.O*l.I), randomHost(l.N*l.O)
 		name := fmt.Sprintf("%d-%d-%d", l.N, l.I, l.O)
 		macs := l.N * l.I * l.O

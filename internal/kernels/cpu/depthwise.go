@@ -9,7 +9,7 @@ import "github.com/ftrun/ftrun/internal/kernels"
 // be preempted, to return after some µs.
 const depthwiseBlock = 32 << 10
 
-// Forward and backward data fetch x and y ahead of their use where they are larger than a level-2 cache holds: pixels of many
+// Forward and backward data fetch x and y ahead of their use where a level-2 cache does not hold them: pixels of many
 // channels are too far apart for the processor to foresee which line comes next.
 const (
 	fetchFrom  = 256 << 10 // elements of x and y together

@@ -81,22 +81,22 @@ func genericGemm(rows int) gemmFunc {
 	return func(a, b, c, bias, _ *float32, lda, tap, taps, run, ldc int, mask uint32, accumulate bool, lo, hi float32) {
 		var s genericSums
 		for t := range taps {
-			panel := row(b, t*run*genericWidth, run*genericWidth)
+			panel := at(b, t*run*genericWidth)
 			a0 := row(a, t*tap, run)
 			if rows == 2 {
-				s.multiply2(a0, row(a, lda+t*tap, run), panel)
+				s.multiply2(a0, row(a, lda+t*tap, run), panel, genericWidth)
 			} else {
-				s.multiply1(a0, panel)
+				s.multiply1(a0, panel, genericWidth)
 			}
 		}
 		s.finish(c, bias, rows, ldc, mask, accumulate, lo, hi)
 	}
 }
 
-func (s *genericSums) multiply1(a, panel []float32) {
+func (s *genericSums) multiply1(a []float32, panel *float32, ld int) {
 	s0, s1, s2, s3 := s[0][0], s[0][1], s[0][2], s[0][3]
 	for k, x := range a {
-		b := (*[genericWidth]float32)(panel[k*genericWidth:])
+		b := (*[genericWidth]float32)(unsafe.Pointer(at(panel, k*ld)))
 		s0 += float32(x * b[0])
 		s1 += float32(x * b[1])
 		s2 += float32(x * b[2])
@@ -105,12 +105,12 @@ func (s *genericSums) multiply1(a, panel []float32) {
 	s[0] = [genericWidth]float32{s0, s1, s2, s3}
 }
 
-func (s *genericSums) multiply2(a0, a1, panel []float32) {
+func (s *genericSums) multiply2(a0, a1 []float32, panel *float32, ld int) {
 	s0, s1, s2, s3 := s[0][0], s[0][1], s[0][2], s[0][3]
 	t0, t1, t2, t3 := s[1][0], s[1][1], s[1][2], s[1][3]
 	a1 = a1[:len(a0)]
 	for k, x := range a0 {
-		b := (*[genericWidth]float32)(panel[k*genericWidth:])
+		b := (*[genericWidth]float32)(unsafe.Pointer(at(panel, k*ld)))
 		y := a1[k]
 		s0 += float32(x * b[0])
 		t0 += float32(y * b[0])
@@ -177,14 +177,10 @@ func (s *genericSums) outer2(a, b *float32, lda, ldb, pixels int) {
 func genericCombine(height int) combineFunc {
 	return func(a, b, c, _ *float32, lda, ldb, ldc, n int, mask uint32, accumulate bool) {
 		var s genericSums
-		for k := range n {
-			v := (*[genericWidth]float32)(unsafe.Pointer(at(b, k*ldb)))
-			for i := range height {
-				x := *at(a, i*lda+k)
-				for j, w := range v {
-					s[i][j] += float32(x * w)
-				}
-			}
+		if height == 2 {
+			s.multiply2(row(a, 0, n), row(a, lda, n), b, ldb)
+		} else {
+			s.multiply1(row(a, 0, n), b, ldb)
 		}
 		s.finish(c, nil, height, ldc, mask, accumulate, 0, 0)
 	}

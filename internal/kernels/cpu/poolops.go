@@ -33,6 +33,20 @@ func (a *axis) at(i int) span {
 // start is where window i begins before it is cut; the axis is not adaptive.
 func (a *axis) start(i int) int { return i*a.stride - a.pad }
 
+// most is how many windows at most lie over one element.
+func (a *axis) most() int { return (a.size + a.stride - 1) / a.stride }
+
+// over is which windows lie over element i: the last, of which i is tap, and how many. In those before it i is at
+// tap+stride and so on.
+func (a *axis) over(i int) (last, tap, count int) {
+	last = min((i+a.pad)/a.stride, a.count-1)
+	tap = i - a.start(last)
+	if tap < a.size {
+		count = min((a.size-tap+a.stride-1)/a.stride, last+1)
+	}
+	return last, tap, count
+}
+
 // pooling is the geometry that all pools share: the windows of x (N,H,W,C) behind each element of y (N,P,Q,C).
 type pooling struct {
 	n, c       int
@@ -126,61 +140,60 @@ func (t *maxPoolForward) part(s *streams, lo, hi int) {
 // MaxPoolBackward: x (N,H,W,C), y, dy (N,P,Q,C) → dx (N,H,W,C). Each dy goes to the first element of its window that
 // equals y; where y is NaN, to the first NaN.
 //
-// Threads share the rows of dx. For each row of windows that meets its own, a thread looks where the maxima are, and then
-// writes dx pixel by pixel: windows overlap, so a pixel collects from all of them.
+// Threads share the rows of dx, and write each element once: windows overlap, so a pixel collects from all that lie over
+// it. Where their maxima are is looked up first, for each row of windows as it is met.
 func (d *Device) MaxPoolBackward(shape kernels.Pool, x, y, dy, dx kernels.Buffer) error {
 	p := newPooling(shape)
 	p.mustHoldAll()
-	t := maxPoolBackward{p, floats(x, p.lenX()), floats(y, p.lenY()), floats(dy, p.lenY()), floats(dx, p.lenX())}
-	parallel(d, t)
+	xs, ys, dys, dxs := floats(x, p.lenX()), floats(y, p.lenY()), floats(dy, p.lenY()), floats(dx, p.lenX())
+	parallel(d, maxPoolBackward{p, xs, ys, dys, dxs, isPast(dxs, p.c, xs, ys, dys)})
 	return nil
 }
 
 type maxPoolBackward struct {
 	pooling
 	x, y, dy, dx []float32
+	past         bool
 }
 
 func (t *maxPoolBackward) run(d *Device, worker int) {
+	// maxima holds the last most rows of windows as a ring, written twice side by side, so that the rows before row p always
+	// lie before its place most+p%most.
+	most := t.rows.most()
 	sc := &d.workers[worker]
-	if n := t.cols.count * t.c; n > cap(sc.maxima) {
+	if n := 2 * most * t.cols.count * t.c; n > cap(sc.maxima) {
 		sc.maxima = make([]int32, n)
 	}
-	s := d.streams()
 	lo, hi := d.split(t.n*t.rows.n, worker)
 	for lo < hi {
 		n, from := lo/t.rows.n, lo%t.rows.n
 		to := min(t.rows.n, from+hi-lo)
-		t.picture(s, sc.maxima[:t.cols.count*t.c], n, from, to)
+		t.picture(d.streams(), sc.maxima[:cap(sc.maxima)], n, from, to)
 		lo += to - from
 	}
 }
 
 // picture computes rows [from, to) of dx of picture n.
 func (t *maxPoolBackward) picture(s *streams, maxima []int32, n, from, to int) {
-	pixels := t.dx[n*t.rows.n*t.cols.n*t.c:]
-	row := t.cols.n * t.c
-	reached := from // rows below are written
-	for p := range t.rows.count {
-		rows := t.rows.at(p)
-		if rows.hi <= from || rows.lo >= to {
+	row, most := t.cols.count*t.c, t.rows.most()
+	next := 0 // row of windows to look at
+	for h := from; h < to; h++ {
+		p, tap, count := t.rows.over(h)
+		if count == 0 {
+			clear(t.dx[(n*t.rows.n+h)*t.cols.n*t.c:][:t.cols.n*t.c])
 			continue
 		}
-		if rows.lo > reached { // between windows
-			clear(pixels[reached*row : rows.lo*row])
-			reached = rows.lo
+		for next = max(next, p-count+1); next <= p; next++ {
+			place := maxima[next%most*row:][:row]
+			t.findMaxima(s, place, n, next)
+			copy(maxima[(most+next%most)*row:], place)
 		}
-		t.findMaxima(s, maxima, n, p)
-		for h := max(rows.lo, from); h < min(rows.hi, to); h++ {
-			t.collectRow(s, maxima, n, p, h, h < reached)
-		}
-		reached = max(reached, min(rows.hi, to))
+		t.collectRow(s, maxima, n, h, p, tap, count)
 	}
-	clear(pixels[reached*row : to*row])
 }
 
-// findMaxima numbers the elements of dx's windows in row p of picture n by their place in the whole window, R rows of S,
-// and notes the first that equals y.
+// findMaxima numbers the elements of a window by their place in the whole of it, R rows of S, and notes for each window
+// in row p of picture n the first that equals y.
 func (t *maxPoolBackward) findMaxima(s *streams, maxima []int32, n, p int) {
 	rows := t.rows.at(p)
 	line := t.cols.size
@@ -198,26 +211,31 @@ func (t *maxPoolBackward) findMaxima(s *streams, maxima []int32, n, p int) {
 	}
 }
 
-// collectRow gives row h of picture n what the windows of row p have for it, and adds it to what is there.
-func (t *maxPoolBackward) collectRow(s *streams, maxima []int32, n, p, h int, add bool) {
+// collectRow computes row h of dx of picture n, over which count rows of windows lie: p, of which it is tap, and those
+// before.
+func (t *maxPoolBackward) collectRow(s *streams, maxima []int32, n, h, p, tap, count int) {
+	row, most := t.cols.count*t.c, t.rows.most()
 	dx := t.dx[(n*t.rows.n+h)*t.cols.n*t.c:]
-	dy := t.dy[(n*t.rows.count+p)*t.cols.count*t.c:]
-	size, stride, count := t.cols.size, t.cols.stride, t.cols.count
-	line := (h - t.rows.start(p)) * size
+	dy := t.dy[(n*t.rows.count+p)*row:]
+	indexes := maxima[(most+p%most)*row:]
+	size := t.cols.size
+	collect := s.collect.way(t.past)
 	for w := 0; w < t.cols.n; {
-		// The last window over pixel w is q, of which w is tap. In those before it w is at tap+stride and so on.
-		q, tap, pixels := (w+t.cols.pad)/stride, (w+t.cols.pad)%stride, 1
+		q, tapW, windows := t.cols.over(w)
+		taps, pixels := size, 1
 		switch {
-		case q >= count:
-			q, tap = count-1, tap+(q-count+1)*stride
-		case q >= (size-1)/stride: // none of them lies before the first, here and in what follows
-			pixels = min(count*stride-t.cols.pad, t.cols.n) - w
+		case windows == 0:
+			clear(dx[w*t.c:][:t.c])
+			w++
+			continue
+		case q >= (size-1)/t.cols.stride && q == (w+t.cols.pad)/t.cols.stride:
+			// None lies before the first nor behind the last, here and up to the last window's stride.
+			pixels = min(t.cols.count*t.cols.stride-t.cols.pad, t.cols.n) - w
+		default:
+			taps = min(size, tapW+(windows-1)*t.cols.stride+1)
 		}
-		taps := size
-		if pixels == 1 {
-			taps = min(size, tap+q*stride+1)
-		}
-		s.collect(&maxima[q*t.c], &dy[q*t.c], &dx[w*t.c], pixels, t.c, tap, taps, stride, line, add)
+		collect(&indexes[q*t.c], &dy[q*t.c], &dx[w*t.c], pixels, count, row, t.c, tapW, taps, t.cols.stride,
+			tap*size, t.rows.stride*size)
 		w += pixels
 	}
 }

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -124,4 +125,55 @@ func checkConvolution(t *testing.T, d *Device, r *rand.Rand, c kernels.Conv) {
 	compare("backward weights", c.N*c.P()*c.Q(), func(d kernels.Device, out kernels.Host) error {
 		return d.ConvBackwardWeights(c, x, dy, out)
 	}, len(w))
+}
+
+// TestRandomPools holds the gradient of a max pool to the reference on shapes that no network has.
+func TestRandomPools(t *testing.T) {
+	const shapes = 150
+	right := ref.New()
+	for p := generic; p <= bestPath(); p++ {
+		t.Setenv(pathVariable, p.String())
+		d, err := New(3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		r := rand.New(rand.NewPCG(11, uint64(p)))
+		for range shapes {
+			pool := randomPool(r)
+			x, dy := make(kernels.Host, pool.LenX()), make(kernels.Host, pool.LenY())
+			for i := range x {
+				x[i] = float32(r.IntN(9)) // with ties
+			}
+			for i := range dy {
+				dy[i] = float32(r.IntN(9) - 4) // whose sums are exact
+			}
+			y, want, got := make(kernels.Host, pool.LenY()), make(kernels.Host, pool.LenX()), make(kernels.Host, pool.LenX())
+			for i := range got {
+				got[i] = nan
+			}
+			if err := errors.Join(d.MaxPoolForward(pool, x, y), right.MaxPoolBackward(pool, x, y, dy, want),
+				d.MaxPoolBackward(pool, x, y, dy, got)); err != nil {
+				t.Fatal(err)
+			}
+			for i := range want {
+				if got[i] != want[i] {
+					t.Fatalf("%s: %+v: element %d is %v, want %v", p, pool, i, got[i], want[i])
+				}
+			}
+		}
+	}
+}
+
+func randomPool(r *rand.Rand) kernels.Pool {
+	// Every window meets the picture: a padding is less than the window, and the last begins inside or before.
+	axis := func() (n, count, size, stride, pad int) {
+		n, size, stride = 1+r.IntN(15), 1+r.IntN(5), 1+r.IntN(4)
+		pad = r.IntN(size)
+		return n, 1 + r.IntN((n+pad-1)/stride+1), size, stride, pad
+	}
+	p := kernels.Pool{N: 1 + r.IntN(3), C: 1 + r.IntN(80)}
+	p.H, p.P, p.R, p.StrideH, p.PadH = axis()
+	p.W, p.Q, p.S, p.StrideW, p.PadW = axis()
+	return p
 }

@@ -10,7 +10,7 @@ type scratch struct {
 	band     []float32    // zero-padded input rows (per worker)
 	panel    []float32    // the zero-padded last panel of a block (per worker)
 	segments []segment    // tiles of a band (per worker)
-	maxima   []int32      // where the windows of a row have their maxima (per worker)
+	maxima   []int32      // where the windows of some rows have their maxima (per worker)
 
 	// Of Winograd's convolution: transformed input (shared), transformed filters of a panel, products of a panel, a tile
 	// at the edge of a picture, and what lies between the two halves of a transform (per worker).

@@ -38,7 +38,7 @@ type streams struct {
 
 	// Over some windows, or pixels, of a row; no count may be 0.
 	firstMaximum func(x, y *float32, index *int32, windows, r, s, row, column, step, n, first, line int)
-	collect      func(index *int32, dy, dx *float32, pixels, n, tap, size, stride, line int, add bool)
+	collect      stored[func(index *int32, dy, dx *float32, pixels, rows, row, n, tap, size, stride, line, lines int)]
 }
 
 // columns is the two widths of a sum over rows.
@@ -63,14 +63,17 @@ func (s *stored[F]) way(past bool) F {
 	return s.cached
 }
 
-// isPast tells whether y, with rows of n elements and none of the arrays that it is computed from, goes past the caches.
+// isPast tells whether y, with rows of n elements, goes past the caches: where it is none of the arrays that it is computed
+// from, and large together with them.
 func isPast(y []float32, n int, from ...[]float32) bool {
+	total := len(y)
 	for _, x := range from {
 		if unsafe.SliceData(x) == unsafe.SliceData(y) {
 			return false // it is in the cache already
 		}
+		total += len(x)
 	}
-	return len(y) >= pastElements && n%grain == 0 && uintptr(unsafe.Pointer(unsafe.SliceData(y)))%cacheLine == 0
+	return total >= pastElements && n%grain == 0 && uintptr(unsafe.Pointer(unsafe.SliceData(y)))%cacheLine == 0
 }
 
 // maxSquareLanes is the most lanes of any path.
@@ -82,8 +85,9 @@ const (
 	callElements = 16 << 10
 	// parallelElements is where a second thread begins to pay: a hand-off costs about as much as so many elements.
 	parallelElements = 4 << 10
-	// pastElements is from how many elements on a result is better stored past the caches: such a store need not read what
-	// it overwrites. A smaller result may still be in the third-level cache when it is used.
+	// pastElements is how many elements an operation reads and writes from which on its result is better stored past the
+	// caches: such a store need not read what it overwrites. With fewer, third-level caches still hold the result when it
+	// is used.
 	pastElements = 8 << 20
 	// grain is where work on single elements is cut, so that threads do not share a cache line.
 	grain = cacheLine / 4

@@ -26,7 +26,7 @@ var (
 		sumWindow:    sumWindowAVX512,
 		spreadWindow: spreadWindowAVX512,
 		firstMaximum: firstMaximumAVX512,
-		collect:      collectAVX512,
+		collect:      stored[func(index *int32, dy, dx *float32, pixels, rows, row, n, tap, size, stride, line, lines int)]{collectAVX512, collectPastAVX512},
 	}
 	avx2Streams = streams{
 		clamp:                  clampAVX2,
@@ -52,7 +52,7 @@ var (
 		sumWindow:    sumWindowAVX2,
 		spreadWindow: spreadWindowAVX2,
 		firstMaximum: firstMaximumAVX2,
-		collect:      collectAVX2,
+		collect:      stored[func(index *int32, dy, dx *float32, pixels, rows, row, n, tap, size, stride, line, lines int)]{collectAVX2, collectPastAVX2},
 	}
 )
 

@@ -197,27 +197,8 @@ var genericStreams = streams{
 			}
 		}
 	},
-	collect: func(index *int32, dy, dx *float32, pixels, n, tap, size, stride, line int, add bool) {
-		last := 0
-		for i := range pixels {
-			dxs := unsafe.Slice(at(dx, i*n), n)
-			if !add {
-				clear(dxs)
-			}
-			for w, q := tap, last; w < size; w, q = w+stride, q-n {
-				wanted := int32(line + w)
-				indexes := unsafe.Slice((*int32)(unsafe.Add(unsafe.Pointer(index), 4*q)), n)
-				for j, g := range unsafe.Slice(at(dy, q), n) {
-					// g where they are equal, else 0, without a branch that could not be foreseen.
-					differ := indexes[j] ^ wanted
-					equal := ^((differ | -differ) >> 31)
-					dxs[j] += math.Float32frombits(math.Float32bits(g) & uint32(equal))
-				}
-			}
-			if tap++; tap >= stride {
-				tap, last = 0, last+n
-			}
-		}
+	collect: stored[func(index *int32, dy, dx *float32, pixels, rows, row, n, tap, size, stride, line, lines int)]{
+		cached: genericCollect, past: genericCollect,
 	},
 }
 
@@ -312,6 +293,29 @@ func genericProjectionsGated(dy, x, mean, f, beta, sum, products *float32, rows,
 			g = gate(normalized(e, fs[j], betas[j]), g, top)
 			sums[j] += g
 			productSums[j] += g * e
+		}
+	}
+}
+
+func genericCollect(index *int32, dy, dx *float32, pixels, rows, row, n, tap, size, stride, line, lines int) {
+	last := 0
+	for i := range pixels {
+		dxs := unsafe.Slice(at(dx, i*n), n)
+		clear(dxs)
+		for r := range rows {
+			for w, q := tap, last; w < size; w, q = w+stride, q-n {
+				wanted := int32(line + r*lines + w)
+				indexes := unsafe.Slice((*int32)(unsafe.Add(unsafe.Pointer(index), 4*(q-r*row))), n)
+				for j, g := range unsafe.Slice(at(dy, q-r*row), n) {
+					// g where they are equal, else 0, without a branch that could not be foreseen.
+					differ := indexes[j] ^ wanted
+					equal := ^((differ | -differ) >> 31)
+					dxs[j] += math.Float32frombits(math.Float32bits(g) & uint32(equal))
+				}
+			}
+		}
+		if tap++; tap >= stride {
+			tap, last = 0, last+n
 		}
 	}
 }

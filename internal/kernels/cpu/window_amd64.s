@@ -359,144 +359,164 @@ allChannels:
 	VZEROUPPER
 	RET
 
-// func collectAVX512(index *int32, dy *float32, dx *float32, pixels int, n int, tap int, size int, stride int, line int, add bool)
+// func collectAVX512(index *int32, dy *float32, dx *float32, pixels int, rows int, row int, n int, tap int, size int, stride int, line int, lines int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·collectAVX512(SB), NOSPLIT, $0-73
+TEXT ·collectAVX512(SB), NOSPLIT, $0-96
 	MOVQ         index+0(FP), AX
 	MOVQ         dy+8(FP), CX
 	MOVQ         dx+16(FP), DX
 	MOVQ         pixels+24(FP), BX
-	MOVQ         tap+40(FP), SI
-	MOVQ         n+32(FP), DI
+	MOVQ         tap+56(FP), SI
+	MOVQ         n+48(FP), DI
 	MOVQ         DI, R8
 	ANDQ         $0x0f, R8
 	SHLQ         $0x02, DI
 	MOVL         $0x0000ffff, R9
 	BZHIL        R8, R9, R9
 	KMOVW        R9, K1
-	MOVQ         stride+56(FP), R8
-	VMOVD        R8, X0
+	MOVQ         row+40(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         stride+72(FP), R9
+	VMOVD        R9, X0
 	VPBROADCASTD X0, Z0
+	MOVQ         lines+88(FP), R9
+	VMOVD        R9, X7
+	VPBROADCASTD X7, Z7
 
 pixel:
-	MOVQ         line+64(FP), R8
-	ADDQ         SI, R8
-	VMOVD        R8, X7
-	VPBROADCASTD X7, Z7
-	XORQ         R8, R8
+	MOVQ         line+80(FP), R9
+	ADDQ         SI, R9
+	VMOVD        R9, X8
+	VPBROADCASTD X8, Z8
+	XORQ         R9, R9
 
 channelsOf4:
-	MOVQ    DI, R9
-	SUBQ    R8, R9
-	CMPQ    R9, $+256
+	MOVQ    DI, R10
+	SUBQ    R9, R10
+	CMPQ    R10, $+256
 	JL      endOf4
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
 	VPXORD  Z3, Z3, Z3
 	VPXORD  Z4, Z4, Z4
-	CMPB    add+72(FP), $0x00
-	JE      windowsOf4
-	VMOVUPS (DX)(R8*1), Z1
-	VMOVUPS 64(DX)(R8*1), Z2
-	VMOVUPS 128(DX)(R8*1), Z3
-	VMOVUPS 192(DX)(R8*1), Z4
+	VMOVAPS Z8, Z9
+	MOVQ    rows+32(FP), R12
+	LEAQ    (AX)(R9*1), R10
+	LEAQ    (CX)(R9*1), R11
 
-windowsOf4:
-	VMOVAPS Z7, Z8
-	MOVQ    AX, R9
-	MOVQ    CX, R10
-	MOVQ    SI, R11
+rowOf4:
+	VMOVAPS Z9, Z10
+	MOVQ    R10, R13
+	MOVQ    R11, R14
+	MOVQ    SI, R15
 
 windowOf4:
-	CMPQ     R11, size+48(FP)
-	JGE      sumsOf4
-	VPCMPEQD (R9)(R8*1), Z8, K2
-	VADDPS   (R10)(R8*1), Z1, K2, Z1
-	VPCMPEQD 64(R9)(R8*1), Z8, K2
-	VADDPS   64(R10)(R8*1), Z2, K2, Z2
-	VPCMPEQD 128(R9)(R8*1), Z8, K2
-	VADDPS   128(R10)(R8*1), Z3, K2, Z3
-	VPCMPEQD 192(R9)(R8*1), Z8, K2
-	VADDPS   192(R10)(R8*1), Z4, K2, Z4
-	VPADDD   Z0, Z8, Z8
-	SUBQ     DI, R9
-	SUBQ     DI, R10
-	ADDQ     stride+56(FP), R11
+	CMPQ     R15, size+64(FP)
+	JGE      allWindowsOf4
+	VPCMPEQD (R13), Z10, K2
+	VADDPS   (R14), Z1, K2, Z1
+	VPCMPEQD 64(R13), Z10, K2
+	VADDPS   64(R14), Z2, K2, Z2
+	VPCMPEQD 128(R13), Z10, K2
+	VADDPS   128(R14), Z3, K2, Z3
+	VPCMPEQD 192(R13), Z10, K2
+	VADDPS   192(R14), Z4, K2, Z4
+	VPADDD   Z0, Z10, Z10
+	SUBQ     DI, R13
+	SUBQ     DI, R14
+	ADDQ     stride+72(FP), R15
 	JMP      windowOf4
 
-sumsOf4:
-	VMOVUPS Z1, (DX)(R8*1)
-	VMOVUPS Z2, 64(DX)(R8*1)
-	VMOVUPS Z3, 128(DX)(R8*1)
-	VMOVUPS Z4, 192(DX)(R8*1)
-	ADDQ    $+256, R8
+allWindowsOf4:
+	VPADDD  Z7, Z9, Z9
+	SUBQ    R8, R10
+	SUBQ    R8, R11
+	DECQ    R12
+	JNE     rowOf4
+	VMOVUPS Z1, (DX)(R9*1)
+	VMOVUPS Z2, 64(DX)(R9*1)
+	VMOVUPS Z3, 128(DX)(R9*1)
+	VMOVUPS Z4, 192(DX)(R9*1)
+	ADDQ    $+256, R9
 	JMP     channelsOf4
 
 endOf4:
 channelsOf1:
-	MOVQ    DI, R9
-	SUBQ    R8, R9
-	CMPQ    R9, $+64
+	MOVQ    DI, R10
+	SUBQ    R9, R10
+	CMPQ    R10, $+64
 	JL      endOf1
 	VPXORD  Z5, Z5, Z5
-	CMPB    add+72(FP), $0x00
-	JE      windowsOf1
-	VMOVUPS (DX)(R8*1), Z5
+	VMOVAPS Z8, Z9
+	MOVQ    rows+32(FP), R12
+	LEAQ    (AX)(R9*1), R10
+	LEAQ    (CX)(R9*1), R11
 
-windowsOf1:
-	VMOVAPS Z7, Z8
-	MOVQ    AX, R9
-	MOVQ    CX, R10
-	MOVQ    SI, R11
+rowOf1:
+	VMOVAPS Z9, Z10
+	MOVQ    R10, R13
+	MOVQ    R11, R14
+	MOVQ    SI, R15
 
 windowOf1:
-	CMPQ     R11, size+48(FP)
-	JGE      sumsOf1
-	VPCMPEQD (R9)(R8*1), Z8, K2
-	VADDPS   (R10)(R8*1), Z5, K2, Z5
-	VPADDD   Z0, Z8, Z8
-	SUBQ     DI, R9
-	SUBQ     DI, R10
-	ADDQ     stride+56(FP), R11
+	CMPQ     R15, size+64(FP)
+	JGE      allWindowsOf1
+	VPCMPEQD (R13), Z10, K2
+	VADDPS   (R14), Z5, K2, Z5
+	VPADDD   Z0, Z10, Z10
+	SUBQ     DI, R13
+	SUBQ     DI, R14
+	ADDQ     stride+72(FP), R15
 	JMP      windowOf1
 
-sumsOf1:
-	VMOVUPS Z5, (DX)(R8*1)
-	ADDQ    $+64, R8
+allWindowsOf1:
+	VPADDD  Z7, Z9, Z9
+	SUBQ    R8, R10
+	SUBQ    R8, R11
+	DECQ    R12
+	JNE     rowOf1
+	VMOVUPS Z5, (DX)(R9*1)
+	ADDQ    $+64, R9
 	JMP     channelsOf1
 
 endOf1:
-	TESTQ     R9, R9
-	JE        allChannels
-	VPXORD    Z6, Z6, Z6
-	CMPB      add+72(FP), $0x00
-	JE        windowsOfTail
-	VMOVUPS.Z (DX)(R8*1), K1, Z6
+	TESTQ   R10, R10
+	JE      allChannels
+	VPXORD  Z6, Z6, Z6
+	VMOVAPS Z8, Z8
+	MOVQ    rows+32(FP), R12
+	LEAQ    (AX)(R9*1), R10
+	LEAQ    (CX)(R9*1), R11
 
-windowsOfTail:
-	VMOVAPS Z7, Z7
-	MOVQ    AX, R9
-	MOVQ    CX, R10
-	MOVQ    SI, R11
+rowOfTail:
+	VMOVAPS Z8, Z9
+	MOVQ    R10, R13
+	MOVQ    R11, R14
+	MOVQ    SI, R15
 
 windowOfTail:
-	CMPQ     R11, size+48(FP)
-	JGE      sumsOfTail
-	VPCMPEQD (R9)(R8*1), Z7, K1, K2
-	VADDPS   (R10)(R8*1), Z6, K2, Z6
-	VPADDD   Z0, Z7, Z7
-	SUBQ     DI, R9
-	SUBQ     DI, R10
-	ADDQ     stride+56(FP), R11
+	CMPQ     R15, size+64(FP)
+	JGE      allWindowsOfTail
+	VPCMPEQD (R13), Z9, K1, K2
+	VADDPS   (R14), Z6, K2, Z6
+	VPADDD   Z0, Z9, Z9
+	SUBQ     DI, R13
+	SUBQ     DI, R14
+	ADDQ     stride+72(FP), R15
 	JMP      windowOfTail
 
-sumsOfTail:
-	VMOVUPS Z6, K1, (DX)(R8*1)
+allWindowsOfTail:
+	VPADDD  Z7, Z8, Z8
+	SUBQ    R8, R10
+	SUBQ    R8, R11
+	DECQ    R12
+	JNE     rowOfTail
+	VMOVUPS Z6, K1, (DX)(R9*1)
 
 allChannels:
 	ADDQ DI, DX
 	INCQ SI
-	CMPQ SI, stride+56(FP)
+	CMPQ SI, stride+72(FP)
 	JL   same
 	XORQ SI, SI
 	ADDQ DI, AX
@@ -505,6 +525,176 @@ allChannels:
 same:
 	DECQ BX
 	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func collectPastAVX512(index *int32, dy *float32, dx *float32, pixels int, rows int, row int, n int, tap int, size int, stride int, line int, lines int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·collectPastAVX512(SB), NOSPLIT, $0-96
+	MOVQ         index+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         dx+16(FP), DX
+	MOVQ         pixels+24(FP), BX
+	MOVQ         tap+56(FP), SI
+	MOVQ         n+48(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $0x0f, R8
+	SHLQ         $0x02, DI
+	MOVL         $0x0000ffff, R9
+	BZHIL        R8, R9, R9
+	KMOVW        R9, K1
+	MOVQ         row+40(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         stride+72(FP), R9
+	VMOVD        R9, X0
+	VPBROADCASTD X0, Z0
+	MOVQ         lines+88(FP), R9
+	VMOVD        R9, X7
+	VPBROADCASTD X7, Z7
+
+pixel:
+	MOVQ         line+80(FP), R9
+	ADDQ         SI, R9
+	VMOVD        R9, X8
+	VPBROADCASTD X8, Z8
+	XORQ         R9, R9
+
+channelsOf4:
+	MOVQ    DI, R10
+	SUBQ    R9, R10
+	CMPQ    R10, $+256
+	JL      endOf4
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VMOVAPS Z8, Z9
+	MOVQ    rows+32(FP), R12
+	LEAQ    (AX)(R9*1), R10
+	LEAQ    (CX)(R9*1), R11
+
+rowOf4:
+	VMOVAPS Z9, Z10
+	MOVQ    R10, R13
+	MOVQ    R11, R14
+	MOVQ    SI, R15
+
+windowOf4:
+	CMPQ     R15, size+64(FP)
+	JGE      allWindowsOf4
+	VPCMPEQD (R13), Z10, K2
+	VADDPS   (R14), Z1, K2, Z1
+	VPCMPEQD 64(R13), Z10, K2
+	VADDPS   64(R14), Z2, K2, Z2
+	VPCMPEQD 128(R13), Z10, K2
+	VADDPS   128(R14), Z3, K2, Z3
+	VPCMPEQD 192(R13), Z10, K2
+	VADDPS   192(R14), Z4, K2, Z4
+	VPADDD   Z0, Z10, Z10
+	SUBQ     DI, R13
+	SUBQ     DI, R14
+	ADDQ     stride+72(FP), R15
+	JMP      windowOf4
+
+allWindowsOf4:
+	VPADDD   Z7, Z9, Z9
+	SUBQ     R8, R10
+	SUBQ     R8, R11
+	DECQ     R12
+	JNE      rowOf4
+	VMOVNTPS Z1, (DX)(R9*1)
+	VMOVNTPS Z2, 64(DX)(R9*1)
+	VMOVNTPS Z3, 128(DX)(R9*1)
+	VMOVNTPS Z4, 192(DX)(R9*1)
+	ADDQ     $+256, R9
+	JMP      channelsOf4
+
+endOf4:
+channelsOf1:
+	MOVQ    DI, R10
+	SUBQ    R9, R10
+	CMPQ    R10, $+64
+	JL      endOf1
+	VPXORD  Z5, Z5, Z5
+	VMOVAPS Z8, Z9
+	MOVQ    rows+32(FP), R12
+	LEAQ    (AX)(R9*1), R10
+	LEAQ    (CX)(R9*1), R11
+
+rowOf1:
+	VMOVAPS Z9, Z10
+	MOVQ    R10, R13
+	MOVQ    R11, R14
+	MOVQ    SI, R15
+
+windowOf1:
+	CMPQ     R15, size+64(FP)
+	JGE      allWindowsOf1
+	VPCMPEQD (R13), Z10, K2
+	VADDPS   (R14), Z5, K2, Z5
+	VPADDD   Z0, Z10, Z10
+	SUBQ     DI, R13
+	SUBQ     DI, R14
+	ADDQ     stride+72(FP), R15
+	JMP      windowOf1
+
+allWindowsOf1:
+	VPADDD   Z7, Z9, Z9
+	SUBQ     R8, R10
+	SUBQ     R8, R11
+	DECQ     R12
+	JNE      rowOf1
+	VMOVNTPS Z5, (DX)(R9*1)
+	ADDQ     $+64, R9
+	JMP      channelsOf1
+
+endOf1:
+	TESTQ   R10, R10
+	JE      allChannels
+	VPXORD  Z6, Z6, Z6
+	VMOVAPS Z8, Z8
+	MOVQ    rows+32(FP), R12
+	LEAQ    (AX)(R9*1), R10
+	LEAQ    (CX)(R9*1), R11
+
+rowOfTail:
+	VMOVAPS Z8, Z9
+	MOVQ    R10, R13
+	MOVQ    R11, R14
+	MOVQ    SI, R15
+
+windowOfTail:
+	CMPQ     R15, size+64(FP)
+	JGE      allWindowsOfTail
+	VPCMPEQD (R13), Z9, K1, K2
+	VADDPS   (R14), Z6, K2, Z6
+	VPADDD   Z0, Z9, Z9
+	SUBQ     DI, R13
+	SUBQ     DI, R14
+	ADDQ     stride+72(FP), R15
+	JMP      windowOfTail
+
+allWindowsOfTail:
+	VPADDD  Z7, Z8, Z8
+	SUBQ    R8, R10
+	SUBQ    R8, R11
+	DECQ    R12
+	JNE     rowOfTail
+	VMOVUPS Z6, K1, (DX)(R9*1)
+
+allChannels:
+	ADDQ DI, DX
+	INCQ SI
+	CMPQ SI, stride+72(FP)
+	JL   same
+	XORQ SI, SI
+	ADDQ DI, AX
+	ADDQ DI, CX
+
+same:
+	DECQ BX
+	JNE  pixel
+	SFENCE
 	VZEROUPPER
 	RET
 
@@ -1045,157 +1235,177 @@ allChannels:
 	VZEROUPPER
 	RET
 
-// func collectAVX2(index *int32, dy *float32, dx *float32, pixels int, n int, tap int, size int, stride int, line int, add bool)
+// func collectAVX2(index *int32, dy *float32, dx *float32, pixels int, rows int, row int, n int, tap int, size int, stride int, line int, lines int)
 // Requires: AVX, AVX2
-TEXT ·collectAVX2(SB), NOSPLIT, $0-73
+TEXT ·collectAVX2(SB), NOSPLIT, $0-96
 	MOVQ         index+0(FP), AX
 	MOVQ         dy+8(FP), CX
 	MOVQ         dx+16(FP), DX
 	MOVQ         pixels+24(FP), BX
-	MOVQ         tap+40(FP), SI
-	MOVQ         n+32(FP), DI
+	MOVQ         tap+56(FP), SI
+	MOVQ         n+48(FP), DI
 	MOVQ         DI, R8
 	ANDQ         $0x07, R8
 	SHLQ         $0x02, DI
 	VMOVD        R8, X0
 	VPBROADCASTD X0, Y0
 	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
-	MOVQ         stride+56(FP), R8
-	VMOVD        R8, X1
+	MOVQ         row+40(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         stride+72(FP), R9
+	VMOVD        R9, X1
 	VPBROADCASTD X1, Y1
+	MOVQ         lines+88(FP), R9
+	VMOVD        R9, X2
+	VPBROADCASTD X2, Y2
 
 pixel:
-	MOVQ         line+64(FP), R8
-	ADDQ         SI, R8
-	VMOVD        R8, X2
-	VPBROADCASTD X2, Y2
-	XORQ         R8, R8
+	MOVQ         line+80(FP), R9
+	ADDQ         SI, R9
+	VMOVD        R9, X3
+	VPBROADCASTD X3, Y3
+	XORQ         R9, R9
 
 channelsOf4:
-	MOVQ    DI, R9
-	SUBQ    R8, R9
-	CMPQ    R9, $+128
+	MOVQ    DI, R10
+	SUBQ    R9, R10
+	CMPQ    R10, $+128
 	JL      endOf4
-	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
-	CMPB    add+72(FP), $0x00
-	JE      windowsOf4
-	VMOVUPS (DX)(R8*1), Y3
-	VMOVUPS 32(DX)(R8*1), Y4
-	VMOVUPS 64(DX)(R8*1), Y5
-	VMOVUPS 96(DX)(R8*1), Y6
+	VXORPS  Y7, Y7, Y7
+	VMOVAPS Y3, Y8
+	MOVQ    rows+32(FP), R12
+	LEAQ    (AX)(R9*1), R10
+	LEAQ    (CX)(R9*1), R11
 
-windowsOf4:
-	VMOVAPS Y2, Y7
-	MOVQ    AX, R9
-	MOVQ    CX, R10
-	MOVQ    SI, R11
+rowOf4:
+	VMOVAPS Y8, Y9
+	MOVQ    R10, R13
+	MOVQ    R11, R14
+	MOVQ    SI, R15
 
 windowOf4:
-	CMPQ     R11, size+48(FP)
-	JGE      sumsOf4
-	VMOVUPS  (R9)(R8*1), Y8
-	VPCMPEQD Y7, Y8, Y8
-	VANDPS   (R10)(R8*1), Y8, Y8
-	VADDPS   Y8, Y3, Y3
-	VMOVUPS  32(R9)(R8*1), Y8
-	VPCMPEQD Y7, Y8, Y8
-	VANDPS   32(R10)(R8*1), Y8, Y8
-	VADDPS   Y8, Y4, Y4
-	VMOVUPS  64(R9)(R8*1), Y8
-	VPCMPEQD Y7, Y8, Y8
-	VANDPS   64(R10)(R8*1), Y8, Y8
-	VADDPS   Y8, Y5, Y5
-	VMOVUPS  96(R9)(R8*1), Y8
-	VPCMPEQD Y7, Y8, Y8
-	VANDPS   96(R10)(R8*1), Y8, Y8
-	VADDPS   Y8, Y6, Y6
-	VPADDD   Y1, Y7, Y7
-	SUBQ     DI, R9
-	SUBQ     DI, R10
-	ADDQ     stride+56(FP), R11
+	CMPQ     R15, size+64(FP)
+	JGE      allWindowsOf4
+	VMOVUPS  (R13), Y10
+	VPCMPEQD Y9, Y10, Y10
+	VANDPS   (R14), Y10, Y10
+	VADDPS   Y10, Y4, Y4
+	VMOVUPS  32(R13), Y10
+	VPCMPEQD Y9, Y10, Y10
+	VANDPS   32(R14), Y10, Y10
+	VADDPS   Y10, Y5, Y5
+	VMOVUPS  64(R13), Y10
+	VPCMPEQD Y9, Y10, Y10
+	VANDPS   64(R14), Y10, Y10
+	VADDPS   Y10, Y6, Y6
+	VMOVUPS  96(R13), Y10
+	VPCMPEQD Y9, Y10, Y10
+	VANDPS   96(R14), Y10, Y10
+	VADDPS   Y10, Y7, Y7
+	VPADDD   Y1, Y9, Y9
+	SUBQ     DI, R13
+	SUBQ     DI, R14
+	ADDQ     stride+72(FP), R15
 	JMP      windowOf4
 
-sumsOf4:
-	VMOVUPS Y3, (DX)(R8*1)
-	VMOVUPS Y4, 32(DX)(R8*1)
-	VMOVUPS Y5, 64(DX)(R8*1)
-	VMOVUPS Y6, 96(DX)(R8*1)
-	ADDQ    $+128, R8
+allWindowsOf4:
+	VPADDD  Y2, Y8, Y8
+	SUBQ    R8, R10
+	SUBQ    R8, R11
+	DECQ    R12
+	JNE     rowOf4
+	VMOVUPS Y4, (DX)(R9*1)
+	VMOVUPS Y5, 32(DX)(R9*1)
+	VMOVUPS Y6, 64(DX)(R9*1)
+	VMOVUPS Y7, 96(DX)(R9*1)
+	ADDQ    $+128, R9
 	JMP     channelsOf4
 
 endOf4:
 channelsOf1:
-	MOVQ    DI, R9
-	SUBQ    R8, R9
-	CMPQ    R9, $+32
+	MOVQ    DI, R10
+	SUBQ    R9, R10
+	CMPQ    R10, $+32
 	JL      endOf1
-	VXORPS  Y3, Y3, Y3
-	CMPB    add+72(FP), $0x00
-	JE      windowsOf1
-	VMOVUPS (DX)(R8*1), Y3
+	VXORPS  Y4, Y4, Y4
+	VMOVAPS Y3, Y5
+	MOVQ    rows+32(FP), R12
+	LEAQ    (AX)(R9*1), R10
+	LEAQ    (CX)(R9*1), R11
 
-windowsOf1:
-	VMOVAPS Y2, Y4
-	MOVQ    AX, R9
-	MOVQ    CX, R10
-	MOVQ    SI, R11
+rowOf1:
+	VMOVAPS Y5, Y6
+	MOVQ    R10, R13
+	MOVQ    R11, R14
+	MOVQ    SI, R15
 
 windowOf1:
-	CMPQ     R11, size+48(FP)
-	JGE      sumsOf1
-	VMOVUPS  (R9)(R8*1), Y5
-	VPCMPEQD Y4, Y5, Y5
-	VANDPS   (R10)(R8*1), Y5, Y5
-	VADDPS   Y5, Y3, Y3
-	VPADDD   Y1, Y4, Y4
-	SUBQ     DI, R9
-	SUBQ     DI, R10
-	ADDQ     stride+56(FP), R11
+	CMPQ     R15, size+64(FP)
+	JGE      allWindowsOf1
+	VMOVUPS  (R13), Y7
+	VPCMPEQD Y6, Y7, Y7
+	VANDPS   (R14), Y7, Y7
+	VADDPS   Y7, Y4, Y4
+	VPADDD   Y1, Y6, Y6
+	SUBQ     DI, R13
+	SUBQ     DI, R14
+	ADDQ     stride+72(FP), R15
 	JMP      windowOf1
 
-sumsOf1:
-	VMOVUPS Y3, (DX)(R8*1)
-	ADDQ    $+32, R8
+allWindowsOf1:
+	VPADDD  Y2, Y5, Y5
+	SUBQ    R8, R10
+	SUBQ    R8, R11
+	DECQ    R12
+	JNE     rowOf1
+	VMOVUPS Y4, (DX)(R9*1)
+	ADDQ    $+32, R9
 	JMP     channelsOf1
 
 endOf1:
-	TESTQ      R9, R9
-	JE         allChannels
-	VXORPS     Y3, Y3, Y3
-	CMPB       add+72(FP), $0x00
-	JE         windowsOfTail
-	VMASKMOVPS (DX)(R8*1), Y0, Y3
+	TESTQ   R10, R10
+	JE      allChannels
+	VXORPS  Y4, Y4, Y4
+	VMOVAPS Y3, Y3
+	MOVQ    rows+32(FP), R12
+	LEAQ    (AX)(R9*1), R10
+	LEAQ    (CX)(R9*1), R11
 
-windowsOfTail:
-	VMOVAPS Y2, Y2
-	MOVQ    AX, R9
-	MOVQ    CX, R10
-	MOVQ    SI, R11
+rowOfTail:
+	VMOVAPS Y3, Y5
+	MOVQ    R10, R13
+	MOVQ    R11, R14
+	MOVQ    SI, R15
 
 windowOfTail:
-	CMPQ       R11, size+48(FP)
-	JGE        sumsOfTail
-	VMASKMOVPS (R9)(R8*1), Y0, Y4
-	VPCMPEQD   Y2, Y4, Y4
-	VMASKMOVPS (R10)(R8*1), Y0, Y5
-	VANDPS     Y5, Y4, Y4
-	VADDPS     Y4, Y3, Y3
-	VPADDD     Y1, Y2, Y2
-	SUBQ       DI, R9
-	SUBQ       DI, R10
-	ADDQ       stride+56(FP), R11
+	CMPQ       R15, size+64(FP)
+	JGE        allWindowsOfTail
+	VMASKMOVPS (R13), Y0, Y6
+	VPCMPEQD   Y5, Y6, Y6
+	VMASKMOVPS (R14), Y0, Y7
+	VANDPS     Y7, Y6, Y6
+	VADDPS     Y6, Y4, Y4
+	VPADDD     Y1, Y5, Y5
+	SUBQ       DI, R13
+	SUBQ       DI, R14
+	ADDQ       stride+72(FP), R15
 	JMP        windowOfTail
 
-sumsOfTail:
-	VMASKMOVPS Y3, Y0, (DX)(R8*1)
+allWindowsOfTail:
+	VPADDD     Y2, Y3, Y3
+	SUBQ       R8, R10
+	SUBQ       R8, R11
+	DECQ       R12
+	JNE        rowOfTail
+	VMASKMOVPS Y4, Y0, (DX)(R9*1)
 
 allChannels:
 	ADDQ DI, DX
 	INCQ SI
-	CMPQ SI, stride+56(FP)
+	CMPQ SI, stride+72(FP)
 	JL   same
 	XORQ SI, SI
 	ADDQ DI, AX
@@ -1204,6 +1414,189 @@ allChannels:
 same:
 	DECQ BX
 	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func collectPastAVX2(index *int32, dy *float32, dx *float32, pixels int, rows int, row int, n int, tap int, size int, stride int, line int, lines int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·collectPastAVX2(SB), NOSPLIT, $0-96
+	MOVQ         index+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         dx+16(FP), DX
+	MOVQ         pixels+24(FP), BX
+	MOVQ         tap+56(FP), SI
+	MOVQ         n+48(FP), DI
+	MOVQ         DI, R8
+	ANDQ         $0x07, R8
+	SHLQ         $0x02, DI
+	VMOVD        R8, X0
+	VPBROADCASTD X0, Y0
+	VPCMPGTD     lanes32<>+0(SB), Y0, Y0
+	MOVQ         row+40(FP), R8
+	SHLQ         $0x02, R8
+	MOVQ         stride+72(FP), R9
+	VMOVD        R9, X1
+	VPBROADCASTD X1, Y1
+	MOVQ         lines+88(FP), R9
+	VMOVD        R9, X2
+	VPBROADCASTD X2, Y2
+
+pixel:
+	MOVQ         line+80(FP), R9
+	ADDQ         SI, R9
+	VMOVD        R9, X3
+	VPBROADCASTD X3, Y3
+	XORQ         R9, R9
+
+channelsOf4:
+	MOVQ    DI, R10
+	SUBQ    R9, R10
+	CMPQ    R10, $+128
+	JL      endOf4
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VMOVAPS Y3, Y8
+	MOVQ    rows+32(FP), R12
+	LEAQ    (AX)(R9*1), R10
+	LEAQ    (CX)(R9*1), R11
+
+rowOf4:
+	VMOVAPS Y8, Y9
+	MOVQ    R10, R13
+	MOVQ    R11, R14
+	MOVQ    SI, R15
+
+windowOf4:
+	CMPQ     R15, size+64(FP)
+	JGE      allWindowsOf4
+	VMOVUPS  (R13), Y10
+	VPCMPEQD Y9, Y10, Y10
+	VANDPS   (R14), Y10, Y10
+	VADDPS   Y10, Y4, Y4
+	VMOVUPS  32(R13), Y10
+	VPCMPEQD Y9, Y10, Y10
+	VANDPS   32(R14), Y10, Y10
+	VADDPS   Y10, Y5, Y5
+	VMOVUPS  64(R13), Y10
+	VPCMPEQD Y9, Y10, Y10
+	VANDPS   64(R14), Y10, Y10
+	VADDPS   Y10, Y6, Y6
+	VMOVUPS  96(R13), Y10
+	VPCMPEQD Y9, Y10, Y10
+	VANDPS   96(R14), Y10, Y10
+	VADDPS   Y10, Y7, Y7
+	VPADDD   Y1, Y9, Y9
+	SUBQ     DI, R13
+	SUBQ     DI, R14
+	ADDQ     stride+72(FP), R15
+	JMP      windowOf4
+
+allWindowsOf4:
+	VPADDD   Y2, Y8, Y8
+	SUBQ     R8, R10
+	SUBQ     R8, R11
+	DECQ     R12
+	JNE      rowOf4
+	VMOVNTPS Y4, (DX)(R9*1)
+	VMOVNTPS Y5, 32(DX)(R9*1)
+	VMOVNTPS Y6, 64(DX)(R9*1)
+	VMOVNTPS Y7, 96(DX)(R9*1)
+	ADDQ     $+128, R9
+	JMP      channelsOf4
+
+endOf4:
+channelsOf1:
+	MOVQ    DI, R10
+	SUBQ    R9, R10
+	CMPQ    R10, $+32
+	JL      endOf1
+	VXORPS  Y4, Y4, Y4
+	VMOVAPS Y3, Y5
+	MOVQ    rows+32(FP), R12
+	LEAQ    (AX)(R9*1), R10
+	LEAQ    (CX)(R9*1), R11
+
+rowOf1:
+	VMOVAPS Y5, Y6
+	MOVQ    R10, R13
+	MOVQ    R11, R14
+	MOVQ    SI, R15
+
+windowOf1:
+	CMPQ     R15, size+64(FP)
+	JGE      allWindowsOf1
+	VMOVUPS  (R13), Y7
+	VPCMPEQD Y6, Y7, Y7
+	VANDPS   (R14), Y7, Y7
+	VADDPS   Y7, Y4, Y4
+	VPADDD   Y1, Y6, Y6
+	SUBQ     DI, R13
+	SUBQ     DI, R14
+	ADDQ     stride+72(FP), R15
+	JMP      windowOf1
+
+allWindowsOf1:
+	VPADDD   Y2, Y5, Y5
+	SUBQ     R8, R10
+	SUBQ     R8, R11
+	DECQ     R12
+	JNE      rowOf1
+	VMOVNTPS Y4, (DX)(R9*1)
+	ADDQ     $+32, R9
+	JMP      channelsOf1
+
+endOf1:
+	TESTQ   R10, R10
+	JE      allChannels
+	VXORPS  Y4, Y4, Y4
+	VMOVAPS Y3, Y3
+	MOVQ    rows+32(FP), R12
+	LEAQ    (AX)(R9*1), R10
+	LEAQ    (CX)(R9*1), R11
+
+rowOfTail:
+	VMOVAPS Y3, Y5
+	MOVQ    R10, R13
+	MOVQ    R11, R14
+	MOVQ    SI, R15
+
+windowOfTail:
+	CMPQ       R15, size+64(FP)
+	JGE        allWindowsOfTail
+	VMASKMOVPS (R13), Y0, Y6
+	VPCMPEQD   Y5, Y6, Y6
+	VMASKMOVPS (R14), Y0, Y7
+	VANDPS     Y7, Y6, Y6
+	VADDPS     Y6, Y4, Y4
+	VPADDD     Y1, Y5, Y5
+	SUBQ       DI, R13
+	SUBQ       DI, R14
+	ADDQ       stride+72(FP), R15
+	JMP        windowOfTail
+
+allWindowsOfTail:
+	VPADDD     Y2, Y3, Y3
+	SUBQ       R8, R10
+	SUBQ       R8, R11
+	DECQ       R12
+	JNE        rowOfTail
+	VMASKMOVPS Y4, Y0, (DX)(R9*1)
+
+allChannels:
+	ADDQ DI, DX
+	INCQ SI
+	CMPQ SI, stride+72(FP)
+	JL   same
+	XORQ SI, SI
+	ADDQ DI, AX
+	ADDQ DI, CX
+
+same:
+	DECQ BX
+	JNE  pixel
+	SFENCE
 	VZEROUPPER
 	RET
 

@@ -37,27 +37,49 @@ func firstMaximumAVX512(x *float32, y *float32, index *int32, windows int, r int
 
 // collectAVX512 sums for each pixel the dy of those windows over it that found their maximum there.
 //
-//	q := 0 // the last window over the pixel, of which it is tap
+//	last := 0 // the last window over the pixel, of which it is tap
 //	for i := range pixels {
 //		for j := range n {
 //			var t float32
-//			if add {
-//				t = dx[i*n+j]
-//			}
-//			for w, p := tap, q; w < size; w, p = w+stride, p-1 {
-//				if index[p*n+j] == line+w {
-//					t += dy[p*n+j]
+//			for r := range rows {
+//				for w, q := tap, last; w < size; w, q = w+stride, q-1 {
+//					if index[q*n-r*row+j] == line+r*lines+w {
+//						t += dy[q*n-r*row+j]
+//					}
 //				}
 //			}
 //			dx[i*n+j] = t
 //		}
 //		if tap++; tap >= stride {
-//			tap, q = 0, q+1
+//			tap, last = 0, last+1
 //		}
 //	}
 //
 //go:noescape
-func collectAVX512(index *int32, dy *float32, dx *float32, pixels int, n int, tap int, size int, stride int, line int, add bool)
+func collectAVX512(index *int32, dy *float32, dx *float32, pixels int, rows int, row int, n int, tap int, size int, stride int, line int, lines int)
+
+// collectPastAVX512 sums for each pixel the dy of those windows over it that found their maximum there; stores past the caches whole vectors, which must be aligned.
+//
+//	last := 0 // the last window over the pixel, of which it is tap
+//	for i := range pixels {
+//		for j := range n {
+//			var t float32
+//			for r := range rows {
+//				for w, q := tap, last; w < size; w, q = w+stride, q-1 {
+//					if index[q*n-r*row+j] == line+r*lines+w {
+//						t += dy[q*n-r*row+j]
+//					}
+//				}
+//			}
+//			dx[i*n+j] = t
+//		}
+//		if tap++; tap >= stride {
+//			tap, last = 0, last+1
+//		}
+//	}
+//
+//go:noescape
+func collectPastAVX512(index *int32, dy *float32, dx *float32, pixels int, rows int, row int, n int, tap int, size int, stride int, line int, lines int)
 
 // sumWindowAVX512 sums a window and multiplies by a factor.
 //
@@ -122,27 +144,49 @@ func firstMaximumAVX2(x *float32, y *float32, index *int32, windows int, r int, 
 
 // collectAVX2 sums for each pixel the dy of those windows over it that found their maximum there.
 //
-//	q := 0 // the last window over the pixel, of which it is tap
+//	last := 0 // the last window over the pixel, of which it is tap
 //	for i := range pixels {
 //		for j := range n {
 //			var t float32
-//			if add {
-//				t = dx[i*n+j]
-//			}
-//			for w, p := tap, q; w < size; w, p = w+stride, p-1 {
-//				if index[p*n+j] == line+w {
-//					t += dy[p*n+j]
+//			for r := range rows {
+//				for w, q := tap, last; w < size; w, q = w+stride, q-1 {
+//					if index[q*n-r*row+j] == line+r*lines+w {
+//						t += dy[q*n-r*row+j]
+//					}
 //				}
 //			}
 //			dx[i*n+j] = t
 //		}
 //		if tap++; tap >= stride {
-//			tap, q = 0, q+1
+//			tap, last = 0, last+1
 //		}
 //	}
 //
 //go:noescape
-func collectAVX2(index *int32, dy *float32, dx *float32, pixels int, n int, tap int, size int, stride int, line int, add bool)
+func collectAVX2(index *int32, dy *float32, dx *float32, pixels int, rows int, row int, n int, tap int, size int, stride int, line int, lines int)
+
+// collectPastAVX2 sums for each pixel the dy of those windows over it that found their maximum there; stores past the caches whole vectors, which must be aligned.
+//
+//	last := 0 // the last window over the pixel, of which it is tap
+//	for i := range pixels {
+//		for j := range n {
+//			var t float32
+//			for r := range rows {
+//				for w, q := tap, last; w < size; w, q = w+stride, q-1 {
+//					if index[q*n-r*row+j] == line+r*lines+w {
+//						t += dy[q*n-r*row+j]
+//					}
+//				}
+//			}
+//			dx[i*n+j] = t
+//		}
+//		if tap++; tap >= stride {
+//			tap, last = 0, last+1
+//		}
+//	}
+//
+//go:noescape
+func collectPastAVX2(index *int32, dy *float32, dx *float32, pixels int, rows int, row int, n int, tap int, size int, stride int, line int, lines int)
 
 // sumWindowAVX2 sums a window and multiplies by a factor.
 //

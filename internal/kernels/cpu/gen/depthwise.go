@@ -88,9 +88,11 @@ func (m *masked) fma(src Mem, x, acc, free reg.VecVirtual) {
 // depthwise computes some neighbouring pixels of a row of a depthwise convolution, all channels.
 func depthwise(v *isa, pixels int) {
 	name := fmt.Sprintf("depthwise%d%s", pixels, v.name)
-	TEXT(name, NOSPLIT, "func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels, aheadX, aheadY, fetch int, lo, hi float32)")
+	TEXT(name, NOSPLIT, "func(x, w, y, bias *float32, stepX, tapX, rowX, tapW, rowW, stepY, rows, taps, channels, "+
+		"aheadX, aheadY, fetch int, lo, hi float32)")
 	Pragma("noescape")
-	doc(fmt.Sprintf("%s convolves %d neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.", name, pixels), fmt.Sprintf(`
+	doc(fmt.Sprintf("%s convolves %d neighbouring pixels with one filter a channel; where fetch is not 0, it prefetches.",
+		name, pixels), fmt.Sprintf(`
 	for c := range channels {
 		for i := range %d {
 			var s float32

@@ -1,8 +1,9 @@
-// Command gen writes the assembly of package cpu. Its argument is the subject: gemm, linear, depthwise, pointwise,
-// window, winograd or peak.
+// Command gen writes the assembly of packages cpu, jpeg and data. Its argument is the subject: gemm, linear, depthwise,
+// pointwise, window, winograd or peak of cpu, jpeg of jpeg, resize of data.
 //
-// Every kernel is written once, for both vector widths. Its documentation, which becomes the comment of the stub, is the
-// Go loop that it replaces; fma(a, b, c) there is a·b + c rounded once.
+// Every kernel of cpu is written once, for both vector widths; those of pictures are for AVX2 alone. A kernel's
+// documentation, which becomes the comment of the stub, is the Go loop that it replaces; fma(a, b, c) there is a·b + c
+// rounded once.
 package main
 
 import (
@@ -62,6 +63,10 @@ func main() {
 		for _, v := range []*isa{avx512, avx2} {
 			winograd(v)
 		}
+	case "jpeg":
+		jpeg()
+	case "resize":
+		resize()
 	case "peak":
 		for _, v := range []*isa{avx512, avx2} {
 			peak(v)

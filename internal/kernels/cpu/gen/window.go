@@ -54,7 +54,8 @@ func windows(v *isa) {
 	})
 
 	firstMaximum(v)
-	collect(v)
+	collect(v, false)
+	collect(v, true)
 
 	window(v, "sumWindow", "sums a window and multiplies by a factor.", `
 	for j := range n {
@@ -235,8 +236,8 @@ func firstMaximum(v *isa) {
 	one, back, last := v.vector(), v.integers("line"), v.integers("first")
 	v.ones(one)
 	{
-		// Begin with the last pixel of the window. From the first of a line to the last of the line before it are
-		// line−s+1 elements, the 1 of which is taken with every pixel.
+		// Begin with the last pixel of the window. The number of a pixel is 1 less than that of the one after it; from one
+		// line to the line before it is line less, line−s more than its s pixels took.
 		VPSUBD(v.integers("s"), back, back)
 		r, s := pointer("r"), pointer("s")
 		DECQ(r)
@@ -361,30 +362,34 @@ func firstMaximum(v *isa) {
 	end()
 }
 
-// collect writes the sums of what the windows over the pixels of a row give to them.
-func collect(v *isa) {
-	begin(v, "collect", "sums for each pixel the dy of those windows over it that found their maximum there.", `
-	q := 0 // the last window over the pixel, of which it is tap
+// collect writes the sums of what the windows over the pixels of a row give to them, past the caches if past is set.
+func collect(v *isa, past bool) {
+	name, what := "collect", "sums for each pixel the dy of those windows over it that found their maximum there"
+	if past {
+		name, what = name+"Past", what+"; stores past the caches whole vectors, which must be aligned"
+	}
+	begin(v, name, what+".", `
+	last := 0 // the last window over the pixel, of which it is tap
 	for i := range pixels {
 		for j := range n {
 			var t float32
-			if add {
-				t = dx[i*n+j]
-			}
-			for w, p := tap, q; w < size; w, p = w+stride, p-1 {
-				if index[p*n+j] == line+w {
-					t += dy[p*n+j]
+			for r := range rows {
+				for w, q := tap, last; w < size; w, q = w+stride, q-1 {
+					if index[q*n-r*row+j] == line+r*lines+w {
+						t += dy[q*n-r*row+j]
+					}
 				}
 			}
 			dx[i*n+j] = t
 		}
 		if tap++; tap >= stride {
-			tap, q = 0, q+1
+			tap, last = 0, last+1
 		}
-	}`, "index *int32, dy, dx *float32, pixels, n, tap, size, stride, line int, add bool")
+	}`, "index *int32, dy, dx *float32, pixels, rows, row, n, tap, size, stride, line, lines int")
 	index, dy, dx, pixels, tap := pointer("index"), pointer("dy"), pointer("dx"), pointer("pixels"), pointer("tap")
 	n, tail := channels(v)
-	stride, first := v.integers("stride"), v.vector()
+	row := elements("row")
+	stride, lines, first := v.integers("stride"), v.integers("lines"), v.vector()
 	off := GP64()
 	Label("pixel")
 	{
@@ -394,27 +399,24 @@ func collect(v *isa) {
 		VPBROADCASTD(low, first)
 	}
 	perChannel(v, n, off, tail, func(part string, vectors int, m *masked) {
+		at := func(base reg.GPVirtual, i int) Mem { return Mem{Base: base, Disp: i * v.bytes()} }
 		sums := v.vectors(vectors)
-		at := func(base reg.GPVirtual, i int) Mem {
-			return Mem{Base: base, Index: off, Scale: 1, Disp: i * v.bytes()}
-		}
 		for _, t := range sums {
 			v.zero(t)
 		}
-		CMPB(address("add"), Imm(0))
-		JE(LabelRef("windows" + part))
-		for i, t := range sums {
-			m.load(at(dx, i), t)
-		}
-		Label("windows" + part)
-		wanted := v.copy(first)
+		line := v.copy(first)
+		indexes, dys, r := GP64(), GP64(), pointer("rows")
+		LEAQ(Mem{Base: index, Index: off, Scale: 1}, indexes)
+		LEAQ(Mem{Base: dy, Index: off, Scale: 1}, dys)
+		Label("row" + part)
+		wanted := v.copy(line)
 		from, given, w := GP64(), GP64(), GP64()
-		MOVQ(index, from)
-		MOVQ(dy, given)
+		MOVQ(indexes, from)
+		MOVQ(dys, given)
 		MOVQ(tap, w)
 		Label("window" + part)
 		CMPQ(w, address("size"))
-		JGE(LabelRef("sums" + part))
+		JGE(LabelRef("allWindows" + part))
 		for i, t := range sums {
 			switch {
 			case v == avx512:
@@ -441,9 +443,19 @@ func collect(v *isa) {
 		SUBQ(n, given)
 		ADDQ(address("stride"), w)
 		JMP(LabelRef("window" + part))
-		Label("sums" + part)
+		Label("allWindows" + part)
+		VPADDD(lines, line, line)
+		SUBQ(row, indexes)
+		SUBQ(row, dys)
+		DECQ(r)
+		JNE(LabelRef("row" + part))
 		for i, t := range sums {
-			m.store(t, at(dx, i))
+			to := Mem{Base: dx, Index: off, Scale: 1, Disp: i * v.bytes()}
+			if past && !m.on {
+				VMOVNTPS(t, to)
+			} else {
+				m.store(t, to)
+			}
 		}
 	})
 	ADDQ(n, dx)
@@ -456,5 +468,8 @@ func collect(v *isa) {
 	Label("same")
 	DECQ(pixels)
 	JNE(LabelRef("pixel"))
+	if past {
+		SFENCE() // as in elementwise
+	}
 	end()
 }
