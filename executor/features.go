@@ -18,7 +18,35 @@ import (
 
 // source yields the batches of a split: its pictures, or their features.
 type source interface {
-	Epoch(ctx context.Context, epoch, from int) iter.Seq2[*data.Batch, error]
+	// Epoch is data.Loader's. A batch is valid until the next one is asked for.
+	Epoch(ctx context.Context, epoch, from int) iter.Seq2[batch, error]
+}
+
+// batch is a part of an epoch.
+type batch struct {
+	*data.Batch
+	read func(i int, dst []float32) error // gives the features of its picture i; nil: X holds pictures
+}
+
+// run takes a batch through a program; see nn.Program.Run.
+func (b batch) run(p *nn.Program, labels []int, step uint64) (nn.Result, error) {
+	if b.read == nil {
+		return p.Run(b.X, labels, step)
+	}
+	return p.RunFrom(b.read, labels, step)
+}
+
+// pictureBatches yields a loader's.
+type pictureBatches struct{ *data.Loader }
+
+func (l pictureBatches) Epoch(ctx context.Context, epoch, from int) iter.Seq2[batch, error] {
+	return func(yield func(batch, error) bool) {
+		for b, err := range l.Loader.Epoch(ctx, epoch, from) {
+			if !yield(batch{Batch: b}, err) {
+				return
+			}
+		}
+	}
 }
 
 // volume is the features of a split, or of one view of its pictures, that a run wants.
@@ -104,12 +132,12 @@ func (t *training) share(ctx context.Context) error {
 	}
 	if trainFiles != nil {
 		t.programs.train = t.net.After(trainCut.At)
-		t.sources[data.Train] = t.featureBatches(data.Train, t.set.BatchSize, trainFiles)
+		t.sources[data.Train] = t.featureBatches(data.Train, trainFiles)
 	}
 	if evalFiles != nil {
 		t.programs.eval = t.net.After(evalCut.At)
 		for i, v := range evaluation {
-			t.sources[v.split] = t.featureBatches(v.split, t.set.BatchSize, evalFiles[i:i+1])
+			t.sources[v.split] = t.featureBatches(v.split, evalFiles[i:i+1])
 		}
 	}
 	return nil
@@ -119,36 +147,28 @@ func (t *training) share(ctx context.Context) error {
 type featureBatches struct {
 	loader *data.Loader
 	split  *data.Split
-	batch  int
+	size   int // of a batch
 	views  []*features.File
-	x      []float32 // of a batch
 }
 
-func (t *training) featureBatches(split string, batch int, views []*features.File) *featureBatches {
-	x := make([]float32, batch*views[0].Content().Len())
-	return &featureBatches{loader: t.loaders[split], split: t.data.Splits[split], batch: batch, views: views, x: x}
+func (t *training) featureBatches(split string, views []*features.File) *featureBatches {
+	return &featureBatches{loader: t.loaders[split], split: t.data.Splits[split], size: t.set.BatchSize, views: views}
 }
 
-// Epoch is data.Loader's.
-func (b *featureBatches) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*data.Batch, error] {
-	return func(yield func(*data.Batch, error) bool) {
+func (b *featureBatches) Epoch(ctx context.Context, epoch, from int) iter.Seq2[batch, error] {
+	return func(yield func(batch, error) bool) {
 		order := b.loader.Order(epoch)
 		file := b.views[b.loader.View(epoch)%len(b.views)]
-		size := file.Content().Len()
-		out := &data.Batch{Labels: make([]int, 0, b.batch)}
-		for lo := from * b.batch; lo < len(order); lo += b.batch {
+		out := batch{Batch: &data.Batch{Labels: make([]int, 0, b.size)}}
+		out.read = func(i int, dst []float32) error { return file.Read(dst, out.Index[i]) }
+		for lo := from * b.size; lo < len(order); lo += b.size {
 			if err := ctx.Err(); err != nil {
-				yield(nil, err)
+				yield(out, err)
 				return
 			}
-			out.Index = order[lo:min(lo+b.batch, len(order))]
-			out.N = len(out.Index)
-			out.X, out.Labels = b.x[:out.N*size], out.Labels[:0]
-			for i, at := range out.Index {
-				if err := file.Read(out.X[i*size:(i+1)*size], at); err != nil {
-					yield(nil, err)
-					return
-				}
+			out.Index = order[lo:min(lo+b.size, len(order))]
+			out.N, out.Labels = len(out.Index), out.Labels[:0]
+			for _, at := range out.Index {
 				out.Labels = append(out.Labels, b.split.Items[at].Class)
 			}
 			if !yield(out, nil) {

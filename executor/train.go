@@ -159,7 +159,7 @@ func (t *training) build(ctx context.Context) error {
 		if t.loaders[split], err = t.datasets.loader(t.data, t.run, t.set, split, t.threads); err != nil {
 			return err
 		}
-		t.sources[split] = t.loaders[split]
+		t.sources[split] = pictureBatches{t.loaders[split]}
 	}
 	t.steps = t.loaders[data.Train].Batches()
 	t.schedule = newSchedule(t.set, t.steps)
@@ -271,7 +271,7 @@ func (t *training) epoch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		out, err := program.Run(batch.X, batch.Labels, uint64(p.Total))
+		out, err := batch.run(program, batch.Labels, uint64(p.Total))
 		if err != nil {
 			return err
 		}
@@ -416,7 +416,7 @@ func (t *training) evaluate(ctx context.Context, split string) (*tally, []runlog
 		if err != nil {
 			return nil, nil, err
 		}
-		out, err := program.Run(batch.X, nil, 0)
+		out, err := batch.run(program, nil, 0)
 		if err != nil {
 			return nil, nil, err
 		}
