@@ -130,7 +130,7 @@ func decodeBytes(b []byte) (img *Image, err error) {
 	}
 	cfg, err := f.config(b)
 	if err != nil {
-		return nil, fmt.Errorf("broken or unsupported %s: %w", f.name, err)
+		return nil, fmt.Errorf("broken or unsupported %s: %w", f.name, cutOff(err))
 	}
 	if err := checkSize(cfg.Width, cfg.Height); err != nil {
 		return nil, err

@@ -169,3 +169,29 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A header of a few bytes that claims a large picture must not cost the memory of one.
+func TestDecodeAllocatesForWhatIsThere(t *testing.T) {
+	file := read(t, "420_progressive_17x16.jpg")
+	at := bytes.Index(file, []byte{0xff, markerSOF0 + 2}) + 5
+	huge := slices.Concat(file[:at], []byte{0x33, 0x33, 0x33, 0x33}, file[at+4:]) // 13107×13107
+	var err error
+	allocated := testing.Benchmark(func(b *testing.B) {
+		for b.Loop() {
+			_, _, _, err = Decode(huge)
+		}
+	}).AllocedBytesPerOp()
+	if !errors.Is(err, io.ErrUnexpectedEOF) || allocated > 1<<20 {
+		t.Errorf("error %v, %d bytes allocated", err, allocated)
+	}
+}
+
+func TestDecodeBoundsScans(t *testing.T) {
+	file := read(t, "grey_baseline.jpg")
+	scan := bytes.Index(file, []byte{0xff, markerSOS})
+	end := len(file) - 2
+	many := slices.Concat(file[:scan], bytes.Repeat(file[scan:end], maxScans+1), file[end:])
+	if _, _, _, err := Decode(many); err == nil || !strings.Contains(err.Error(), "scans") {
+		t.Errorf("error %v", err)
+	}
+}

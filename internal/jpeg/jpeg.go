@@ -6,13 +6,15 @@
 //
 // Its pixels are, to the bit, those of libjpeg-turbo with its defaults, as Pillow uses it: the "islow" inverse transform,
 // "fancy" upsampling of chroma, JFIF's conversion in 16-bit fixed point. Nothing else has both that and the speed: the
-// standard library's decoder rounds its transform otherwise and takes three times as long.
+// standard library's decoder rounds its transform otherwise and takes several times as long
+// (docs/decisions/0010-a-jpeg-decoder-of-our-own.md).
 //
 // One thing of libjpeg's is left out: it smooths the blocks of progressive files whose finest bits were never sent.
 package jpeg
 
 import (
 	"fmt"
+	"io"
 	"sync"
 )
 
@@ -51,6 +53,7 @@ type decoder struct {
 
 	w, h        int
 	progressive bool
+	allocated   bool
 	components  []component
 	hMax, vMax  int // the largest sampling factors: an MCU is 8·hMax × 8·vMax pixels
 	mcusX       int
@@ -126,8 +129,16 @@ const origin = margin
 // block is where the coefficients of block at lie.
 func (c *component) block(at int) *[64]int16 { return (*[64]int16)(c.coef[64*at : 64*at+64]) }
 
-// allocate lays out the components' memory, once the frame's header is known.
-func (d *decoder) allocate() {
+// allocate lays out the components' memory, when the first scan begins. A frame's header of a few bytes may claim any size,
+// but every block takes a bit at least.
+func (d *decoder) allocate() error {
+	blocks := 0
+	for _, c := range d.components {
+		blocks += ceil(ceil(d.w*c.h, d.hMax), 8) * ceil(ceil(d.h*c.v, d.vMax), 8)
+	}
+	if blocks > 8*(len(d.file)-d.at) {
+		return io.ErrUnexpectedEOF
+	}
 	for i := range d.components {
 		c := &d.components[i]
 		c.w, c.height = ceil(d.w*c.h, d.hMax), ceil(d.h*c.v, d.vMax)
@@ -144,11 +155,17 @@ func (d *decoder) allocate() {
 		c.pix = grow(d.kept[i].pix, c.stride*8*c.blocksY)
 		d.kept[i] = storage{}
 	}
+	d.allocated = true
+	return nil
 }
+
+// maxScans is the most scans of a file: encoders write about ten. Without a bound, scans of some bytes that each pass over
+// a large picture could keep a thread for hours.
+const maxScans = 500
 
 // readScans reads what follows the frame's header up to the end of the picture.
 func (d *decoder) readScans() error {
-	d.allocate()
+	scans := 0
 	for {
 		marker, body, err := d.segment()
 		if err != nil {
@@ -163,6 +180,9 @@ func (d *decoder) readScans() error {
 			}
 			return nil
 		case marker == markerSOS:
+			if scans++; scans > maxScans {
+				return fmt.Errorf("it has more than %d scans", maxScans)
+			}
 			err = d.scan(body)
 		case isFrame(marker):
 			err = fmt.Errorf("there is a second frame in it")

@@ -163,7 +163,7 @@ func (d *decoder) huffmanTables(b []byte) error {
 	for len(b) > 0 {
 		class, id := b[0]>>4, b[0]&15
 		if class > 1 || id > 3 {
-			return errors.New("a Huffman table is malformed")
+			return errHuffman
 		}
 		h, n, err := newHuffman(b[1:], class == 0)
 		if err != nil {

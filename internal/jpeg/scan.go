@@ -36,6 +36,11 @@ func (d *decoder) scan(b []byte) error {
 	if err := s.check(); err != nil {
 		return err
 	}
+	if !d.allocated {
+		if err := d.allocate(); err != nil {
+			return err
+		}
+	}
 	for _, c := range s.components {
 		if err := c.begin(d.quant[c.table]); err != nil {
 			return err

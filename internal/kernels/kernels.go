@@ -123,13 +123,17 @@ func (c Conv) PositionY() int {
 	return c.StepY
 }
 
-// ChannelsLen is the number of elements from the first to the last of n channels at m positions that stand step elements
-// apart.
+// ChannelsLen is the number of elements from the first to the last of n channels at m positions, one at least, that stand
+// step elements apart.
 func ChannelsLen(m, n, step int) int { return (m-1)*step + n }
 
 func (c Conv) String() string {
-	return fmt.Sprintf("conv n%d %dx%dx%d k%d %dx%d stride %dx%d pad %dx%d groups %d",
+	s := fmt.Sprintf("conv n%d %dx%dx%d k%d %dx%d stride %dx%d pad %dx%d groups %d",
 		c.N, c.H, c.W, c.C, c.K, c.R, c.S, c.StrideH, c.StrideW, c.PadH, c.PadW, c.Groups)
+	if c.StepY != 0 {
+		s += fmt.Sprintf(" step %d", c.StepY)
+	}
+	return s
 }
 
 // Pool describes a two-dimensional pooling: x (N,H,W,C) → y (N,P,Q,C). P and Q are given, because frameworks differ in
@@ -214,7 +218,7 @@ type Device interface {
 	// ConvForward computes y = act(conv(x, w) + bias); bias may be nil.
 	ConvForward(d Conv, x, w, bias, y Buffer, act Activation) error
 	// PackedLen is the number of elements that the weights of d take in the form in which the device reads them. It does not
-	// depend on d.N.
+	// depend on d.N, nor on d.StepY.
 	PackedLen(d Conv) int
 	// PackWeights brings w into that form, for a layer whose weights stay the same from call to call.
 	PackWeights(d Conv, w, packed Buffer) error

@@ -131,7 +131,22 @@ func (p *Program) build(net *reduced, salt int) error {
 	for _, l := range p.losses {
 		nodes = append(nodes, l.node)
 	}
-	return g.backward(nodes)
+	if err := g.backward(nodes); err != nil {
+		return err
+	}
+	p.checkGradients()
+	return nil
+}
+
+// checkGradients panics where a pass has cut a trained parameter off from the loss: the optimizer would leave it alone
+// without a word.
+func (p *Program) checkGradients() {
+	needed := p.net.Needed(true)
+	for i, par := range p.net.Params {
+		if par.Kind == Weight && p.set.Trainable[i] && needed[par.Layer] && (p.params[i] == nil || p.params[i].Deriv() == nil) {
+			panic("nn: the graph has no gradient for " + par.Name)
+		}
+	}
 }
 
 // site is where a layer is added to a graph: what it reads and how.

@@ -103,6 +103,19 @@ func TestFusion(t *testing.T) {
 			want: []string{"c1 packed conv identity", "r1 relu", "c2 packed conv identity", "r2 relu", "a add relu", "f flatten"},
 		},
 		{
+			name:  "a sum of a branch that is not trained and one that is",
+			set:   Settings{Training: true, Numerics: kernels.Default},
+			train: "c2.weight",
+			layers: func(b *Builder) Ref {
+				x := b.BatchNorm2d("n1", b.Conv2d("c1", Input, conv, Default), norm)
+				y := b.BatchNorm2d("n2", b.Conv2d("c2", Input, conv, Default), norm)
+				return b.Flatten("f", b.Add("a", x, y))
+			},
+			want: []string{"c1 packed conv identity", "c2 conv identity", "n2 inverse deviation",
+				"n2 batch norm identity residual", "f flatten", "loss cross-entropy", "loss part",
+				"loss cross-entropy backward", "f unflatten", "n2 batch norm backward", "c2 conv backward weights"},
+		},
+		{
 			name: "an activation of an activation",
 			layers: func(b *Builder) Ref {
 				return b.Flatten("f", b.ReLU6("r2", b.ReLU("r1", b.Conv2d("c", Input, conv, Default))))

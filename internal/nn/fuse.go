@@ -181,7 +181,7 @@ func fuseActivations(r *reduced) {
 }
 
 // fuseResiduals makes the sum of a batch norm's result and another one part of the batch norm, where nothing else reads
-// the former; so too for convolutions with packed weights.
+// the former; so too for convolutions with packed weights, where no gradient passes the sum: they have none to give on.
 func fuseResiduals(r *reduced) {
 	uses, by := r.uses(), r.producers()
 	gone := map[int]bool{}
@@ -195,7 +195,8 @@ func fuseResiduals(r *reduced) {
 				continue
 			}
 			b := r.units[j]
-			if _, norm := r.op(b).(BatchNorm2d); !norm && !b.packs || b.act != kernels.Identity || b.hasResidual {
+			_, norm := r.op(b).(BatchNorm2d)
+			if !norm && (!b.packs || r.wants[u.index]) || b.act != kernels.Identity || b.hasResidual {
 				continue
 			}
 			b.out, b.act, b.hasResidual, b.residual = u.out, u.act, true, u.in[1-side]

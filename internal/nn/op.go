@@ -56,7 +56,7 @@ type op struct {
 var _ gorgonia.SDOp = (*op)(nil)
 
 // Do runs the kernel. Gorgonia calls it in a goroutine of its own, where a panic would end the process: a kernel's panic
-// comes back as an error.
+// comes back as an error. The device is then in the middle of something, and good for nothing but Close.
 func (o *op) Do(in ...gorgonia.Value) (_ gorgonia.Value, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -112,6 +112,7 @@ func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64
 			return Result{}, err
 		}
 	}
+	p.moveStatistics()
 	if err := p.execute(step); err != nil {
 		return Result{}, err
 	}
@@ -145,15 +146,20 @@ func (p *Program) execute(step uint64) error {
 	return err
 }
 
-// count counts the step in num_batches_tracked, and says that it has moved the running statistics.
+// moveStatistics says which running statistics a step moves, or some of them where it fails half way.
+func (p *Program) moveStatistics() {
+	for i, par := range p.net.Params {
+		if par.Kind == Buffer && p.set.batchStats(par.Layer) {
+			p.store.Changed(i)
+		}
+	}
+}
+
+// count counts the step in num_batches_tracked.
 func (p *Program) count() {
 	for i, par := range p.net.Params {
-		switch {
-		case !p.set.batchStats(par.Layer):
-		case par.Kind == Counter:
+		if par.Kind == Counter && p.set.batchStats(par.Layer) {
 			p.store.counters[i]++
-		case par.Kind == Buffer:
-			p.store.Changed(i)
 		}
 	}
 }

@@ -120,6 +120,9 @@ func (d *Device) PackWeights(c kernels.Conv, w, packed kernels.Buffer) error {
 func (d *Device) ConvForwardPacked(c kernels.Conv, x, packed, bias, residual, y kernels.Buffer, act kernels.Activation) error {
 	xs, ws, ys := floats(x, c.LenX()), floats(packed, d.PackedLen(c)), floats(y, c.LenY())
 	pst, rs := newPost(optional(bias, c.K), act), optional(residual, len(ys))
+	if rs != nil && c.StepY != 0 {
+		panic(fmt.Sprintf("cpu: a residual beside other channels: %v", c))
+	}
 	if isDepthwise(c) {
 		d.depthwisePacked(c, xs, ws, rs, ys, pst)
 		return nil
@@ -127,7 +130,7 @@ func (d *Device) ConvForwardPacked(c kernels.Conv, x, packed, bias, residual, y 
 	if rs != nil {
 		pst.accumulate = true
 		if &rs[0] != &ys[0] {
-			eachRow(d, len(ys), 1, copyChannels{rs, ys, 1, 1, 0, 1, 0})
+			eachElement(d, len(ys), copying{rs, ys})
 		}
 	}
 	f := forwardOf(c, d.micro)

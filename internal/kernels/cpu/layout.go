@@ -80,3 +80,8 @@ func (t *clearing) run(d *Device, worker int) {
 	lo, hi := d.split(len(t.x), worker)
 	clear(t.x[lo:hi])
 }
+
+// copying copies x to y.
+type copying struct{ x, y []float32 }
+
+func (t *copying) part(_ *streams, lo, hi int) { copy(t.y[lo:hi], t.x[lo:hi]) }

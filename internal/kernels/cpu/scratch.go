@@ -1,14 +1,14 @@
 package cpu
 
 // scratch is memory that an operation needs while it runs, kept between calls so that the steady state does not
-// allocate. Each field belongs to one use; what it held before is not cleared.
+// allocate. What a field held before is not cleared. No operation has two uses of one at a time.
 type scratch struct {
-	weights  []float32    // packed panels of weights (shared)
-	partial  []float32    // partial sums of gradients (shared)
+	weights  []float32    // weights as an operation wants them: panels, Winograd's filters or sums, turned taps (shared)
+	partial  []float32    // partial sums of gradients, a result before its residual is added (shared)
 	factors  []float32    // of the columns of a batch norm (shared)
 	squares  []squareSums // partial sums of squares (shared)
-	band     []float32    // zero-padded input rows (per worker)
-	panel    []float32    // the zero-padded last panel of a block (per worker)
+	band     []float32    // zero-padded input rows, or Winograd's transformed tiles (per worker)
+	panel    []float32    // the zero-padded last panel of a block (per worker); zeros for a bias (shared)
 	segments []segment    // tiles of a band (per worker)
 	maxima   []int32      // where the windows of some rows have their maxima (per worker)
 

@@ -276,9 +276,10 @@ func (s *suite) convForwardPacked(t *testing.T) {
 func packWeights(t *testing.T, dev kernels.Device, d kernels.Conv, w kernels.Buffer) kernels.Buffer {
 	t.Helper()
 	n := dev.PackedLen(d)
-	d.N *= 2
-	if other := dev.PackedLen(d); other != n {
-		t.Errorf("weights take %d elements for a batch of %d, and %d for twice as many", n, d.N/2, other)
+	other := d
+	other.N, other.StepY = 2*d.N, d.K+3
+	if got := dev.PackedLen(other); got != n {
+		t.Errorf("weights take %d elements for %v, and %d for %v", n, d, got, other)
 	}
 	b, err := dev.Alloc(n + 2*guard)
 	if err != nil {

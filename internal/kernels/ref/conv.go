@@ -53,11 +53,14 @@ func (Device) PackWeights(d kernels.Conv, w, packed kernels.Buffer) error {
 
 // ConvForwardPacked: x (N,H,W,C), w (R,S,C/G,K), bias (K), residual (N,P,Q,K) → y (N,P,Q,K).
 func (Device) ConvForwardPacked(d kernels.Conv, x, w, bias, residual, y kernels.Buffer, act kernels.Activation) error {
-	const op = "ConvForward"
+	const op = "ConvForwardPacked"
 	checkConv(op, d)
 	xs, ws := slice(op, "x", x, d.LenX()), slice(op, "w", w, d.LenW())
 	bs, ys := optional(op, "bias", bias, d.K), slice(op, "y", y, d.LenY())
 	rs := optional(op, "residual", residual, d.LenY())
+	if rs != nil && d.StepY != 0 {
+		panic(fmt.Sprintf("ref: %s: a residual beside other channels: %v", op, d))
+	}
 	cg, kg := d.C/d.Groups, d.K/d.Groups
 	sum := make([]float64, d.K)
 	for n := range d.N {
