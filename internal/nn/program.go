@@ -63,21 +63,19 @@ func (p *Program) Run(x []float32, labels []int, step uint64) (Result, error) {
 func (p *Program) RunFrom(read func(i int, dst []float32) error, labels []int, step uint64) (Result, error) {
 	return p.run(func(input kernels.Buffer) error {
 		size := p.net.Input.Len()
-		host, direct := input.(kernels.Host)
-		if !direct {
-			host = make(kernels.Host, size)
-		}
 		for i := range p.set.Batch {
-			if direct {
-				if err := read(i, host[i*size:(i+1)*size]); err != nil {
-					return err
-				}
-				continue
+			part := input.Slice(i*size, (i+1)*size)
+			dst, direct := part.(kernels.Host)
+			if !direct {
+				dst = make(kernels.Host, size)
 			}
-			if err := read(i, host); err != nil {
+			if err := read(i, dst); err != nil {
 				return err
 			}
-			if err := p.store.dev.Upload(input.Slice(i*size, (i+1)*size), host); err != nil {
+			if direct {
+				continue
+			}
+			if err := p.store.dev.Upload(part, dst); err != nil {
 				return err
 			}
 		}
