@@ -114,6 +114,7 @@ func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
 	place.Lock()
 	defer place.Unlock()
 	path := t.Store.FeaturesPath(hash)
+	made := 0
 	for place.file == nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -123,7 +124,7 @@ func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
 			break
 		}
 		var damaged *features.DamagedError
-		if !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &damaged) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &damaged) || made == 2 { // a disk that keeps nothing
 			return nil, &unkeptError{err}
 		}
 		workshop := t.Store.Workshop(hash)
@@ -147,6 +148,7 @@ func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
 		if err != nil {
 			return nil, err
 		}
+		made++
 		_ = os.Remove(workshop.Dir) // unless another process is at it again
 	}
 	return place.file, nil
