@@ -29,6 +29,7 @@ type Options struct {
 	// Parallelism is the number of runs that go on at once; 0 means 1.
 	Parallelism int
 	FailFast    bool // the first failure interrupts the others
+	NoShare     bool // each run computes all of its network in each step
 	// CheckpointEvery is the time after which a run is saved within an epoch, too; 0: at the ends of epochs only.
 	CheckpointEvery time.Duration
 
@@ -36,6 +37,11 @@ type Options struct {
 	// Pin is called with the name and the whole SHA-256 of every catalogue file before it is used; an error refuses it.
 	Pin func(file, sha256 string) error
 
+	// SaveAfter is how much training, in whole epochs, may go unsaved; 0 saves after each epoch.
+	SaveAfter time.Duration
+	// FeatureMemory bounds the memory, in bytes, for the results of a frozen part while features are computed, beside what
+	// runs hold; where it is too little for one picture, it is one picture's.
+	FeatureMemory int64
 	// CacheBytes bounds the memory for decoded pictures of all runs together.
 	CacheBytes int64
 	Version    string // of ftrun, kept with results
@@ -103,6 +109,9 @@ func Apply(ctx context.Context, o Options) (Summary, error) {
 		})
 	}
 	wg.Wait()
+	if err := e.library.close(); err != nil {
+		return Summary{}, err
+	}
 
 	for _, result := range e.outcomes {
 		switch result {
@@ -129,6 +138,7 @@ type execution struct {
 	Options
 	datasets *datasets
 	files    weightFiles
+	library  *library
 	owner    string
 
 	seen map[string]time.Time // when the runs of the plan that are in the store were last written, at the start
@@ -149,6 +159,7 @@ func newExecution(o Options) (*execution, error) {
 	e := &execution{
 		Options:  o,
 		datasets: newDatasets(o.Plan, o.Store.HashCachePath(), o.CacheBytes),
+		library:  newLibrary(),
 		owner:    fmt.Sprintf("process %d on %s", os.Getpid(), host),
 		seen:     map[string]time.Time{},
 		busy:     map[string]time.Time{},

@@ -58,10 +58,24 @@ const (
 	epochKey = "ftrun.epoch"
 )
 
-// saveCheckpoint writes what training has changed (parameters, moved buffers, optimizer) and the progress.
+// saveCheckpoint writes what training has changed (parameters, moved buffers, optimizer) and the progress, and before it
+// what that refers to and is not yet written: the best epoch and the course.
 func (t *training) saveCheckpoint() error {
 	if !t.lease.Held() {
 		return errLost
+	}
+	p := t.progress
+	if t.best != nil {
+		if err := t.keepBest(t.best, p); err != nil {
+			return err
+		}
+		t.best = nil
+	}
+	if len(p.History) > 0 {
+		var err error
+		if p.Files.Metrics, err = t.dir.WriteEpochs(p.History); err != nil {
+			return err
+		}
 	}
 	var tensors []weights.Tensor
 	for i, p := range t.net.Params {

@@ -47,6 +47,14 @@ func (d *datasets) open(ctx context.Context, i int) (*data.Dataset, error) {
 
 // loader makes a loader of one split for a run: augmented and shuffled for training, in order for evaluation.
 func (d *datasets) loader(set *data.Dataset, run *planner.Run, s *planner.Settings, split string, workers int) (*data.Loader, error) {
+	cfg, err := d.loaderConfig(set, run, s, split, workers)
+	if err != nil {
+		return nil, err
+	}
+	return data.NewLoader(cfg)
+}
+
+func (d *datasets) loaderConfig(set *data.Dataset, run *planner.Run, s *planner.Settings, split string, workers int) (data.LoaderConfig, error) {
 	training := split == data.Train
 	pipe := data.PipelineConfig{
 		Resize: s.Image.Resize, Crop: s.Image.Crop, Normalize: data.Normalize{Mean: s.Image.Mean, Std: s.Image.Std},
@@ -59,17 +67,15 @@ func (d *datasets) loader(set *data.Dataset, run *planner.Run, s *planner.Settin
 		for _, op := range s.Augment.Ops {
 			o, err := data.NewOp(op.Kind, op.Params)
 			if err != nil {
-				return nil, err
+				return cfg, err
 			}
 			pipe.Augment = append(pipe.Augment, o)
 		}
 		cfg.Views, cfg.ViewSeed = s.Augment.Views, uint64(s.Augment.ViewSeed)
 	}
 	var err error
-	if cfg.Pipeline, err = data.NewPipeline(pipe); err != nil {
-		return nil, err
-	}
-	return data.NewLoader(cfg)
+	cfg.Pipeline, err = data.NewPipeline(pipe)
+	return cfg, err
 }
 
 // dataConfig is where a planned data set's pictures come from.

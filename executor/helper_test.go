@@ -89,8 +89,9 @@ func (l *lab) run(edit func(*planner.Settings)) string {
 	i := len(l.plan.Runs)
 	l.plan.Settings = append(l.plan.Settings, s)
 	l.plan.Configs = append(l.plan.Configs, planner.Config{Sweep: fmt.Sprintf("sweep%d", i)})
+	l.plan.Sharing = append(l.plan.Sharing, planner.Sharing{})
 	l.plan.Runs = append(l.plan.Runs, planner.Run{
-		ID: fmt.Sprintf("run%d", i), Config: i, Settings: i, Dataset: len(l.plan.Datasets) - 1, Seed: 1, Action: planner.Create,
+		ID: fmt.Sprintf("run%d", i), Config: i, Settings: i, Dataset: len(l.plan.Datasets) - 1, Sharing: i, Seed: 1, Action: planner.Create,
 		Params: planner.Params{Total: count.Total, Trainable: count.Trainable, Moving: count.Moving},
 	})
 	return l.plan.Runs[i].ID

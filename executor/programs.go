@@ -9,11 +9,12 @@ import (
 // programs holds the compiled graphs of one run: training and evaluation, each for the full batch and, where the number
 // of pictures asks for it, for a smaller last one. They share the parameters, and, as no two run at once, one memory.
 type programs struct {
-	net      *nn.Net
-	params   *nn.ParamStore
-	settings nn.Settings // of a training program; Batch is filled in
-	slab     *nn.Slab
-	made     map[programKey]*nn.Program
+	// train and eval are the network, or the part of it that is run; not to be changed when a program has been made.
+	train, eval *nn.Net
+	params      *nn.ParamStore
+	settings    nn.Settings // of a training program; Batch is filled in
+	slab        *nn.Slab
+	made        map[programKey]*nn.Program
 }
 
 type programKey struct {
@@ -24,7 +25,7 @@ type programKey struct {
 func newPrograms(net *nn.Net, params *nn.ParamStore, settings nn.Settings) *programs {
 	settings.Training = true
 	settings.Slab = nn.NewSlab(params.Device())
-	return &programs{net: net, params: params, settings: settings, slab: settings.Slab, made: map[programKey]*nn.Program{}}
+	return &programs{train: net, eval: net, params: params, settings: settings, slab: settings.Slab, made: map[programKey]*nn.Program{}}
 }
 
 func (p *programs) training(batch int) (*nn.Program, error) {
@@ -39,12 +40,12 @@ func (p *programs) get(key programKey) (*nn.Program, error) {
 	if made, ok := p.made[key]; ok {
 		return made, nil
 	}
-	settings := nn.Settings{Batch: key.batch, Numerics: p.settings.Numerics, Slab: p.slab}
+	net, settings := p.eval, nn.Settings{Batch: key.batch, Numerics: p.settings.Numerics, Slab: p.slab}
 	if key.training {
-		settings = p.settings
+		net, settings = p.train, p.settings
 		settings.Batch = key.batch
 	}
-	made, err := nn.Compile(p.net, p.params, settings)
+	made, err := nn.Compile(net, p.params, settings)
 	if err == nil {
 		p.made[key] = made
 	}

@@ -166,11 +166,15 @@ func (t *training) recoverBest(ctx context.Context, c checkpoint, p *progress) (
 		if p.Best != p.Epoch || p.Step > 0 {
 			return nil, fmt.Errorf("the weights of epoch %d, the best so far, are gone: %v", p.Best, damage)
 		}
-		_, predictions, err := t.evaluate(ctx, t.val, data.Val)
+		_, predictions, err := t.evaluate(ctx, data.Val)
 		if err != nil {
 			return nil, err
 		}
-		if err := t.keepBest(predictions, p); err != nil {
+		best, err := t.snapshot(predictions)
+		if err != nil {
+			return nil, err
+		}
+		if err := t.keepBest(best, p); err != nil {
 			return nil, err
 		}
 		return []string{fmt.Sprintf("the best weights were made again from the checkpoint: %v", damage)}, nil
@@ -183,7 +187,7 @@ func (t *training) recoverBest(ctx context.Context, c checkpoint, p *progress) (
 		if err := t.setAll(file); err != nil {
 			return nil, err
 		}
-		if _, predictions, err = t.evaluate(ctx, t.val, data.Val); err != nil {
+		if _, predictions, err = t.evaluate(ctx, data.Val); err != nil {
 			return nil, err
 		}
 		mended = []string{fmt.Sprintf("the predictions were made again from the best weights: %v", damage)}

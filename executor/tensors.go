@@ -28,6 +28,7 @@ func (t *training) initialise(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.startedFrom = file.SHA256
 	return loadBody(t.net, t.params, file, path)
 }
 
@@ -231,18 +232,6 @@ func (t *training) setTensor(i int, tensor weights.Tensor) error {
 		return fmt.Errorf("it has %d elements, not %d", len(tensor.Float), p.Len())
 	}
 	return t.params.Set(i, tensor.Float)
-}
-
-// tensors reads the whole state_dict.
-func (t *training) tensors() ([]weights.Tensor, error) {
-	all := make([]weights.Tensor, len(t.net.Params))
-	for i := range all {
-		var err error
-		if all[i], err = t.tensor(i); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
 }
 
 // setAll takes the whole state_dict from a run's own file.

@@ -44,12 +44,15 @@ type training struct {
 	schedule   optim.Schedule
 	programs   *programs
 
-	data             *data.Dataset
-	train, val, test *data.Loader // test: nil where the data set has none
-	steps            int          // of an epoch
-	threads          int
+	data        *data.Dataset
+	loaders     map[string]*data.Loader // of pictures, by split
+	sources     map[string]source       // of the batches that the programs take, by split
+	startedFrom string                  // SHA-256 of the file of weights; "" where there is none
+	steps       int                     // of an epoch
+	threads     int
 
 	progress *progress
+	best     *snapshot // nil: the best epoch so far has been written
 	begun    time.Time // of this attempt
 	spent    float64   // seconds of the attempts before
 	saved    time.Time // the last checkpoint of this attempt, or its begin
@@ -79,7 +82,7 @@ func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run
 	}
 
 	t.saved = time.Now()
-	for t.progress.Epoch < t.set.Epochs && !stalled(t.set.EarlyStop, t.progress.History) {
+	for !t.over() {
 		err := t.epoch(ctx)
 		if errors.Is(err, errInterrupted) {
 			return nil, t.interrupt()
@@ -87,7 +90,13 @@ func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run
 		if err != nil {
 			return nil, err
 		}
-		if err := t.saveCheckpoint(); err != nil {
+		// Epochs over features may take milliseconds, less than writing what came of them.
+		if t.over() || time.Since(t.saved) >= t.SaveAfter {
+			err = t.saveCheckpoint()
+		} else if t.progress.Epoch == 1 {
+			_, err = t.dir.WriteEpochs(t.progress.History) // to be seen
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -119,6 +128,9 @@ func (t *training) prepare(ctx context.Context) (told []string, err error) {
 	if err := t.begin(ctx); err != nil {
 		return nil, err
 	}
+	if err := t.share(ctx); err != nil {
+		return nil, err
+	}
 	return t.goOn(ctx)
 }
 
@@ -142,15 +154,14 @@ func (t *training) build(ctx context.Context) error {
 	for i, p := range t.net.Params {
 		t.changes[i] = t.trainable[i] || p.Kind != nn.Weight && t.batchStats[p.Layer]
 	}
-	for split, loader := range map[string]**data.Loader{data.Train: &t.train, data.Val: &t.val, data.Test: &t.test} {
-		if _, ok := t.data.Splits[split]; !ok {
-			continue
-		}
-		if *loader, err = t.datasets.loader(t.data, t.run, t.set, split, t.threads); err != nil {
+	t.loaders, t.sources = map[string]*data.Loader{}, map[string]source{}
+	for split := range t.data.Splits {
+		if t.loaders[split], err = t.datasets.loader(t.data, t.run, t.set, split, t.threads); err != nil {
 			return err
 		}
+		t.sources[split] = pictureBatches{t.loaders[split]}
 	}
-	t.steps = t.train.Batches()
+	t.steps = t.loaders[data.Train].Batches()
 	t.schedule = newSchedule(t.set, t.steps)
 	if t.params, err = nn.NewParamStore(t.device, t.net); err != nil {
 		return err
@@ -249,7 +260,7 @@ func (t *training) epoch(ctx context.Context) error {
 	start := time.Now()
 	before := p.Sum.Seconds
 	classes := len(t.data.Classes)
-	for batch, err := range t.train.Epoch(ctx, number, p.Step) {
+	for batch, err := range t.sources[data.Train].Epoch(ctx, number, p.Step) {
 		if err != nil {
 			if ctx.Err() != nil {
 				return errInterrupted
@@ -260,7 +271,7 @@ func (t *training) epoch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		out, err := program.Run(batch.X, batch.Labels, uint64(p.Total))
+		out, err := batch.run(program, batch.Labels, uint64(p.Total))
 		if err != nil {
 			return err
 		}
@@ -321,7 +332,7 @@ func (t *training) finishEpoch(ctx context.Context, number int) error {
 		ImagesPerSecond: rate(p.Sum.Seen, p.Sum.Seconds),
 	}
 	start := time.Now()
-	count, predictions, err := t.evaluate(ctx, t.val, data.Val)
+	count, predictions, err := t.evaluate(ctx, data.Val)
 	if err != nil {
 		return err
 	}
@@ -330,21 +341,14 @@ func (t *training) finishEpoch(ctx context.Context, number int) error {
 	if err := t.check("validation ", e.ValLoss, number, t.steps); err != nil {
 		return err
 	}
-	if !t.lease.Held() {
-		return errLost
-	}
-
 	p.History = append(p.History, e)
 	value := e.Value(t.set.Monitor)
 	best := p.Best == 0 || better(t.set.Monitor, value, p.Value)
 	if best {
 		p.Best, p.Value = number, value
-		if err := t.keepBest(predictions, p); err != nil {
+		if t.best, err = t.snapshot(predictions); err != nil {
 			return err
 		}
-	}
-	if p.Files.Metrics, err = t.dir.WriteEpochs(p.History); err != nil {
-		return err
 	}
 	p.Epoch, p.Step, p.Sum = number, 0, sums{}
 	t.observe(e)
@@ -366,6 +370,11 @@ func rate(pictures int, seconds float64) float64 {
 		return 0
 	}
 	return float64(pictures) / seconds
+}
+
+// over tells whether the last epoch is done.
+func (t *training) over() bool {
+	return t.progress.Epoch >= t.set.Epochs || stalled(t.set.EarlyStop, t.progress.History)
 }
 
 // stalled tells whether early stopping, which may be nil, ends a run after these epochs: for patience of them the
@@ -391,12 +400,12 @@ func stalled(stop *planner.EarlyStop, history []runlog.Epoch) bool {
 }
 
 // evaluate runs a split in evaluation mode, in its own order.
-func (t *training) evaluate(ctx context.Context, loader *data.Loader, split string) (*tally, []runlog.Prediction, error) {
+func (t *training) evaluate(ctx context.Context, split string) (*tally, []runlog.Prediction, error) {
 	classes := len(t.data.Classes)
 	items := t.data.Splits[split].Items
 	count := newTally(classes)
 	predictions := make([]runlog.Prediction, 0, len(items))
-	for batch, err := range loader.Epoch(ctx, 1, 0) {
+	for batch, err := range t.sources[split].Epoch(ctx, 1, 0) {
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, nil, errInterrupted
@@ -407,7 +416,7 @@ func (t *training) evaluate(ctx context.Context, loader *data.Loader, split stri
 		if err != nil {
 			return nil, nil, err
 		}
-		out, err := program.Run(batch.X, nil, 0)
+		out, err := batch.run(program, nil, 0)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -422,16 +431,43 @@ func (t *training) evaluate(ctx context.Context, loader *data.Loader, split stri
 	return count, predictions, nil
 }
 
-// keepBest writes the network as it is now, which is that of epoch p.Best, and what it says of each validation picture.
-func (t *training) keepBest(predictions []runlog.Prediction, p *progress) error {
-	tensors, err := t.tensors()
-	if err != nil {
-		return err
+// snapshot is an epoch that is the best so far and not yet written: what training has changed, by index in net.Params, and
+// what the network says of each validation picture.
+type snapshot struct {
+	changed     map[int]weights.Tensor
+	predictions []runlog.Prediction
+}
+
+func (t *training) snapshot(predictions []runlog.Prediction) (*snapshot, error) {
+	s := &snapshot{map[int]weights.Tensor{}, predictions}
+	for i, yes := range t.changes {
+		if !yes {
+			continue
+		}
+		var err error
+		if s.changed[i], err = t.tensor(i); err != nil {
+			return nil, err
+		}
 	}
+	return s, nil
+}
+
+// keepBest writes the network of a snapshot, which is that of epoch p.Best, and what it says of each validation picture.
+func (t *training) keepBest(s *snapshot, p *progress) error {
+	tensors := make([]weights.Tensor, len(t.net.Params))
+	for i := range tensors {
+		var err error
+		if changed, ok := s.changed[i]; ok {
+			tensors[i] = changed
+		} else if tensors[i], err = t.tensor(i); err != nil {
+			return err
+		}
+	}
+	var err error
 	if p.Files.Best, err = t.writeBest(tensors, p.Best); err != nil {
 		return err
 	}
-	p.Files.Predictions, err = t.dir.WritePredictions(predictions)
+	p.Files.Predictions, err = t.dir.WritePredictions(s.predictions)
 	return err
 }
 
@@ -460,7 +496,7 @@ func (t *training) result(ctx context.Context) (*runlog.Result, error) {
 	r.Timing.ImagesPerSecond = rate(len(t.data.Splits[data.Train].Items)*len(p.History), r.Timing.TrainSeconds)
 	r.Timing.PeakMemory = t.params.Memory() + t.programs.memory() + t.optimizer.Memory()
 
-	if t.test != nil {
+	if t.loaders[data.Test] != nil {
 		file, err := OpenWeights(t.dir.BestPath(), func(sha256 string) error {
 			return t.dir.CheckBest(runlog.Status{Files: &p.Files}, sha256)
 		})
@@ -470,7 +506,7 @@ func (t *training) result(ctx context.Context) (*runlog.Result, error) {
 		if err := t.setAll(file); err != nil {
 			return nil, err
 		}
-		count, _, err := t.evaluate(ctx, t.test, data.Test)
+		count, _, err := t.evaluate(ctx, data.Test)
 		if err != nil {
 			return nil, err
 		}

@@ -19,7 +19,7 @@ func (p *planning) assemble(diags spec.Diagnostics) *Plan {
 	plan := &Plan{
 		Format: format, Version: p.world.Version, Numerics: p.world.Numerics, Target: p.opt.Target,
 		Sources: make([]Source, 0, len(p.spec.Sources)), Variables: map[string]json.RawMessage{},
-		Datasets: []Dataset{}, Settings: make([]Settings, 0, len(p.settings)), Configs: []Config{},
+		Datasets: []Dataset{}, Settings: make([]Settings, 0, len(p.settings)), Configs: []Config{}, Sharing: p.sharings,
 		Runs: make([]Run, 0, len(p.settled)),
 	}
 	for _, d := range diags { // none is an error
@@ -56,7 +56,7 @@ func (p *planning) assemble(diags spec.Diagnostics) *Plan {
 			ID: c.id, Trajectory: c.trajectory, Config: configs[c],
 			Settings: renumber(settings, c.settings, &plan.Settings, p.settings[c.settings]),
 			Dataset:  renumber(datasets, c.dataset, &plan.Datasets, &p.datasets[c.dataset]),
-			Seed:     c.seed, Action: p.actions[c.id], Replaces: p.replaces[c.id], Needs: p.needs(c), From: p.from[c.id], Params: c.params,
+			Sharing:  c.sharing, Seed: c.seed, Action: p.actions[c.id], Replaces: p.replaces[c.id], Needs: p.needs(c), From: p.from[c.id], Params: c.params,
 		})
 	}
 	return plan

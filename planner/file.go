@@ -43,6 +43,7 @@ func WriteJSON(w io.Writer, p *Plan) error {
 	writeList(b, "datasets", p.Datasets)
 	writeList(b, "settings", p.Settings)
 	writeList(b, "configurations", p.Configs)
+	writeList(b, "sharing", p.Sharing)
 	writeList(b, "runs", p.Runs)
 	if len(p.Warnings) > 0 {
 		writeList(b, "warnings", p.Warnings)
@@ -220,8 +221,8 @@ func (p *Plan) verify() error {
 	seen := make(map[string]bool, len(p.Runs))
 	for i := range p.Runs {
 		r := &p.Runs[i]
-		if !inside(r.Config, p.Configs) || !inside(r.Settings, p.Settings) || !inside(r.Dataset, p.Datasets) {
-			return fmt.Errorf("run %d refers to a configuration, settings or a data set that it doesn't hold", i)
+		if !inside(r.Config, p.Configs) || !inside(r.Settings, p.Settings) || !inside(r.Dataset, p.Datasets) || !inside(r.Sharing, p.Sharing) {
+			return fmt.Errorf("run %d refers to a configuration, settings, a data set or a sharing that it doesn't hold", i)
 		}
 		s := &p.Settings[r.Settings]
 		id, trajectory := ids.identify(p.Numerics, p.Datasets[r.Dataset].Hash, &hashes[r.Settings], s.Epochs, s.EarlyStop, r.Seed)

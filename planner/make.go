@@ -34,6 +34,7 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		p.choose()
 		p.decide()
 		p.continueShorter()
+		p.share()
 	}
 	diags := p.diagnostics()
 	if diags.HasErrors() {
@@ -70,6 +71,7 @@ type planning struct {
 	origins     map[originKey]*origin
 	planned     map[string]bool // ids of chosen candidates
 	actions     map[string]Action
+	sharings    []Sharing
 	replaces    map[string]string // when the runs that are to be replaced were begun
 	from        map[string]string // ids of runs that go on where another one of their trajectory ends, and of those
 
@@ -100,6 +102,7 @@ type candidate struct {
 
 	settings   int
 	dataset    int
+	sharing    int
 	params     Params
 	trajectory string
 	id         string

@@ -16,6 +16,7 @@ type Plan struct {
 	Datasets []Dataset  `json:"datasets"`
 	Settings []Settings `json:"settings"` // distinct ones; runs refer by index
 	Configs  []Config   `json:"configurations"`
+	Sharing  []Sharing  `json:"sharing"`
 	Runs     []Run      `json:"runs"` // in an order of execution: a run comes after those that it waits for
 	Warnings []string   `json:"warnings,omitempty"`
 }
@@ -78,6 +79,7 @@ type Run struct {
 	Config     int      `json:"configuration"`
 	Settings   int      `json:"settings"`
 	Dataset    int      `json:"dataset"`
+	Sharing    int      `json:"sharing"`
 	Seed       int64    `json:"seed"`
 	Action     Action   `json:"action"`
 	Replaces   string   `json:"replaces,omitempty"` // replace: when what is there was begun, so that it is replaced once

@@ -49,6 +49,10 @@ type Inspection struct {
 	Unmatched []string
 	// Idle are those patterns of Groups that name parameters, but none that is trained and not taken by a group before.
 	Idle []string
+	// Train and Val are where the frozen part ends in training and in evaluation, in which dropout is nothing. Why says
+	// what keeps the network from having one.
+	Train, Val Cut
+	Why        string
 }
 
 // Data knows the data sets.

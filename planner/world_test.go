@@ -106,6 +106,15 @@ func (m *fakeModels) Inspect(n Network) (Inspection, error) {
 			in.Unmatched = append(in.Unmatched, pattern)
 		}
 	}
+	switch {
+	case in.Params.Moving > 0 || len(params) > 0 && params[0].trained:
+		in.Why = "too little is frozen"
+	case n.Arch == "alexnet":
+		in.Train, in.Val = Cut{"flatten", [3]int{1, 1, 9}}, Cut{"classifier.5", [3]int{1, 1, 4}}
+	default:
+		in.Train = Cut{"flatten", [3]int{1, 1, 5}}
+		in.Val = in.Train
+	}
 	for _, pattern := range n.Groups {
 		named, used := false, false
 		for i := range params {

@@ -27,6 +27,7 @@ type running struct {
 	parallelism, threads        int
 	cacheMiB                    int
 	device                      string
+	noShare                     bool
 	checkpointEvery             time.Duration
 }
 
@@ -91,6 +92,7 @@ Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 	cmd.Flags().IntVar(&r.parallelism, "parallelism", 1, "runs that go on at once; they divide the threads")
 	cmd.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "threads in all")
 	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB")
+	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
 	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs this often within an epoch, beside its end")
 	cmd.Flags().StringVar(&r.device, "device", "auto", "`DEVICE` to train on: auto or cpu")
 	return cmd
@@ -110,6 +112,11 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 		if !r.json {
 			if err := a.showMatrix(p); err != nil {
 				return nil, "", err
+			}
+			if !r.noShare {
+				if err := a.showSharing(p); err != nil {
+					return nil, "", err
+				}
 			}
 			fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 		}
@@ -225,9 +232,10 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
 		Device: openDevice, Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
-		Weights:    weightsCache(),
-		Pin:        func(file, sha256 string) error { return lock.pin(file, sha256, false) },
-		CacheBytes: int64(r.cacheMiB) << 20, CheckpointEvery: r.checkpointEvery, Version: Version(),
+		Weights: weightsCache(),
+		Pin:     func(file, sha256 string) error { return lock.pin(file, sha256, false) },
+		NoShare: r.noShare, FeatureMemory: featureMemory,
+		CacheBytes: int64(r.cacheMiB) << 20, CheckpointEvery: r.checkpointEvery, SaveAfter: saveAfter, Version: Version(),
 	})
 	heard()
 	finish()
@@ -275,6 +283,14 @@ func (a *app) conclude(s executor.Summary, again string, failFast bool) error {
 	fmt.Fprintf(a.err, "%s %s; what finished is kept. When the cause is mended, `%s` trains the rest.\n", a.paint(a.err, red, "Error:"), strings.Join(parts, ", "), again)
 	return exit(exitRunsFailed)
 }
+
+// saveAfter is how much training a crash may cost beside the epoch under way. A run that is saved after each of its short
+// epochs would spend most of its time on that.
+const saveAfter = 2 * time.Second
+
+// featureMemory is what the computation of features may take beside the runs: 32 pictures of 224 pixels in all networks
+// but the deeper vggs.
+const featureMemory = 512 << 20
 
 // defaultCacheMiB is a quarter of the machine's memory, or 1 GiB where it can't be told.
 func defaultCacheMiB() int {

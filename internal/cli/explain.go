@@ -109,6 +109,9 @@ func (a *app) explain(d planner.Description, all bool) error {
 	}
 	count := net.Count(trainable, moving)
 	fmt.Fprintf(w, "%s of %s parameters are trained; %s frozen.\n", reports.Count(count.Trainable), reports.Count(count.Total), reports.Plural(frozen, "tensor is", "tensors are"))
+	if c := cut(net, true, trainable, moving); c.Layer != "" {
+		fmt.Fprintf(w, "Its frozen part ends at %s: %d×%d×%d features of a picture, computed\nonce for all runs and epochs that show the same pictures.\n", c.Layer, c.Shape[0], c.Shape[1], c.Shape[2])
+	}
 	if moved > 0 {
 		fmt.Fprintf(w, "Batch norm moves %s numbers in %d buffers, running means and variances;\nbatch_norm = \"frozen\" keeps them.\n", reports.Count(count.Moving), moved)
 	}

@@ -54,6 +54,9 @@ func (a *app) gc(o *collecting, files []string) error {
 	if err != nil {
 		return err // what it names is not to be told
 	}
+	if err := a.refresh(p); err != nil { // what has been finished since waits for no features
+		return err
+	}
 	needs := runlog.Needs{
 		Checkpoint: func(r *runlog.Run) bool { return !o.checkpoints && goesOn(r) },
 		Features:   featuresWanted(p),

@@ -67,7 +67,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			}
 			if asJSON {
 				err = planner.WriteJSON(a.out, p)
-			} else if err = a.showMatrix(p); err == nil {
+			} else if err = errors.Join(a.showMatrix(p), a.showSharing(p)); err == nil {
 				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 				a.sayNext(p, store, out)
 			}

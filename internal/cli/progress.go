@@ -24,7 +24,7 @@ type lines struct {
 	mu    sync.Mutex
 	w     io.Writer
 	names map[string]string
-	files map[string]bool
+	files map[string]bool // that are fetched, and features that are computed
 }
 
 func newLines(w io.Writer) *lines {
@@ -51,6 +51,11 @@ func (l *lines) Emit(e runlog.Event) {
 		if !l.files[e.File] {
 			l.files[e.File] = true
 			fmt.Fprintf(l.w, "fetching %s (%s)\n", e.File, reports.Bytes(e.Total))
+		}
+	case runlog.ComputingFeatures:
+		if !l.files[e.Of] {
+			l.files[e.Of] = true
+			fmt.Fprintf(l.w, "computing the features of %s (%s)\n", reports.Plural(e.Total, "picture", "pictures"), e.Of)
 		}
 	default:
 		if s := sentence(e, l.names); s != "" {
@@ -223,6 +228,14 @@ func (b *bars) Emit(e runlog.Event) {
 			b.files[e.File] = bar
 		}
 		bar.SetCurrent(e.Bytes)
+	case runlog.ComputingFeatures:
+		bar := b.files[e.Of]
+		if bar == nil {
+			bar = b.progress.AddBar(int64(e.Total), mpb.BarRemoveOnComplete(),
+				mpb.PrependDecorators(decor.Name(home+"features of "+e.Of+" ")), mpb.AppendDecorators(decor.CountersNoUnit("%d/%d pictures")))
+			b.files[e.Of] = bar
+		}
+		bar.SetCurrent(int64(e.Done))
 	case runlog.RunFinished, runlog.RunFailed, runlog.RunInterrupted:
 		id := runOf(e)
 		if r := b.of[id]; r != nil {

@@ -158,11 +158,11 @@ func startsFrom(w *planner.Weights) string {
 
 // showClasses prints, from the kept predictions, each class's accuracy at the best epoch and what it is taken for most.
 func (a *app) showClasses(run *runlog.Run, st runlog.Status) error {
-	classes := st.Classes
 	predictions, err := run.Predictions(st)
 	if err != nil {
 		return a.mend(err)
 	}
+	classes := st.Classes
 	n := len(classes)
 	confusion := make([][]int, n)
 	for i := range confusion {

@@ -2,10 +2,13 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/weights"
 	"github.com/ftrun/ftrun/models"
@@ -89,9 +92,41 @@ func (architectures) Inspect(n planner.Network) (planner.Inspection, error) {
 			out.Idle = append(out.Idle, pattern)
 		}
 	}
-	count := net.Count(trainable, models.BatchStats(net, trainable, n.BatchNorm))
+	stats := models.BatchStats(net, trainable, n.BatchNorm)
+	count := net.Count(trainable, stats)
 	out.Params = planner.Params{Total: count.Total, Trainable: count.Trainable, Moving: count.Moving}
+	out.Train, out.Val = cut(net, true, trainable, stats), cut(net, false, trainable, stats)
+	if out.Train.Layer == "" {
+		out.Why = whyNoCut(net, trainable, stats)
+	}
 	return out, nil
+}
+
+func cut(net *nn.Net, training bool, trainable, stats []bool) planner.Cut {
+	c, ok := net.Cut(training, trainable, stats)
+	if !ok {
+		return planner.Cut{}
+	}
+	return planner.Cut{Layer: net.Name(c.At), Shape: [3]int{c.Shape.H, c.Shape.W, c.Shape.C}}
+}
+
+// fromTheStart is why a run that trains its first layer shares nothing: no more than what its settings say.
+const fromTheStart = "the first layer is trained"
+
+// whyNoCut says what keeps a network from having a frozen part that is worth keeping features of.
+func whyNoCut(net *nn.Net, trainable, stats []bool) string {
+	first, ok := net.FirstChange(trainable, stats)
+	if !ok {
+		return "nothing is trained"
+	}
+	l := net.Layers[first]
+	switch {
+	case stats[first] && !slices.ContainsFunc(l.Params, func(p int) bool { return trainable[p] }):
+		return fmt.Sprintf("batch_norm is not \"frozen\" at %s", l.Name)
+	case l.Params[0] == 0:
+		return fromTheStart
+	}
+	return fmt.Sprintf("too little is frozen before %s", l.Name)
 }
 
 // datasets answers from the pictures themselves, with their hashes remembered in the store.

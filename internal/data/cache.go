@@ -11,9 +11,11 @@ type Cache struct {
 	entries map[cacheKey]*cacheEntry
 }
 
-// cacheKey names a picture and what was done to it: decoded only (resize and crop 0), or resized and cropped.
+// cacheKey names a picture, with the content that it must have, and what was done to it: decoded only (resize and crop 0),
+// or resized and cropped.
 type cacheKey struct {
 	source       source
+	sum          string
 	resize, crop int
 }
 

@@ -130,7 +130,7 @@ func (l *Loader) fill(dst []float32, epoch, index int, s *scratch) error {
 	it := &l.cfg.Split.Items[index]
 	p := l.cfg.Pipeline
 	if !p.Random() {
-		img, err := l.cfg.Cache.get(cacheKey{it.source, p.resize, p.crop}, func() (*Image, error) {
+		img, err := l.cfg.Cache.get(cacheKey{it.source, it.SHA256, p.resize, p.crop}, func() (*Image, error) {
 			base, err := it.Decode()
 			if err != nil {
 				return nil, err
@@ -147,7 +147,7 @@ func (l *Loader) fill(dst []float32, epoch, index int, s *scratch) error {
 		p.norm.apply(dst, img)
 		return nil
 	}
-	img, err := l.cfg.Cache.get(cacheKey{source: it.source}, it.Decode)
+	img, err := l.cfg.Cache.get(cacheKey{source: it.source, sum: it.SHA256}, it.Decode)
 	if err != nil {
 		return err
 	}

@@ -43,9 +43,9 @@ func (s Settings) batchStats(layer int) bool {
 // compiling holds while a graph is built and compiled: Gorgonia's pools and NewTapeMachine are not for concurrent use.
 var compiling sync.Mutex
 
-// Compile makes a Program of net over the parameters of store.
+// Compile makes a Program of net over the parameters of store, which are those of net or of a network that it is a part of.
 func Compile(net *Net, store *ParamStore, set Settings) (*Program, error) {
-	if store.net != net {
+	if !store.fits(net) {
 		panic("nn: the parameters belong to another Net")
 	}
 	switch {
@@ -74,10 +74,7 @@ func (p *Program) compile() error {
 	if err := p.uploadClassWeights(); err != nil {
 		return err
 	}
-	outputs := append([]Ref{p.net.Logits}, p.set.Keep...)
-	if p.set.Training && p.net.Aux != Input {
-		outputs = append(outputs, p.net.Aux)
-	}
+	outputs := append(p.net.outputs(p.set.Training), p.set.Keep...)
 	net := reduce(p.net, p.set, outputs)
 	for salt := 0; ; salt++ {
 		if err := p.build(net, salt); err != nil {

@@ -45,14 +45,10 @@ func (n *Net) Work(trainable []bool) Work {
 	needed := n.Needed(trainable != nil)
 	wants := n.WantsGradient(trainable)
 	for i, l := range n.Layers {
-		if !needed[i] || len(l.Params) == 0 {
+		macs := n.work(i)
+		if !needed[i] || macs == 0 {
 			continue
 		}
-		weight := n.Params[l.Params[0]]
-		if len(weight.Shape) < 2 {
-			continue
-		}
-		macs := int64(weight.Len()) * int64(l.Out.H*l.Out.W)
 		w.Forward += macs
 		if trainable != nil && trainable[l.Params[0]] {
 			w.Backward += macs
@@ -62,6 +58,19 @@ func (n *Net) Work(trainable []bool) Work {
 		}
 	}
 	return w
+}
+
+// work is the multiply-adds of a layer for one picture; 0 but for convolutions and linear layers.
+func (n *Net) work(layer int) int64 {
+	l := n.Layers[layer]
+	if len(l.Params) == 0 {
+		return 0
+	}
+	weight := n.Params[l.Params[0]]
+	if len(weight.Shape) < 2 {
+		return 0
+	}
+	return int64(weight.Len()) * int64(l.Out.H*l.Out.W)
 }
 
 // Needed says which layers have to run: those that lead to the logits and, in training, to the auxiliary output.

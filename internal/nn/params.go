@@ -60,6 +60,12 @@ func NewParamStore(dev kernels.Device, net *Net) (*ParamStore, error) {
 	return s, nil
 }
 
+// fits says whether these are the parameters of net: of the network itself, or one that net is a part of.
+func (s *ParamStore) fits(net *Net) bool {
+	a, b := s.net.Params, net.Params
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
 // Net is the network whose parameters these are.
 func (s *ParamStore) Net() *Net { return s.net }
 

@@ -52,13 +52,46 @@ type Result struct {
 //
 // An error is the device's and names the layer. Half a step may have moved running statistics then.
 func (p *Program) Run(x []float32, labels []int, step uint64) (Result, error) {
-	if len(x) != p.input.Shape().TotalSize() || p.set.Training && len(labels) != p.set.Batch {
-		panic(fmt.Sprintf("nn: %d numbers and %d labels for pictures of %v", len(x), len(labels), p.input.Shape()))
+	if len(x) != p.input.Shape().TotalSize() {
+		panic(fmt.Sprintf("nn: %d numbers for pictures of %v", len(x), p.input.Shape()))
+	}
+	return p.run(func(input kernels.Buffer) error { return p.store.dev.Upload(input, x) }, labels, step)
+}
+
+// RunFrom is Run with pictures that are not in memory yet: read writes the batch's picture i, (H,W,C), to dst, which is the
+// device's own memory where that can be.
+func (p *Program) RunFrom(read func(i int, dst []float32) error, labels []int, step uint64) (Result, error) {
+	return p.run(func(input kernels.Buffer) error {
+		size := p.net.Input.Len()
+		for i := range p.set.Batch {
+			part := input.Slice(i*size, (i+1)*size)
+			dst, direct := part.(kernels.Host)
+			if !direct {
+				dst = make(kernels.Host, size)
+			}
+			if err := read(i, dst); err != nil {
+				return err
+			}
+			if direct {
+				continue
+			}
+			if err := p.store.dev.Upload(part, dst); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, labels, step)
+}
+
+// run is Run with an input that load puts in place.
+func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64) (Result, error) {
+	if p.set.Training && len(labels) != p.set.Batch {
+		panic(fmt.Sprintf("nn: %d labels for pictures of %v", len(labels), p.input.Shape()))
 	}
 	if err := p.bind(); err != nil {
 		return Result{}, err
 	}
-	if err := p.store.dev.Upload(p.buffer(p.input), x); err != nil {
+	if err := load(p.buffer(p.input)); err != nil {
 		return Result{}, fmt.Errorf("input: %w", err)
 	}
 	if p.set.Training {

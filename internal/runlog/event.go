@@ -39,6 +39,12 @@ type (
 		Bytes int64  `json:"bytes"`
 		Total int64  `json:"total"`
 	}
+	// ComputingFeatures reports the progress of a computation that several runs, or epochs, share, in pictures.
+	ComputingFeatures struct {
+		Of    string `json:"of"` // architecture and split, for people
+		Done  int    `json:"done"`
+		Total int    `json:"total"`
+	}
 	// RunStarted begins a run, or goes on with it from Epoch and Step.
 	RunStarted struct {
 		Head
@@ -102,18 +108,19 @@ type (
 	}
 )
 
-func (ApplyStarted) kind() string   { return "apply_started" }
-func (Note) kind() string           { return "note" }
-func (Fetching) kind() string       { return "fetching" }
-func (RunStarted) kind() string     { return "run_started" }
-func (Step) kind() string           { return "step" }
-func (EpochDone) kind() string      { return "epoch" }
-func (Warning) kind() string        { return "warning" }
-func (RunFinished) kind() string    { return "run_finished" }
-func (RunFailed) kind() string      { return "run_failed" }
-func (RunInterrupted) kind() string { return "run_interrupted" }
-func (RunSkipped) kind() string     { return "run_skipped" }
-func (ApplyFinished) kind() string  { return "apply_finished" }
+func (ApplyStarted) kind() string      { return "apply_started" }
+func (Note) kind() string              { return "note" }
+func (Fetching) kind() string          { return "fetching" }
+func (ComputingFeatures) kind() string { return "computing_features" }
+func (RunStarted) kind() string        { return "run_started" }
+func (Step) kind() string              { return "step" }
+func (EpochDone) kind() string         { return "epoch" }
+func (Warning) kind() string           { return "warning" }
+func (RunFinished) kind() string       { return "run_finished" }
+func (RunFailed) kind() string         { return "run_failed" }
+func (RunInterrupted) kind() string    { return "run_interrupted" }
+func (RunSkipped) kind() string        { return "run_skipped" }
+func (ApplyFinished) kind() string     { return "apply_finished" }
 
 // Sink receives events. Emit may be called by several goroutines and must not block for long.
 type Sink interface{ Emit(Event) }

@@ -76,7 +76,11 @@ func (s *Store) Garbage(needs Needs) ([]Garbage, error) {
 			if err == nil && strings.HasPrefix(e.Name(), ".") && e.Type().IsRegular() && time.Since(info.ModTime()) > halfWritten {
 				all = append(all, Garbage{Path: s.within(filepath.Join(dir, e.Name())), Why: "half-written by a process that was killed"})
 			}
-			if dir == s.FeaturesDir() && featureName.MatchString(e.Name()) && needs.Features != nil && !needs.Features(e.Name()) {
+			hash, making := strings.CutSuffix(e.Name(), makingSuffix)
+			if making && s.Workshop(hash).live() {
+				continue
+			}
+			if dir == s.FeaturesDir() && featureName.MatchString(hash) && needs.Features != nil && !needs.Features(hash) {
 				all = append(all, Garbage{Path: s.within(filepath.Join(dir, e.Name())), Why: "features that no run is waiting for"})
 			}
 		}

@@ -68,6 +68,16 @@ func (s *Store) PlanPath() string { return filepath.Join(s.Dir, "plan.json") }
 // HashCachePath is where the content hashes of pictures are remembered.
 func (s *Store) HashCachePath() string { return filepath.Join(s.Dir, "hashes.json") }
 
+// FeaturesPath is the file of the features with that hash.
+func (s *Store) FeaturesPath(hash string) string { return filepath.Join(s.FeaturesDir(), hash) }
+
+// Workshop names the folder in which the features with that hash are made, by the one who has its lease.
+func (s *Store) Workshop(hash string) *Run {
+	return &Run{ID: hash, Dir: s.FeaturesPath(hash) + makingSuffix, store: s}
+}
+
+const makingSuffix = ".making"
+
 // Run names one run's folder.
 func (s *Store) Run(id string) *Run {
 	return &Run{ID: id, Dir: filepath.Join(s.Dir, "runs", id), store: s}

@@ -1,0 +1,179 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"slices"
+
+	"github.com/ftrun/ftrun/internal/data"
+	"github.com/ftrun/ftrun/internal/features"
+	"github.com/ftrun/ftrun/internal/nn"
+	"github.com/ftrun/ftrun/planner"
+)
+
+// A run whose frozen part would compute the same again and again takes what that says of the pictures, their features,
+// from files, and trains and evaluates the rest of its network on them. Whoever wants a file first makes it, in this
+// process or another. The results are the same bits either way (docs/decisions/0012-shared-features.md).
+
+// source yields the batches of a split: its pictures, or their features.
+type source interface {
+	// Epoch is data.Loader's. A batch is valid until the next one is asked for.
+	Epoch(ctx context.Context, epoch, from int) iter.Seq2[batch, error]
+}
+
+// batch is a part of an epoch.
+type batch struct {
+	*data.Batch
+	read func(i int, dst []float32) error // gives the features of its picture i; nil: X holds pictures
+}
+
+// run takes a batch through a program; see nn.Program.Run.
+func (b batch) run(p *nn.Program, labels []int, step uint64) (nn.Result, error) {
+	if b.read == nil {
+		return p.Run(b.X, labels, step)
+	}
+	return p.RunFrom(b.read, labels, step)
+}
+
+// pictureBatches yields a loader's.
+type pictureBatches struct{ *data.Loader }
+
+func (l pictureBatches) Epoch(ctx context.Context, epoch, from int) iter.Seq2[batch, error] {
+	return func(yield func(batch, error) bool) {
+		for b, err := range l.Loader.Epoch(ctx, epoch, from) {
+			if !yield(batch{Batch: b}, err) {
+				return
+			}
+		}
+	}
+}
+
+// volume is the features of a split, or of one view of its pictures, that a run wants.
+type volume struct {
+	features.Content
+	cut   nn.Cut
+	split string
+	view  int
+}
+
+// origin is all that features depend on; the name of their file is a hash of it.
+type origin struct {
+	Numerics  int                 `json:"numerics_version"`
+	Path      string              `json:"path"` // of instructions
+	Arch      string              `json:"arch"`
+	Layer     string              `json:"layer"`
+	Weights   string              `json:"weights,omitempty"` // SHA-256 of the file that the run starts from
+	Seed      *int64              `json:"seed,omitempty"`    // where weights are drawn
+	Algorithm string              `json:"algorithm"`
+	Precision string              `json:"precision"`
+	Image     planner.Image       `json:"image"`
+	Dataset   string              `json:"dataset"` // hash of its content
+	Split     string              `json:"split"`
+	Augment   []planner.AugmentOp `json:"augment,omitempty"`
+	ViewSeed  int64               `json:"view_seed,omitempty"`
+	View      int                 `json:"view,omitempty"`
+}
+
+// volume describes the features of the split's pictures at a cut.
+func (t *training) volume(cut nn.Cut, split string, view int) volume {
+	o := origin{
+		Numerics: t.Plan.Numerics, Path: t.device.Path(), Arch: t.set.Arch, Layer: t.net.Name(cut.At), Weights: t.startedFrom,
+		Algorithm: t.set.Numerics, Precision: t.set.Precision, Image: t.set.Image, Dataset: t.Plan.Datasets[t.run.Dataset].Hash,
+		Split: split, View: view,
+	}
+	needed := t.net.Before(cut.At).Needed(false)
+	drawn := func(p nn.Param) bool { return needed[p.Layer] && (t.startedFrom == "" || p.Head) }
+	if slices.ContainsFunc(t.net.Params, drawn) {
+		o.Seed = &t.run.Seed
+	}
+	if a := t.set.Augment; a != nil && split == data.Train {
+		o.Augment, o.ViewSeed = a.Ops, a.ViewSeed
+	}
+	of, err := json.Marshal(o)
+	if err != nil {
+		panic("executor: features without a description: " + err.Error())
+	}
+	s := cut.Shape
+	return volume{
+		Content: features.Content{Of: of, Shape: [3]int{s.H, s.W, s.C}, Pictures: len(t.data.Splits[split].Items)},
+		cut:     cut, split: split, view: view,
+	}
+}
+
+// share lets the run work on features where the plan says that it shares them. The weights that it starts from are in
+// place. Where features can't be kept that is told, and the run computes them itself in each step.
+func (t *training) share(ctx context.Context) error {
+	plan := &t.Plan.Sharing[t.run.Sharing]
+	if t.NoShare || plan.Train == nil && plan.Val == nil {
+		return nil
+	}
+	var training, evaluation []volume
+	trainCut, ok := t.net.Cut(true, t.trainable, t.batchStats)
+	if ok && plan.Train != nil {
+		for view := range t.set.FixedViews() {
+			training = append(training, t.volume(trainCut, data.Train, view))
+		}
+	}
+	evalCut, ok := t.net.Cut(false, t.trainable, t.batchStats)
+	if ok && plan.Val != nil {
+		evaluation = append(evaluation, t.volume(evalCut, data.Val, 0))
+		if t.loaders[data.Test] != nil {
+			evaluation = append(evaluation, t.volume(evalCut, data.Test, 0))
+		}
+	}
+	trainFiles, err := t.takeAll(ctx, training)
+	if err != nil {
+		return err
+	}
+	evalFiles, err := t.takeAll(ctx, evaluation)
+	if err != nil {
+		return err
+	}
+	if trainFiles != nil {
+		t.programs.train = t.net.After(trainCut.At)
+		t.sources[data.Train] = t.featureBatches(data.Train, trainFiles)
+	}
+	if evalFiles != nil {
+		t.programs.eval = t.net.After(evalCut.At)
+		for i, v := range evaluation {
+			t.sources[v.split] = t.featureBatches(v.split, evalFiles[i:i+1])
+		}
+	}
+	return nil
+}
+
+// featureBatches yields the batches that a loader of pictures would yield, with features for pictures.
+type featureBatches struct {
+	loader *data.Loader
+	split  *data.Split
+	size   int // of a batch
+	views  []*features.File
+}
+
+func (t *training) featureBatches(split string, views []*features.File) *featureBatches {
+	return &featureBatches{loader: t.loaders[split], split: t.data.Splits[split], size: t.set.BatchSize, views: views}
+}
+
+func (b *featureBatches) Epoch(ctx context.Context, epoch, from int) iter.Seq2[batch, error] {
+	return func(yield func(batch, error) bool) {
+		order := b.loader.Order(epoch)
+		file := b.views[b.loader.View(epoch)%len(b.views)]
+		out := batch{Batch: &data.Batch{Labels: make([]int, 0, b.size)}}
+		out.read = func(i int, dst []float32) error { return file.Read(dst, out.Index[i]) }
+		for lo := from * b.size; lo < len(order); lo += b.size {
+			if err := ctx.Err(); err != nil {
+				yield(out, err)
+				return
+			}
+			out.Index = order[lo:min(lo+b.size, len(order))]
+			out.N, out.Labels = len(out.Index), out.Labels[:0]
+			for _, at := range out.Index {
+				out.Labels = append(out.Labels, b.split.Items[at].Class)
+			}
+			if !yield(out, nil) {
+				return
+			}
+		}
+	}
+}

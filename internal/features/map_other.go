@@ -1,0 +1,8 @@
+//go:build !linux && !darwin && !freebsd
+
+package features
+
+// open opens a file to be read piece by piece: such systems are not asked to map it.
+func open(path string) (source, error) { return openPlain(path) }
+
+func free(string) (int64, bool) { return 0, false }

@@ -1,0 +1,77 @@
+//go:build linux || darwin || freebsd
+
+package features
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+)
+
+// mapping is a file in memory.
+type mapping []byte
+
+// open maps a file.
+func open(path string) (source, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
+	if info.Size() == 0 {
+		return mapping(nil), nil
+	}
+	m, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if errors.Is(err, unix.ENODEV) { // a file system without it
+		return openPlain(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("mapping %s into memory: %w", path, err)
+	}
+	return mapping(m), nil
+}
+
+// ReadAt copies. Where the disk fails, or another program has cut the file off, the system raises a fault, which is an
+// error here.
+func (m mapping) ReadAt(p []byte, off int64) (n int, err error) {
+	if off < 0 || off >= int64(len(m)) {
+		return 0, io.EOF
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			n, err = 0, fmt.Errorf("a file that is mapped into memory can't be read: %v", r)
+		}
+	}()
+	if n = copy(p, m[off:]); n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// Close unmaps the file.
+func (m mapping) Close() error {
+	if m == nil {
+		return nil
+	}
+	return unix.Munmap(m)
+}
+
+func free(dir string) (int64, bool) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, false
+	}
+	return int64(s.Bavail) * int64(s.Bsize), true
+}
