@@ -64,7 +64,7 @@ func (r *Run) Damage(st Status) error {
 	if st.Files == nil {
 		return r.damaged(statusFile, errors.New("it does not say which files there are"))
 	}
-	config, err := os.ReadFile(r.path(configFile))
+	config, err := durable.ReadFile(r.path(configFile))
 	if err == nil {
 		err = durable.CheckJSON(config)
 	}
@@ -111,7 +111,7 @@ func (r *Run) same(name string, want File) error {
 }
 
 func hash(path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := durable.Open(path)
 	if err != nil {
 		return "", err
 	}

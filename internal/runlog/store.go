@@ -185,7 +185,7 @@ func (r *Run) CheckpointPath() string { return r.path(checkpointFile) }
 
 // Status reads status.json; ok is false where there is none. An error is a *DamageError.
 func (r *Run) Status() (st Status, ok bool, err error) {
-	raw, err := os.ReadFile(r.path(statusFile))
+	raw, err := durable.ReadFile(r.path(statusFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Status{}, false, nil
 	}
@@ -216,7 +216,7 @@ func (r *Run) WriteConfig(v any) error { return r.writeJSON(configFile, v) }
 
 // ReadConfig decodes config.json into v. An error is a *DamageError.
 func (r *Run) ReadConfig(v any) error {
-	raw, err := os.ReadFile(r.path(configFile))
+	raw, err := durable.ReadFile(r.path(configFile))
 	if err == nil {
 		err = durable.OpenJSON(raw, v)
 	}
@@ -297,7 +297,7 @@ func writeLines[T any](r *Run, name string, items []T) (File, error) {
 
 // readLines reads a file of one item a line. want is what was kept of it, nil where nothing was.
 func readLines[T any](r *Run, name string, want *File) ([]T, error) {
-	raw, err := os.ReadFile(r.path(name))
+	raw, err := durable.ReadFile(r.path(name))
 	if err != nil {
 		return nil, err
 	}
