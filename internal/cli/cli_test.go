@@ -118,8 +118,8 @@ func TestDocumentationNamesEveryCommandAndFlag(t *testing.T) {
 }
 
 func TestLongFlags(t *testing.T) {
-	got := longFlags([]string{"plan", "-json", "--var", "a=-1", "-var=b=2", "-h", "-o", "x", "-o=x", "-", "--", "-json"})
-	want := []string{"plan", "--json", "--var", "a=-1", "--var=b=2", "-h", "-o", "x", "-o=x", "-", "--", "-json"}
+	got := longFlags((&app{}).root(), []string{"plan", "-json", "--var", "a=-1", "-var", "-ab", "-var=b=2", "-checkpoint-every", "-1s", "-o", "-xy", "-h", "-o", "x", "-o=x", "-", "--", "-json"})
+	want := []string{"plan", "--json", "--var", "a=-1", "--var", "-ab", "--var=b=2", "--checkpoint-every", "-1s", "-o", "-xy", "-h", "-o", "x", "-o=x", "-", "--", "-json"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}

@@ -62,6 +62,9 @@ func (r *Run) Acquire(owner string) (*Lease, error) {
 
 // acquire is Acquire, and tells whether the lease was taken from another process.
 func (r *Run) acquire(owner string) (lease *Lease, taken bool, err error) {
+	if info, err := os.Stat(r.Dir); err == nil && !info.IsDir() {
+		return nil, false, fmt.Errorf("%s is in the place of the run's folder: move it away", r.Dir)
+	}
 	if err := os.MkdirAll(r.Dir, 0o777); err != nil {
 		return nil, false, err
 	}
@@ -89,6 +92,9 @@ func (r *Run) acquire(owner string) (lease *Lease, taken bool, err error) {
 		old, err := durable.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // given back just now
+		}
+		if errors.Is(err, durable.ErrNoFile) {
+			return nil, false, fmt.Errorf("%s is in the place of the run's lease: move it away", path)
 		}
 		if err != nil {
 			return nil, false, err
