@@ -148,13 +148,13 @@ func (a *app) removeRuns(ctx context.Context, ids []string) error {
 		}
 		fmt.Fprintln(a.out, "removed", r.ID)
 		if names := startedFrom(store, p, r.ID); len(names) > 0 {
-			fmt.Fprintf(a.out, "These finished runs started from it, and stay: %s.\n", strings.Join(names, ", "))
+			fmt.Fprintf(a.out, "These finished runs of the last plan started from it, or from the best of several with it, and stay: %s.\n", strings.Join(names, ", "))
 		}
 	}
 	return nil
 }
 
-// startedFrom names the finished runs of a plan that started from a run's weights.
+// startedFrom names the finished runs of a plan that started from a run's weights, or chose among them.
 func startedFrom(store *runlog.Store, p *planner.Plan, id string) []string {
 	var names []string
 	for i := range p.Runs {
