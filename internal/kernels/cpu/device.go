@@ -33,9 +33,9 @@ type Device struct {
 	shared  scratch   // packed weights and partial sums, written by all workers
 	workers []scratch // one per worker
 
-	task  runner           // the parallel region under way
-	share func(worker int) // computes a worker's share of task
-	kept  []any            // a task of each type that has run
+	task     runner           // the parallel region under way
+	runShare func(worker int) // computes a worker's share of task
+	kept     []any            // a task of each type that has run
 }
 
 var _ kernels.Device = (*Device)(nil)
@@ -55,7 +55,7 @@ func New(threads int) (*Device, error) {
 	}
 	d := &Device{path: p, micro: microOf(p), threads: threads, choose: chooseWinograd, workers: make([]scratch, threads)}
 	if threads > 1 {
-		d.share = func(worker int) { d.task.run(d, worker) }
+		d.runShare = func(worker int) { d.task.run(d, worker) }
 		d.pool = newPool(threads)
 	}
 	return d, nil

@@ -16,7 +16,8 @@ type (
 	outerFunc func(a, b, c *float32, lda, ldb, pixels, rowA, rowB, rows, imageA, imageB, images, ldc int, mask uint32, accumulate bool)
 
 	// dotFunc computes the inner products of a few rows of x with 1 or 4 rows of w, n elements long. next is as many rows,
-	// ldw apart, of which each vector's step prefetches pace bytes.
+	// ldw apart: kernels of more than 2 rows of x and 4 of w prefetch a line of each at every vector's step, which goes
+	// pace bytes further; the others leave it alone.
 	dotFunc func(x, w, y, next *float32, ldx, ldw, ldy, n, pace int, accumulate bool)
 
 	// combineFunc computes a tile of C (rows × width) = A·B, the rows of B ldb apart. The tile is added to what C holds

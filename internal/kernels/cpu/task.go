@@ -37,7 +37,7 @@ func start[T any, P task[T]](d *Device, threads int, t T) {
 		P(kept).run(d, 0)
 	} else {
 		d.task = P(kept)
-		d.pool.run(d.share)
+		d.pool.run(d.runShare)
 		d.task = nil
 	}
 	var none T
