@@ -125,6 +125,27 @@ func TestLongFlags(t *testing.T) {
 	}
 }
 
+func TestCommandLineIsForAShell(t *testing.T) {
+	tests := map[string]struct {
+		words []string
+		want  string
+	}{
+		"plain":   {[]string{"ftrun", "apply", "a/b_c-1.hcl"}, "ftrun apply a/b_c-1.hcl"},
+		"letters": {[]string{"ünï"}, "ünï"},
+		"blank":   {[]string{"ünï cödé / x"}, "'ünï cödé / x'"},
+		"quote":   {[]string{"it's"}, `'it'\''s'`},
+		"shell":   {[]string{"$HOME", "~", "a;b", "*"}, "'$HOME' '~' 'a;b' '*'"},
+		"empty":   {[]string{""}, "''"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := commandLine(test.words...); got != test.want {
+				t.Errorf("%s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
 func TestVersionIsAlwaysSemantic(t *testing.T) {
 	for linked, want := range map[string]string{
 		"v0.1.0":            "0.1.0",
