@@ -72,8 +72,8 @@ func (a *app) listRuns() error {
 		lines = append(lines, []string{r.ID, state, "", fmt.Sprint(r.Seed), epochs, acc, reports.Bytes(size)})
 	}
 	header := []string{"id", "state", "name", "seed", "epochs", "val acc", "size"}
-	// Names hold those of the axes where 80 columns have room for that.
-	room, full := 80, true
+	// Names hold those of the axes where there is room for that.
+	room, full := a.out.width(), true
 	for i := range header {
 		wide := 0
 		for _, line := range append(lines, header) {
@@ -83,7 +83,7 @@ func (a *app) listRuns() error {
 		}
 		room -= wide + 1
 	}
-	room = max(room+1, utf8.RuneCountInString("(unreadable)"))
+	room = max(room, utf8.RuneCountInString("(unreadable)"))
 	for _, r := range rows {
 		full = full && utf8.RuneCountInString(nameOf(&r.Run, true)) <= room
 	}
