@@ -324,6 +324,14 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 	}
 	defer lease.Release()
 
+	aside, err := dir.SetAside()
+	if err != nil {
+		return e.unwritten(run, lease, err)
+	}
+	for _, name := range aside {
+		e.emit(runlog.Note{Text: fmt.Sprintf("%s: something that is no file was in the place of %s; it is kept beside it as %s.damaged", e.Plan.Name(run), name, name)})
+	}
+
 	// Another process may have carried it out while this one waited.
 	before, known, damage := readStatus(dir)
 	changed := known && !before.Updated.Equal(e.seen[run.ID])

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,7 +56,7 @@ func (t *training) goOn(ctx context.Context) (told []string, err error) {
 			t.emit(runlog.Note{Text: fmt.Sprintf("%s: it goes on from the last checkpoint of run %s, a training of the same settings", t.Plan.Name(t.run), c.dir.ID)})
 			return mended, nil
 		case len(problems) > 0:
-			return append(mended, strings.Join(problems, "; ")+": the run goes on from the checkpoint before it"), nil
+			return append(mended, strings.Join(problems, "; ")+"; the run goes on from the checkpoint before it"), nil
 		default:
 			return mended, nil
 		}
@@ -63,7 +64,7 @@ func (t *training) goOn(ctx context.Context) (told []string, err error) {
 	if len(problems) == 0 {
 		return nil, nil
 	}
-	return []string{strings.Join(problems, "; ") + ": the run starts again"}, t.begin(ctx)
+	return []string{strings.Join(problems, "; ") + "; the run starts again"}, t.begin(ctx)
 }
 
 // restore goes back to a checkpoint. An error says why it can't be gone on from: there is none (fs.ErrNotExist), it is
@@ -164,7 +165,7 @@ func (t *training) recoverBest(ctx context.Context, c checkpoint, p *progress) (
 	}
 	if damage != nil {
 		if p.Best != p.Epoch || p.Step > 0 {
-			return nil, fmt.Errorf("the weights of epoch %d, the best so far, are gone: %v", p.Best, damage)
+			return nil, fmt.Errorf("the weights of epoch %d, the best so far, %s", p.Best, lost(damage))
 		}
 		_, predictions, err := t.evaluate(ctx, data.Val)
 		if err != nil {
@@ -177,7 +178,7 @@ func (t *training) recoverBest(ctx context.Context, c checkpoint, p *progress) (
 		if err := t.keepBest(best, p); err != nil {
 			return nil, err
 		}
-		return []string{fmt.Sprintf("the best weights were made again from the checkpoint: %v", damage)}, nil
+		return []string{fmt.Sprintf("the best weights, which %s, were made again from the checkpoint", lost(damage))}, nil
 	}
 	predictions, damage := c.dir.Predictions(runlog.Status{Files: &p.Files})
 	if damage == nil && c.dir == t.dir {
@@ -199,6 +200,28 @@ func (t *training) recoverBest(ctx context.Context, c checkpoint, p *progress) (
 	}
 	p.Files.Predictions, err = t.dir.WritePredictions(predictions)
 	return mended, err
+}
+
+// lost says what became of weights that can't be read.
+func lost(damage error) string {
+	if errors.Is(damage, fs.ErrNotExist) {
+		return "are gone"
+	}
+	return fmt.Sprintf("can't be used (%v)", damage)
+}
+
+// GoesOnWithoutBest tells whether a run can go on from one of its checkpoints although its best weights are lost: they are
+// made again where the checkpoint is that of the best epoch's end.
+func GoesOnWithoutBest(dir *runlog.Run) bool {
+	return slices.ContainsFunc(dir.CheckpointPaths(), func(path string) bool {
+		file, err := weights.OpenSealed(path)
+		if err != nil {
+			return false
+		}
+		var p progress
+		err = json.Unmarshal([]byte(file.Metadata[progressKey]), &p)
+		return err == nil && (p.Epoch == 0 || p.Best == p.Epoch && p.Step == 0)
+	})
 }
 
 // epochOf is the epoch of a file of best weights, 0 where it has none.

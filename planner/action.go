@@ -40,7 +40,7 @@ func (s RunState) action(replace bool) Action {
 	switch {
 	case replace:
 		return Replace
-	case s.Finished && s.Damage == "":
+	case s.Finished && (s.Damage == "" || s.Trained):
 		return Done
 	case s.Checkpoint: // of a failed or damaged run, too
 		return Resume
@@ -91,7 +91,11 @@ func (p *planning) decide() {
 			p.replaces[c.id] = state.Started
 		}
 		if state.Damage != "" && !replace[c.id] {
-			p.warn(nil, "Damaged run", "What the store holds is damaged: %s. It is made again.", state.Damage)
+			then := "It is made again."
+			if action == Done {
+				then = "The next apply writes it anew, and trains nothing."
+			}
+			p.warn(nil, "Damaged run", "What the store holds is damaged: %s. %s", state.Damage, then)
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 
 	"github.com/ftrun/ftrun/internal/durable"
@@ -161,7 +160,7 @@ func (p *Plan) Summarize() Summary {
 // runs come after those that they wait for, and ids are those of their settings, so that nothing is trained under a
 // wrong one.
 func Load(path string) (*Plan, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no plan at %s: make one with `ftrun plan`: %w", path, err)
 	}

@@ -153,7 +153,7 @@ func (p *planning) expand() bool {
 				continue
 			}
 			if len(p.pending)+len(sw.Seeds) > p.opt.MaxRuns {
-				p.complain(&sw.Range, "Too many runs", "There are more than %d runs: sweep %q alone has up to %d. If that is meant, give -max-runs %d.",
+				p.complain(&sw.Range, "Too many runs", "There are more runs than %d: sweep %q alone has up to %d. If that is meant, give -max-runs %d.",
 					p.opt.MaxRuns, sw.Name, sw.Size(), max(sw.Size(), p.opt.MaxRuns+1))
 				return false
 			}

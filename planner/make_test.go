@@ -390,7 +390,7 @@ func TestTooManyRuns(t *testing.T) {
   }
 }`)
 	_, diags := Make(context.Background(), s, newFakeWorld().World, Options{MaxRuns: 2000})
-	if got := texts(diags); !strings.Contains(got, `1: Too many runs: There are more than 2000 runs: sweep "s" alone has up to 1000000000000.`) {
+	if got := texts(diags); !strings.Contains(got, `1: Too many runs: There are more runs than 2000: sweep "s" alone has up to 1000000000000.`) {
 		t.Errorf("got %s", got)
 	}
 }

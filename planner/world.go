@@ -93,6 +93,7 @@ type RunState struct {
 	Finished   bool
 	Failed     bool
 	Damage     string // what is not as it was written, of a run that would else be finished or whose state can't be told
+	Trained    bool   // of a damaged run: all that training gives is whole
 	Checkpoint bool   // there is one to go on from
 	Epochs     int    // done by the checkpoint; 0 where it isn't known
 	Started    string // when it was begun, in any form: a run that was begun anew has another one

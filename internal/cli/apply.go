@@ -93,7 +93,7 @@ Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 	cmd.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "threads in all")
 	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB")
 	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
-	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs this often within an epoch, beside its end")
+	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs each `TIME` within an epoch, such as 10m, beside its end")
 	cmd.Flags().StringVar(&r.device, "device", "auto", "`DEVICE` to train on: auto or cpu")
 	return cmd
 }
@@ -167,7 +167,7 @@ func (a *app) loadPlan(ctx context.Context, path string) (*planner.Plan, error) 
 // savedPlan tells a plan file from configuration by its name and content.
 func savedPlan(path string) bool {
 	info, err := os.Stat(path)
-	if err != nil || info.IsDir() || strings.HasSuffix(path, ".hcl") {
+	if err != nil || !info.Mode().IsRegular() || strings.HasSuffix(path, ".hcl") {
 		return false
 	}
 	f, err := os.Open(path)
@@ -229,6 +229,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		sink, interrupted = l, l.interrupted
 	}
 	heard := context.AfterFunc(ctx, interrupted)
+	a.saves.Store(true)
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
 		Device: openDevice, Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,

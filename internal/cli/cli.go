@@ -6,12 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
+	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/ftrun/ftrun/internal/runlog"
 )
@@ -38,7 +44,8 @@ type app struct {
 	args     []string
 	store    string // -store
 	noColor  bool
-	misused  error // what help was asked for that there is none of
+	misused  error       // what help was asked for that there is none of
+	saves    atomic.Bool // runs are under way that an interruption must not lose
 }
 
 const defaultStore = ".ftrun"
@@ -47,21 +54,33 @@ const defaultStore = ".ftrun"
 func Main(args []string) int {
 	// A reader that goes away, as head does, is an error of writing like any other; it must not kill a training.
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := interruptible()
-	defer stop()
 	a := &app{in: os.Stdin, out: &stream{w: os.Stdout}, err: &stream{w: os.Stderr}, environ: os.Environ, args: args}
+	ctx, stop := a.interruptible()
+	defer stop()
 	return a.run(ctx)
 }
 
-// interruptible gives a context that the first Ctrl-C ends; the second one ends the process.
-func interruptible() (context.Context, func()) {
+// patience is how long an interrupted command that has nothing to save may take to end.
+const patience = time.Second
+
+// interruptible gives a context that the first Ctrl-C ends. The second one ends the process, and so does patience where
+// there is nothing to save.
+func (a *app) interruptible() (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
 		cancel()
-		<-signals
+		var late <-chan time.Time
+		if !a.saves.Load() {
+			late = time.After(patience)
+		}
+		select {
+		case <-signals:
+		case <-late:
+			fmt.Fprintln(a.err, "Interrupted.")
+		}
 		os.Exit(exitInterrupted)
 	}()
 	return ctx, func() { signal.Stop(signals); cancel() }
@@ -69,7 +88,7 @@ func interruptible() (context.Context, func()) {
 
 func (a *app) run(ctx context.Context) int {
 	root := a.root()
-	root.SetArgs(longFlags(a.args))
+	root.SetArgs(longFlags(root, a.args))
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
@@ -129,20 +148,48 @@ func (a *app) root() *cobra.Command {
 }
 
 // longFlags turns the -name of long flags into --name, so that one dash and two mean the same, as with Terraform. Flags
-// of one letter stay as they are.
-func longFlags(args []string) []string {
+// of one letter stay as they are, and so does the value that follows a flag.
+func longFlags(root *cobra.Command, args []string) []string {
+	valued := map[string]bool{}
+	collectValued(root, valued)
 	out := make([]string, 0, len(args))
-	for i, arg := range args {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
 		if arg == "--" {
 			return append(out, args[i:]...)
 		}
-		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
-		if strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--") && len(name) > 1 {
+		if !strings.HasPrefix(arg, "-") || arg == "-" {
+			out = append(out, arg)
+			continue
+		}
+		bare := strings.TrimLeft(arg, "-")
+		name, _, joined := strings.Cut(bare, "=")
+		if !strings.HasPrefix(arg, "--") && len(name) > 1 {
 			arg = "-" + arg
 		}
 		out = append(out, arg)
+		if valued[name] && !joined && i+1 < len(args) {
+			i++
+			out = append(out, args[i])
+		}
 	}
 	return out
+}
+
+// collectValued notes the names of all flags that take a value, of a command and those under it. A name means the same
+// kind of flag everywhere.
+func collectValued(cmd *cobra.Command, valued map[string]bool) {
+	for _, set := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
+		set.VisitAll(func(f *pflag.Flag) {
+			if f.NoOptDefVal == "" {
+				valued[f.Name] = true
+				valued[f.Shorthand] = f.Shorthand != ""
+			}
+		})
+	}
+	for _, c := range cmd.Commands() {
+		collectValued(c, valued)
+	}
 }
 
 // runs opens the store of runs.
@@ -150,8 +197,14 @@ func (a *app) runs() (*runlog.Store, error) {
 	if a.store == "" {
 		return nil, errors.New("-store wants the name of a folder")
 	}
-	if info, err := os.Stat(a.store); err == nil && !info.IsDir() {
-		return nil, fmt.Errorf("the store %s is a file, not a folder: move it away, or name another folder with -store", a.store)
+	for _, dir := range []string{a.store, filepath.Join(a.store, "runs")} {
+		info, err := os.Stat(dir)
+		if err == nil && !info.IsDir() {
+			return nil, fmt.Errorf("the store wants a folder at %s, and something else is there: move it away, or name another folder with -store", dir)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("the store can't be read: %w; mend that, or name another folder with -store", err)
+		}
 	}
 	return runlog.Open(a.store), nil
 }
@@ -175,6 +228,20 @@ func (a *app) again(words ...string) string {
 	line := append([]string{"ftrun"}, words...)
 	if a.store != defaultStore {
 		line = append(line, "-store", a.store)
+	}
+	return commandLine(line...)
+}
+
+// commandLine joins words as a POSIX shell takes them apart again.
+func commandLine(words ...string) string {
+	line := make([]string, len(words))
+	for i, word := range words {
+		special := func(r rune) bool {
+			return r < 0x80 && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./,:=+@%", r) || unicode.IsSpace(r)
+		}
+		if line[i] = word; word == "" || strings.ContainsFunc(word, special) {
+			line[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
 	}
 	return strings.Join(line, " ")
 }

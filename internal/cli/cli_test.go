@@ -118,10 +118,31 @@ func TestDocumentationNamesEveryCommandAndFlag(t *testing.T) {
 }
 
 func TestLongFlags(t *testing.T) {
-	got := longFlags([]string{"plan", "-json", "--var", "a=-1", "-var=b=2", "-h", "-o", "x", "-o=x", "-", "--", "-json"})
-	want := []string{"plan", "--json", "--var", "a=-1", "--var=b=2", "-h", "-o", "x", "-o=x", "-", "--", "-json"}
+	got := longFlags((&app{}).root(), []string{"plan", "-json", "--var", "a=-1", "-var", "-ab", "-var=b=2", "-checkpoint-every", "-1s", "-o", "-xy", "-h", "-o", "x", "-o=x", "-", "--", "-json"})
+	want := []string{"plan", "--json", "--var", "a=-1", "--var", "-ab", "--var=b=2", "--checkpoint-every", "-1s", "-o", "-xy", "-h", "-o", "x", "-o=x", "-", "--", "-json"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestCommandLineIsForAShell(t *testing.T) {
+	tests := map[string]struct {
+		words []string
+		want  string
+	}{
+		"plain":   {[]string{"ftrun", "apply", "a/b_c-1.hcl"}, "ftrun apply a/b_c-1.hcl"},
+		"letters": {[]string{"ünï"}, "ünï"},
+		"blank":   {[]string{"ünï cödé / x"}, "'ünï cödé / x'"},
+		"quote":   {[]string{"it's"}, `'it'\''s'`},
+		"shell":   {[]string{"$HOME", "~", "a;b", "*"}, "'$HOME' '~' 'a;b' '*'"},
+		"empty":   {[]string{""}, "''"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := commandLine(test.words...); got != test.want {
+				t.Errorf("%s, want %s", got, test.want)
+			}
+		})
 	}
 }
 
@@ -353,7 +374,7 @@ func TestRunsListLeavesOutAxes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, arch := range map[string]string{"00112233445566aa": "squeezenet1_0", "00112233445566bb": "squeezenet1_1"} {
-		err := errors.Join(store.Run(id).WriteConfig(planner.Description{Run: planner.Run{ID: id}, Config: planner.Config{Sweep: "tutorial", Labels: []planner.Label{
+		err := errors.Join(store.Run(id).WriteConfig(planner.Description{Run: planner.Run{ID: id}, Config: planner.Config{Sweep: "two", Labels: []planner.Label{
 			{Axis: "arch", Value: json.RawMessage(strconv.Quote(arch))}, {Axis: "mode", Value: json.RawMessage(`"extract"`)},
 		}}}), store.Run(id).WriteStatus(runlog.Status{State: runlog.Failed, Error: "x"}))
 		if err != nil {
@@ -363,9 +384,14 @@ func TestRunsListLeavesOutAxes(t *testing.T) {
 	if code := a.run(t.Context()); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
-	for _, want := range []string{" tutorial[squeezenet1_0, extract] ", " tutorial[squeezenet1_1, extract] "} {
+	for _, want := range []string{" two[squeezenet1_0, extract] ", " two[squeezenet1_1, extract] "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	for line := range strings.Lines(out.String()) {
+		if n := len([]rune(strings.TrimSpace(line))); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
 		}
 	}
 }

@@ -1,14 +1,19 @@
 package cli
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ftrun/ftrun/internal/durable"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
@@ -49,6 +54,9 @@ func (a *app) gc(o *collecting, files []string) error {
 	}
 	p, err := planner.Load(store.PlanPath())
 	if errors.Is(err, fs.ErrNotExist) {
+		if o.runs && len(files) == 0 {
+			return fmt.Errorf("there is no plan in %s, so nothing says which runs are to stay: name the files that do", a.store)
+		}
 		p, err = &planner.Plan{}, nil
 	}
 	if err != nil {
@@ -65,6 +73,13 @@ func (a *app) gc(o *collecting, files []string) error {
 		if needs.Run, err = namedRuns(p, files); err != nil {
 			return err
 		}
+	}
+	strays, err := store.Strays()
+	if err != nil {
+		return err
+	}
+	for _, name := range strays {
+		fmt.Fprintf(a.err, "%s is no run, and is left where it is.\n", filepath.Join(store.Dir, "runs", name))
 	}
 	found, err := store.Garbage(needs)
 	if err != nil {
@@ -130,17 +145,71 @@ func namedRuns(p *planner.Plan, files []string) (func(id string) bool, error) {
 		}
 	}
 	for _, path := range files {
-		raw, err := os.ReadFile(path)
+		ids, err := idsIn(path)
 		if err != nil {
 			return nil, err
-		}
-		ids := runIDs.FindAllString(string(raw), -1)
-		if len(ids) == 0 {
-			return nil, fmt.Errorf("%s names no run: it holds no id, of 16 hexadecimal digits", path)
 		}
 		for _, id := range ids {
 			named[id] = true
 		}
 	}
-	return func(id string) bool { return named[id] }, nil
+	return func(id string) bool { return named[id] || runIDs.FindString(id) != id }, nil
+}
+
+// idsIn lists the ids of runs in a file. Half a file would let the runs go that the other half names, so what is cut short
+// is an error as far as that shows.
+func idsIn(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no file %s: nothing was removed", path)
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a folder: name files that hold the ids of runs, such as saved plans or reports as JSON", path)
+	case filepath.Ext(path) == ".hcl":
+		return nil, fmt.Errorf("%s is a configuration, which holds no ids: save its plan with `%s`, and name keep.plan", path, commandLine("ftrun", "plan", "-out", "keep.plan", path))
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.HasPrefix(raw, []byte("{")) {
+		if err := wholeJSON(raw); err != nil {
+			return nil, fmt.Errorf("%s is damaged, and which runs it names is not to be told: %w", path, err)
+		}
+	}
+	ids := runIDs.FindAllString(string(raw), -1)
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("%s names no run: it holds no id, of 16 hexadecimal digits", path)
+	}
+	return ids, nil
+}
+
+// wholeJSON looks whether a file of JSON documents, one or many, ends where one ends, and holds a plan against its seal.
+func wholeJSON(raw []byte) error {
+	var head struct {
+		Version string `json:"ftrun_version"` // of a plan
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	for first := true; ; first = false {
+		var document json.RawMessage
+		err := dec.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return errors.New("it was cut short")
+		}
+		if err != nil {
+			return err
+		}
+		if first {
+			_ = json.Unmarshal(document, &head) // another document need not have it
+		}
+	}
+	if head.Version != "" {
+		return durable.CheckJSON(raw)
+	}
+	return nil
 }

@@ -80,7 +80,7 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 	case errors.As(err, &lacks):
 		return fmt.Errorf("-%s wants a value", lacks.GetFlag().Name)
 	case errors.As(err, &bad):
-		wants := map[string]string{"int": "a whole number", "bool": "true or false"}[bad.GetFlag().Value.Type()]
+		wants := map[string]string{"int": "a whole number", "bool": "true or false", "duration": "a time such as 10m"}[bad.GetFlag().Value.Type()]
 		if wants == "" {
 			return fmt.Errorf("-%s: %w", bad.GetFlag().Name, err)
 		}

@@ -62,14 +62,18 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			if err != nil {
 				return err
 			}
-			if err := planner.Save(out, p); err != nil {
-				return a.unwritable(err)
-			}
+			// Where it can't be saved it is shown all the same.
+			unsaved := planner.Save(out, p)
 			if asJSON {
 				err = planner.WriteJSON(a.out, p)
 			} else if err = errors.Join(a.showMatrix(p), a.showSharing(p)); err == nil {
 				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
-				a.sayNext(p, store, out)
+				if unsaved == nil {
+					a.sayNext(p, store, out)
+				}
+			}
+			if unsaved != nil {
+				return fmt.Errorf("%w; mend that, name another folder with -store, or save it elsewhere with -out FILE", unsaved)
 			}
 			if err == nil && detailed && changes(p) {
 				return exit(exitChanges)

@@ -36,9 +36,13 @@ validation accuracy as mean ± standard deviation over the seeds, the parameters
 				if len(args) > 0 {
 					return errors.New("-all compares all runs of the store, so a plan has no effect: leave one of them out")
 				}
-				rows, err := stored(store)
+				runs, err := stored(store)
 				if err != nil {
 					return err
+				}
+				rows := make([]reports.Run, len(runs))
+				for i := range runs {
+					rows[i] = runs[i].Run
 				}
 				return reports.Write(a.out, format, rows)
 			}
@@ -81,22 +85,33 @@ func planned(store *runlog.Store, p *planner.Plan) ([]reports.Run, error) {
 	return rows, nil
 }
 
+// storedRun is a run of the store with what a report does not tell of it.
+type storedRun struct {
+	reports.Run
+	trained, epochs int // of so many, 0 where that can't be read
+	damaged         bool
+}
+
 // stored lists all runs of the store, under the names by which they were first run.
-func stored(store *runlog.Store) ([]reports.Run, error) {
+func stored(store *runlog.Store) ([]storedRun, error) {
 	statuses, err := store.Statuses()
 	if err != nil {
 		return nil, err
 	}
-	var rows []reports.Run
+	var rows []storedRun
 	for id, st := range statuses {
 		var d planner.Description
 		if err := store.Run(id).ReadConfig(&d); err != nil {
 			d = planner.Description{Run: planner.Run{ID: id}, Config: planner.Config{Sweep: "(unreadable)"}}
-			st.State, st.Error = runlog.Failed, err.Error()
+			st.State, st.Error, st.Damaged = runlog.Failed, err.Error(), true
 		}
-		rows = append(rows, reportRow(d, st))
+		r := storedRun{Run: reportRow(d, st), trained: st.Epoch, epochs: d.Settings.Epochs, damaged: st.Damaged}
+		if r.Metrics != nil {
+			r.trained = r.Metrics.Epochs
+		}
+		rows = append(rows, r)
 	}
-	slices.SortFunc(rows, compareRuns)
+	slices.SortFunc(rows, func(a, b storedRun) int { return compareRuns(a.Run, b.Run) })
 	return rows, nil
 }
 

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
 )
 
@@ -50,10 +52,6 @@ func (a *app) listRuns() error {
 		return err
 	}
 	var lines [][]string
-	full := true // names hold those of the axes, which is too much for 80 columns where there are several
-	for _, r := range rows {
-		full = full && len([]rune(nameOf(&r, true))) <= 28
-	}
 	var total int64
 	for _, r := range rows {
 		size, err := store.Run(r.ID).Size()
@@ -61,18 +59,45 @@ func (a *app) listRuns() error {
 			return err
 		}
 		total += size
-		acc := "–"
+		state, epochs, acc := string(r.Status), "–", "–"
+		if r.damaged {
+			state = "damaged"
+		}
+		if r.epochs > 0 {
+			epochs = fmt.Sprintf("%d/%d", r.trained, r.epochs)
+		}
 		if r.Metrics != nil {
 			acc = fmt.Sprintf("%.3f", r.Metrics.ValAcc)
 		}
-		lines = append(lines, []string{r.ID, string(r.Status), nameOf(&r, full), fmt.Sprint(r.Seed), acc, reports.Bytes(size)})
+		lines = append(lines, []string{r.ID, state, "", fmt.Sprint(r.Seed), epochs, acc, reports.Bytes(size)})
 	}
-	if err := reports.WriteText(a.out, []string{"id", "state", "name", "seed", "val acc", "size"}, 3, lines); err != nil {
+	header := []string{"id", "state", "name", "seed", "epochs", "val acc", "size"}
+	// Names hold those of the axes where there is room for that.
+	room, full := a.out.width(), true
+	for i := range header {
+		wide := 0
+		for _, line := range append(lines, header) {
+			if i != nameColumn {
+				wide = max(wide, utf8.RuneCountInString(line[i]))
+			}
+		}
+		room -= wide + 1
+	}
+	room = max(room, utf8.RuneCountInString("(unreadable)"))
+	for _, r := range rows {
+		full = full && utf8.RuneCountInString(nameOf(&r.Run, true)) <= room
+	}
+	for i := range rows {
+		lines[i][nameColumn] = reports.Shorten(nameOf(&rows[i].Run, full), room)
+	}
+	if err := reports.WriteText(a.out, header, 3, lines); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.out, "%s, %s.\n", reports.Plural(len(rows), "run", "runs"), reports.Bytes(total))
 	return err
 }
+
+const nameColumn = 2 // of the list of runs
 
 // nameOf is a run's sweep with its labels, as "tutorial[arch=resnet18, mode=extract]" or "tutorial[resnet18, extract]".
 func nameOf(r *reports.Run, axes bool) string {
@@ -104,6 +129,10 @@ func (a *app) removeRuns(ctx context.Context, ids []string) error {
 			found = append(found, r)
 		}
 	}
+	p, err := planner.Load(store.PlanPath())
+	if err != nil { // what it says is of help, and no more
+		p = &planner.Plan{}
+	}
 	for _, r := range found {
 		// Taking the lease keeps a run that is being trained from losing its folder.
 		lease, err := r.AcquireWatching(ctx, "ftrun runs rm", func(busy *runlog.BusyError) {
@@ -118,8 +147,27 @@ func (a *app) removeRuns(ctx context.Context, ids []string) error {
 			return err
 		}
 		fmt.Fprintln(a.out, "removed", r.ID)
+		if names := startedFrom(store, p, r.ID); len(names) > 0 {
+			fmt.Fprintf(a.out, "These finished runs of the last plan started from it, or from the best of several with it, and stay: %s.\n", strings.Join(names, ", "))
+		}
 	}
 	return nil
+}
+
+// startedFrom names the finished runs of a plan that started from a run's weights, or chose among them.
+func startedFrom(store *runlog.Store, p *planner.Plan, id string) []string {
+	var names []string
+	for i := range p.Runs {
+		r := &p.Runs[i]
+		if !slices.Contains(p.Settings[r.Settings].Weights.Runs, id) {
+			continue
+		}
+		st, _, err := store.Run(r.ID).Status()
+		if name := p.Name(r) + " (" + r.ID + ")"; err == nil && st.State == runlog.Finished && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // compareRuns orders runs by sweep, labels and seed.

@@ -127,7 +127,7 @@ func evaluate(ctx context.Context, s *spec.Spec, maxRuns int) (runs int, diags s
 					return 0, nil, err
 				}
 				if runs++; runs > maxRuns {
-					return 0, nil, fmt.Errorf("there are more than %s runs: sweep %q alone has up to %s; if that is meant, give -max-runs %d",
+					return 0, nil, fmt.Errorf("there are more runs than %s: sweep %q alone has up to %s; if that is meant, give -max-runs %d",
 						reports.Count(int64(maxRuns)), sw.Name, reports.Count(int64(sw.Size())), sw.Size())
 				}
 				_, d := sw.Run(c, seed)

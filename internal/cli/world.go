@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -170,9 +171,16 @@ func (r shelf) Status(id string) (planner.RunState, error) {
 	if err == nil && st.State == runlog.Finished {
 		err = dir.Damage(st)
 	}
+	var damage *runlog.DamageError
+	damaged := errors.As(err, &damage)
 	state := planner.RunState{
 		Finished: st.State == runlog.Finished, Failed: st.State == runlog.Failed,
 		Checkpoint: dir.HasCheckpoint(), Epochs: st.Epoch, Arch: st.Arch,
+		Trained: damaged && damage.OfDescription(),
+	}
+	// A run that was saved within its first epoch has no best weights yet.
+	if lost := damaged && damage.OfBest() || !dir.HasBest() && (damaged || st.Epoch > 0); lost && state.Checkpoint {
+		state.Checkpoint = executor.GoesOnWithoutBest(dir)
 	}
 	if !st.Started.IsZero() {
 		state.Started = st.Started.UTC().Format(time.RFC3339Nano)

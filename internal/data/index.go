@@ -54,7 +54,7 @@ func headOf(lines []byte) string {
 // is no such file, or it is damaged, which costs time and nothing else.
 func OpenIndex(path string) *Index {
 	ix := &Index{path: path, records: map[string]record{}}
-	b, err := os.ReadFile(path)
+	b, err := durable.ReadFile(path)
 	if path == "" || err != nil {
 		return ix
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // WriteFile makes or replaces a file with what write gives, and makes its folder where there is none. A file that is
@@ -29,6 +30,10 @@ func WriteFileThrough(desk, path string, write func(io.Writer) error) error {
 func writeFile(path, desk string, write func(io.Writer) error) (err error) {
 	defer func() {
 		if err != nil {
+			// The hidden file is nothing that a user should look for.
+			if p, ok := err.(*fs.PathError); ok && strings.HasPrefix(filepath.Base(p.Path), "."+filepath.Base(path)+".") {
+				err = p.Err
+			}
 			err = fmt.Errorf("writing %s: %w", path, err)
 		}
 	}()
@@ -71,6 +76,31 @@ func writeFile(path, desk string, write func(io.Writer) error) (err error) {
 	return Rename(f.Name(), target)
 }
 
+// ErrNoFile says that something else lies where a file should: a folder, a pipe, a socket or a device.
+var ErrNoFile = errors.New("what is there is no regular file")
+
+// Open opens a file for reading. What is no regular file is ErrNoFile, and not opened: that would wait for ever on a pipe.
+func Open(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: ErrNoFile}
+	}
+	return os.Open(path)
+}
+
+// ReadFile reads a file whole, as Open opens it.
+func ReadFile(path string) ([]byte, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
 // Write is WriteFile of content that is there already.
 func Write(path string, content []byte) error {
 	return WriteFile(path, func(w io.Writer) error {
@@ -97,7 +127,7 @@ func destination(path string) (string, fs.FileMode, error) {
 		return "", 0, err
 	}
 	if !info.Mode().IsRegular() {
-		return "", 0, errors.New("what is there is no regular file; it is left as it is")
+		return "", 0, fmt.Errorf("%w; it is left as it is", ErrNoFile)
 	}
 	target, err := filepath.EvalSymlinks(path)
 	return target, info.Mode().Perm(), err

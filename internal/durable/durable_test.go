@@ -118,3 +118,12 @@ func TestWhatIsNoFileStays(t *testing.T) {
 		}
 	}
 }
+
+// TestTheHiddenFileIsNotNamed: it is nothing that a user could find.
+func TestTheHiddenFileIsNotNamed(t *testing.T) {
+	dir := t.TempDir()
+	err := WriteFileThrough(filepath.Join(dir, "gone"), filepath.Join(dir, "f"), func(io.Writer) error { return nil })
+	if !errors.Is(err, os.ErrNotExist) || strings.Contains(err.Error(), ".f.") {
+		t.Errorf("error %v", err)
+	}
+}

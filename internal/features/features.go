@@ -24,9 +24,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"sync"
 	"sync/atomic"
+
+	"github.com/ftrun/ftrun/internal/durable"
 )
 
 // BlockPictures is the number of pictures that are computed, and checked, together.
@@ -219,4 +220,4 @@ func sum(block int, values []float32) (s [sha256.Size]byte) {
 func Free(dir string) (bytes int64, ok bool) { return free(dir) }
 
 // openPlain opens a file to be read as it is.
-func openPlain(path string) (source, error) { return os.Open(path) }
+func openPlain(path string) (source, error) { return durable.Open(path) }

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime/debug"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ftrun/ftrun/internal/durable"
 )
 
 // mapping is a file in memory.
@@ -17,7 +18,7 @@ type mapping []byte
 
 // open maps a file.
 func open(path string) (source, error) {
-	f, err := os.Open(path)
+	f, err := durable.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -25,9 +26,6 @@ func open(path string) (source, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", path)
 	}
 	if info.Size() == 0 {
 		return mapping(nil), nil

@@ -26,6 +26,9 @@ const (
 	statusFile      = "status.json"
 )
 
+// runFiles are all of them. The status comes last: while it is there a run that is being cleared is not taken for a new one.
+var runFiles = []string{checkpointFile, previousFile, bestFile, predictionsFile, metricsFile, configFile, statusFile}
+
 // File is what is kept of a file of a run, so that it is known when it changes.
 type File struct {
 	SHA256   string    `json:"sha256"`
@@ -48,7 +51,15 @@ type DamageError struct {
 }
 
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("%s of run %s: %v", e.File, e.Run, e.Err)
+	err := e.Err
+	var path *fs.PathError // the file has been named
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = errors.New("it is gone")
+	case errors.As(err, &path):
+		err = path.Err
+	}
+	return fmt.Sprintf("%s of run %s: %v", e.File, e.Run, err)
 }
 
 func (e *DamageError) Unwrap() error { return e.Err }
@@ -57,19 +68,18 @@ func (r *Run) damaged(file string, err error) error {
 	return &DamageError{Run: r.ID, File: file, Err: err}
 }
 
+// OfDescription tells whether it is config.json that is damaged: that is written anew without any training.
+func (e *DamageError) OfDescription() bool { return e.File == configFile }
+
+// OfBest tells whether it is best.safetensors that is damaged.
+func (e *DamageError) OfBest() bool { return e.File == bestFile }
+
 // Damage looks whether the files of a finished run are those that were written, and tells the first that is not as a
-// *DamageError. It reads config.json, which is small; what else has kept its size and its time of change is taken to be
-// the same, and hashed otherwise.
+// *DamageError; config.json comes last. That is read, being small; what else has kept its size and its time of change is
+// taken to be the same, and hashed otherwise.
 func (r *Run) Damage(st Status) error {
 	if st.Files == nil {
 		return r.damaged(statusFile, errors.New("it does not say which files there are"))
-	}
-	config, err := os.ReadFile(r.path(configFile))
-	if err == nil {
-		err = durable.CheckJSON(config)
-	}
-	if err != nil {
-		return r.damaged(configFile, err)
 	}
 	for _, f := range []struct {
 		name string
@@ -78,6 +88,13 @@ func (r *Run) Damage(st Status) error {
 		if err := r.same(f.name, f.want); err != nil {
 			return r.damaged(f.name, err)
 		}
+	}
+	config, err := durable.ReadFile(r.path(configFile))
+	if err == nil {
+		err = durable.CheckJSON(config)
+	}
+	if err != nil {
+		return r.damaged(configFile, err)
 	}
 	return nil
 }
@@ -91,6 +108,9 @@ func (r *Run) same(name string, want File) error {
 	}
 	if err != nil {
 		return err
+	}
+	if !info.Mode().IsRegular() {
+		return durable.ErrNoFile
 	}
 	if info.Size() != want.Size {
 		return fmt.Errorf("it is damaged: it has %d bytes instead of %d", info.Size(), want.Size)
@@ -111,7 +131,7 @@ func (r *Run) same(name string, want File) error {
 }
 
 func hash(path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := durable.Open(path)
 	if err != nil {
 		return "", err
 	}
@@ -203,9 +223,41 @@ func (r *Run) CheckpointPaths() []string {
 func (r *Run) DropPrevious() { _ = os.Remove(r.path(previousFile)) }
 
 // HasCheckpoint tells whether there is a state to go on from; it may be damaged.
-func (r *Run) HasCheckpoint() bool {
-	return slices.ContainsFunc(r.CheckpointPaths(), func(path string) bool {
-		_, err := os.Stat(path)
-		return err == nil
-	})
+func (r *Run) HasCheckpoint() bool { return slices.ContainsFunc(r.CheckpointPaths(), hasContent) }
+
+// HasBest tells whether there are weights of a best epoch; they may be damaged.
+func (r *Run) HasBest() bool { return hasContent(r.BestPath()) }
+
+func hasContent(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Size() > 0
+}
+
+// SetAside moves what is no file but lies in the place of one of the run's, such as a folder, to that name with ".damaged"
+// after it, and gives the names of the files. It wants the lease.
+func (r *Run) SetAside() ([]string, error) {
+	var moved []string
+	for _, name := range runFiles {
+		info, err := os.Stat(r.path(name))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().IsRegular() {
+			continue
+		}
+		if _, err := os.Lstat(r.path(name)); err != nil {
+			return moved, err
+		}
+		to := r.path(name + ".damaged")
+		for n := 2; exists(to); n++ {
+			to = fmt.Sprintf("%s.damaged.%d", r.path(name), n)
+		}
+		if err := os.Rename(r.path(name), to); err != nil {
+			return moved, err
+		}
+		moved = append(moved, name)
+	}
+	return moved, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }

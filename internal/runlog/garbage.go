@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ftrun/ftrun/internal/durable"
 )
 
 // Garbage is something in the store that nothing needs.
@@ -134,7 +136,7 @@ func (r *Run) garbage(e fs.DirEntry, needs Needs) string {
 
 // live tells whether a process may be training the run.
 func (r *Run) live() bool {
-	content, err := os.ReadFile(r.path(leaseFile))
+	content, err := durable.ReadFile(r.path(leaseFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false
 	}

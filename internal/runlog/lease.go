@@ -1,6 +1,7 @@
 package runlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ftrun/ftrun/internal/durable"
 )
 
 // A lease changes every Heartbeat while its owner lives; one that a process has watched for LeaseTimeout without a change
@@ -25,7 +28,10 @@ const (
 )
 
 // BusyError says that another process has a run.
-type BusyError struct{ Run, Owner string }
+type BusyError struct {
+	Run, Owner string
+	Lives      bool // the owner is known to
+}
 
 func (e *BusyError) Error() string {
 	return fmt.Sprintf("run %s is being trained by %s", e.Run, e.Owner)
@@ -50,8 +56,17 @@ type Lease struct {
 // by its own clock: calls of Acquire are the looks. From then on r writes through the attempt's desk. What an earlier
 // attempt has left half-written is removed.
 func (r *Run) Acquire(owner string) (*Lease, error) {
+	lease, _, err := r.acquire(owner)
+	return lease, err
+}
+
+// acquire is Acquire, and tells whether the lease was taken from another process.
+func (r *Run) acquire(owner string) (lease *Lease, taken bool, err error) {
+	if info, err := os.Stat(r.Dir); err == nil && !info.IsDir() {
+		return nil, false, fmt.Errorf("%s is in the place of the run's folder: move it away", r.Dir)
+	}
 	if err := os.MkdirAll(r.Dir, 0o777); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	path := r.path(leaseFile)
 	token := fmt.Sprintf("%d.%d", os.Getpid(), time.Now().UnixNano())
@@ -61,31 +76,36 @@ func (r *Run) Acquire(owner string) (*Lease, error) {
 		if err == nil {
 			l := &Lease{run: r, file: file, mark: mark, stop: make(chan struct{})}
 			if err := r.takeDesk(deskPrefix + token); err != nil {
-				return nil, errors.Join(err, file.Close(), os.Remove(path))
+				return nil, false, errors.Join(err, file.Close(), os.Remove(path))
 			}
 			if !l.Held() {
 				_ = file.Close()
 				continue // the owner before gave it back in the same moment
 			}
 			l.done.Go(l.beat)
-			return l, nil
+			return l, taken, nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
-			return nil, err
+			return nil, false, err
 		}
-		old, err := os.ReadFile(path)
+		taken = false
+		old, err := durable.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // given back just now
 		}
+		if errors.Is(err, durable.ErrNoFile) {
+			return nil, false, fmt.Errorf("%s is in the place of the run's lease: move it away", path)
+		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		lines := strings.Split(string(old)+"\n\n\n", "\n")
-		if !processEnded(strings.TrimSpace(lines[2])) && !r.store.watch(path, string(old)) {
+		process := strings.TrimSpace(lines[2])
+		if !processEnded(process) && !r.store.watch(path, string(old)) {
 			if lines[0] == "" {
 				lines[0] = "a process that started just now"
 			}
-			return nil, &BusyError{Run: r.ID, Owner: lines[0]}
+			return nil, false, &BusyError{Run: r.ID, Owner: lines[0], Lives: processLives(process)}
 		}
 		// Two processes may find the same stale lease. Moving it away and looking at what was moved tells which lease it
 		// was: one that has been renewed meanwhile is put back.
@@ -93,33 +113,41 @@ func (r *Run) Acquire(owner string) (*Lease, error) {
 		if err := os.Rename(path, away); err != nil {
 			continue
 		}
-		if moved, err := os.ReadFile(away); err == nil && string(moved) != string(old) {
+		if moved, err := durable.ReadFile(away); err == nil && string(moved) != string(old) {
 			_ = os.Link(away, path)
+		} else {
+			taken = true
 		}
 		_ = os.Remove(away)
 	}
 	r.desk = ""
-	return nil, &BusyError{Run: r.ID, Owner: "a process that started just now"}
+	return nil, false, &BusyError{Run: r.ID, Owner: "a process that started just now"}
 }
 
-// AcquireWatching is Acquire that looks at another process's lease until it changes, which fails with a *BusyError, or has
-// been watched long enough. waiting is called once, where there is something to watch.
+// AcquireWatching is Acquire for one who means to remove what the owner has: a lease that another process has is looked at
+// until it has been watched long enough. Where its owner is known to live, or it changes meanwhile or is given back, that
+// is an error, a *BusyError but for the last. waiting is called once, where there is something to watch.
 func (r *Run) AcquireWatching(ctx context.Context, owner string, waiting func(*BusyError)) (*Lease, error) {
-	var before string
+	var before []byte
+	waited := false
 	for {
-		lease, err := r.Acquire(owner)
+		lease, taken, err := r.acquire(owner)
+		if err == nil && waited && !taken {
+			lease.Release()
+			return nil, fmt.Errorf("run %s was given back just now by the process that was training it: look at what became of it first", r.ID)
+		}
 		var busy *BusyError
-		if !errors.As(err, &busy) {
+		if !errors.As(err, &busy) || busy.Lives {
 			return lease, err
 		}
-		now, _ := os.ReadFile(r.path(leaseFile))
-		if before != "" && string(now) != before {
+		now, _ := durable.ReadFile(r.path(leaseFile))
+		if len(before) > 0 && len(now) > 0 && !bytes.Equal(now, before) {
 			return nil, err
 		}
-		if before == "" {
+		if !waited {
 			waiting(busy)
 		}
-		before = string(now)
+		before, waited = now, true
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -210,7 +238,7 @@ func (l *Lease) beat() {
 // Held tells whether the lease is still this process's: one that stalled for too long may have lost it, and need not go
 // on.
 func (l *Lease) Held() bool {
-	content, err := os.ReadFile(l.run.path(leaseFile))
+	content, err := durable.ReadFile(l.run.path(leaseFile))
 	return err == nil && strings.HasPrefix(string(content), l.mark)
 }
 

@@ -266,38 +266,71 @@ func TestAStaleLeaseIsTakenOverByOne(t *testing.T) {
 	}
 }
 
-// Who wants a lease once looks whether it changes, and takes it or learns that its owner lives.
+// Who means to remove a run learns that its owner lives, or watches its lease; only one that stands still is taken.
 func TestAcquireWatching(t *testing.T) {
-	dir := t.TempDir()
-	owner, err := hasty(dir).Run("aa").Acquire("process 1")
-	if err != nil {
-		t.Fatal(err)
+	const elsewhere = "process 1\n5\nhost boot pid:[1] 7\n"
+	tests := map[string]struct {
+		lease  string               // of the other process; "": none
+		during func(path string)    // what it does while it is watched
+		told   int                  // times that there is something to watch
+		want   func(err error) bool // nil: the lease is acquired
+	}{
+		"nobody's": {},
+		"its owner is known to live": {lease: "process 1\n5\n" + processIdentity() + "\n", want: func(err error) bool {
+			var busy *BusyError
+			return errors.As(err, &busy) && busy.Lives
+		}},
+		"it changes": {
+			lease: elsewhere, told: 1,
+			during: func(path string) { _ = os.WriteFile(path, []byte(elsewhere+"1"), 0o666) },
+			want: func(err error) bool {
+				var busy *BusyError
+				return errors.As(err, &busy)
+			},
+		},
+		"it is given back": {
+			lease: elsewhere, told: 1,
+			during: func(path string) { _ = os.Remove(path) },
+			want:   func(err error) bool { return strings.Contains(err.Error(), "was given back just now") },
+		},
+		"it stands still": {lease: elsewhere, told: 1},
 	}
-	acquire := func() (*Lease, int, error) {
-		told := 0
-		lease, err := hasty(dir).Run("aa").AcquireWatching(t.Context(), "process 2", func(*BusyError) { told++ })
-		return lease, told, err
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if test.told == 0 && test.lease != "" && processIdentity() == "" {
+				t.Skip("processes can't be told apart here")
+			}
+			r := hasty(t.TempDir()).Run("aa")
+			if test.lease != "" {
+				if err := os.MkdirAll(r.Dir, 0o777); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(r.path(leaseFile), []byte(test.lease), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			told := 0
+			lease, err := r.AcquireWatching(t.Context(), "process 2", func(*BusyError) {
+				told++
+				if test.during != nil {
+					time.AfterFunc(50*time.Millisecond, func() { test.during(r.path(leaseFile)) })
+				}
+			})
+			if told != test.told || (test.want == nil) != (err == nil) || err != nil && !test.want(err) {
+				t.Errorf("told %d times, %v", told, err)
+			}
+			if lease != nil {
+				lease.Release()
+			}
+		})
 	}
-	var busy *BusyError
-	if _, told, err := acquire(); !errors.As(err, &busy) || told != 1 {
-		t.Errorf("while the owner lives: %v, told %d times", err, told)
-	}
-	stall(owner)
-	lease, told, err := acquire()
-	if err != nil || told != 1 {
-		t.Fatalf("of one that stalled: %v, told %d times", err, told)
-	}
-	lease.Release()
-	lease, told, err = acquire()
-	if err != nil || told != 0 {
-		t.Fatalf("of nobody: %v, told %d times", err, told)
-	}
-	lease.Release()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := hasty(dir).Run("bb").AcquireWatching(ctx, "process 2", nil); err != nil {
-		t.Errorf("free: %v", err)
+	lease, err := hasty(t.TempDir()).Run("bb").AcquireWatching(ctx, "process 2", nil)
+	if err != nil {
+		t.Fatalf("free: %v", err)
 	}
+	lease.Release()
 }
 
 func TestRemoveForgetsTheTrajectory(t *testing.T) {

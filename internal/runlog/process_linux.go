@@ -18,13 +18,27 @@ func processIdentity() string {
 }
 
 // processEnded tells whether the process with that identity is known to run no more.
-func processEnded(identity string) bool {
+func processEnded(identity string) bool { return errors.Is(signalNothing(identity), syscall.ESRCH) }
+
+// processLives tells whether the process with that identity is known to run.
+func processLives(identity string) bool {
+	err := signalNothing(identity)
+	return err == nil || errors.Is(err, syscall.EPERM)
+}
+
+var errElsewhere = errors.New("a process of which nothing can be told from here")
+
+// signalNothing gives what a signal to the process with that identity would give.
+func signalNothing(identity string) error {
 	var host, boot, namespace string
 	var pid int
 	if n, err := fmt.Sscan(identity, &host, &boot, &namespace, &pid); n != 4 || err != nil || pid < 1 {
-		return false
+		return errElsewhere
 	}
-	return host+" "+boot+" "+namespace == processScope() && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+	if host+" "+boot+" "+namespace != processScope() {
+		return errElsewhere
+	}
+	return syscall.Kill(pid, 0)
 }
 
 func processScope() string {

@@ -6,3 +6,5 @@ package runlog
 func processIdentity() string { return "" }
 
 func processEnded(string) bool { return false }
+
+func processLives(string) bool { return false }

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -45,6 +46,8 @@ type Status struct {
 	Attempts int       `json:"attempts"`
 	Result   *Result   `json:"result,omitempty"` // of a finished run
 	Files    *Files    `json:"files,omitempty"`  // of a finished run
+
+	Damaged bool `json:"-"` // it can't be read: Error says why
 }
 
 // Store is a folder of runs: <dir>/runs/<id>/.
@@ -113,13 +116,30 @@ func (s *Store) Statuses() (map[string]Status, error) {
 	for _, id := range ids {
 		st, ok, err := s.Run(id).Status()
 		if err != nil {
-			st, ok = Status{ID: id, State: Failed, Error: err.Error()}, true
+			st, ok = Status{ID: id, State: Failed, Error: err.Error(), Damaged: true}, true
 		}
 		if ok {
 			all[id] = st
 		}
 	}
 	return all, nil
+}
+
+var runName = regexp.MustCompile(`^[0-9a-f]{16}$`)
+
+// Strays lists by name what lies among the runs and is none.
+func (s *Store) Strays() ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(s.Dir, "runs"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the store: %w", err)
+	}
+	var strays []string
+	for _, e := range entries {
+		if name := e.Name(); !strings.HasPrefix(name, ".") && (!e.IsDir() || !runName.MatchString(name)) {
+			strays = append(strays, name)
+		}
+	}
+	return strays, nil
 }
 
 // Find returns the one run whose id starts with prefix.
@@ -185,7 +205,7 @@ func (r *Run) CheckpointPath() string { return r.path(checkpointFile) }
 
 // Status reads status.json; ok is false where there is none. An error is a *DamageError.
 func (r *Run) Status() (st Status, ok bool, err error) {
-	raw, err := os.ReadFile(r.path(statusFile))
+	raw, err := durable.ReadFile(r.path(statusFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Status{}, false, nil
 	}
@@ -216,7 +236,7 @@ func (r *Run) WriteConfig(v any) error { return r.writeJSON(configFile, v) }
 
 // ReadConfig decodes config.json into v. An error is a *DamageError.
 func (r *Run) ReadConfig(v any) error {
-	raw, err := os.ReadFile(r.path(configFile))
+	raw, err := durable.ReadFile(r.path(configFile))
 	if err == nil {
 		err = durable.OpenJSON(raw, v)
 	}
@@ -269,7 +289,7 @@ func (r *Run) Size() (int64, error) { return size(r.Dir) }
 // Clear removes what earlier attempts left. It wants the lease.
 func (r *Run) Clear() error {
 	// The status last: until then it is plain that something is to be done.
-	for _, name := range []string{checkpointFile, previousFile, bestFile, predictionsFile, metricsFile, configFile, statusFile} {
+	for _, name := range runFiles {
 		// By way of the desk, as all that an attempt writes.
 		away := filepath.Join(r.desk, "."+name)
 		err := os.Rename(r.path(name), away)
@@ -297,7 +317,7 @@ func writeLines[T any](r *Run, name string, items []T) (File, error) {
 
 // readLines reads a file of one item a line. want is what was kept of it, nil where nothing was.
 func readLines[T any](r *Run, name string, want *File) ([]T, error) {
-	raw, err := os.ReadFile(r.path(name))
+	raw, err := durable.ReadFile(r.path(name))
 	if err != nil {
 		return nil, err
 	}
