@@ -231,13 +231,6 @@ func (p *Program) param(i int) *node {
 // shape is that of a result, for one picture.
 func (p *Program) shape(x Ref) Shape { return p.net.shape(x) }
 
-func (n *Net) shape(x Ref) Shape {
-	if x == Input {
-		return n.Input
-	}
-	return n.Layers[x].Out
-}
-
 func (p *Program) addLoss(logits Ref, scale float32, weights *node) {
 	d := kernels.CrossEntropy{N: p.set.Batch, Classes: p.shape(logits).Len(), Smoothing: p.set.Smoothing}
 	n := place{p.graph, "loss"}.loss(d, scale, p.results(logits), p.labels, weights)

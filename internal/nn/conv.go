@@ -83,21 +83,13 @@ func (packedConvForward) String() string                   { return "packed conv
 func (k packedConvForward) lies() (whole *joint, from int) { return k.conv.lies() }
 
 func (k packedConvForward) overwrites() []int {
-	if !k.residual {
+	switch {
+	case !k.residual:
 		return nil
+	case k.biased:
+		return []int{3}
 	}
-	return []int{k.inputs() - 1}
-}
-
-func (k packedConvForward) inputs() int {
-	n := 2
-	if k.biased {
-		n++
-	}
-	if k.residual {
-		n++
-	}
-	return n
+	return []int{2}
 }
 
 func (k packedConvForward) run(dev kernels.Device, in []kernels.Buffer, y kernels.Buffer) error {

@@ -223,13 +223,10 @@ func placeInConcats(r *reduced) {
 					r.units[j].within, r.units[j].from = u.out, from
 				}
 			}
-			from += r.shape(x).C
+			from += r.net.shape(x).C
 		}
 	}
 }
-
-// shape is that of a result, for one picture.
-func (r *reduced) shape(x Ref) Shape { return r.net.shape(x) }
 
 // producers is the unit that makes each result, by its place in r.units.
 func (r *reduced) producers() map[Ref]int {

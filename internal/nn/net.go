@@ -51,6 +51,14 @@ type Net struct {
 	Modules map[string]Ref
 }
 
+// shape is that of a result, for one picture.
+func (n *Net) shape(x Ref) Shape {
+	if x == Input {
+		return n.Input
+	}
+	return n.Layers[x].Out
+}
+
 // Layer is one operation with its place in the network.
 type Layer struct {
 	Name   string // torchvision's module name, "layer1.0.conv1"; unique

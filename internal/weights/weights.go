@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/ftrun/ftrun/internal/durable"
 )
 
 // Tensor is one named array: C order, in torch's own layout (a convolution's weight is (out, in, height, width)).
@@ -80,21 +82,17 @@ func Open(path string) (*File, error) {
 	return file, nil
 }
 
-// openRegular opens a file and tells its size. It refuses a pipe or a device before opening it, for they may never end,
-// and a pipe may not even begin.
+// openRegular is durable.Open that tells the size, too.
 func openRegular(path string) (*os.File, int64, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, 0, err
-	}
-	if !info.Mode().IsRegular() {
+	f, err := durable.Open(path)
+	if errors.Is(err, durable.ErrNoFile) {
 		return nil, 0, fmt.Errorf("%s is not a regular file", path)
 	}
-	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, err
 	}
-	if info, err = f.Stat(); err != nil {
+	info, err := f.Stat()
+	if err != nil {
 		return nil, 0, errors.Join(err, f.Close())
 	}
 	return f, info.Size(), nil
