@@ -256,9 +256,11 @@ func (d *Device) Upload(dst kernels.Buffer, src []float32) error {
 	if len(src) == 0 {
 		return nil
 	}
-	return d.copied("upload", func() error {
+	err := d.copied("upload", func() error {
 		return cu.MemcpyHtoDAsync(at, unsafe.Pointer(&src[0]), int64(4*len(src)), d.stream)
 	})
+	runtime.KeepAlive(src) // the copy may be under way after its call
+	return err
 }
 
 // Download copies src to dst, when what was called before is computed.
@@ -267,9 +269,11 @@ func (d *Device) Download(dst []float32, src kernels.Buffer) error {
 	if len(dst) == 0 {
 		return nil
 	}
-	return d.copied("download", func() error {
+	err := d.copied("download", func() error {
 		return cu.MemcpyDtoHAsync(unsafe.Pointer(&dst[0]), at, int64(4*len(dst)), d.stream)
 	})
+	runtime.KeepAlive(dst)
+	return err
 }
 
 // copied runs a copy and waits for it: the memory of the host is Go's, which the driver must not keep.
