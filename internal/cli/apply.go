@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
@@ -33,8 +34,6 @@ type running struct {
 
 func (r *running) check() error {
 	switch {
-	case r.device != "auto" && r.device != "cpu":
-		return fmt.Errorf("there is no device %q here: `ftrun devices` lists what there is", r.device)
 	case r.threads < 1:
 		return errors.New("-threads must be at least 1")
 	case r.parallelism < 1:
@@ -44,7 +43,7 @@ func (r *running) check() error {
 	case r.cacheMiB < 0:
 		return errors.New("-cache-mib must not be negative; 0 decodes pictures anew each time")
 	}
-	return nil
+	return checkDevice(r.device)
 }
 
 func (a *app) applyCommand() *cobra.Command {
@@ -94,7 +93,7 @@ Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB")
 	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
 	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs each `TIME` within an epoch, such as 10m, beside its end")
-	cmd.Flags().StringVar(&r.device, "device", "auto", "`DEVICE` to train on: auto or cpu")
+	cmd.Flags().StringVar(&r.device, "device", "auto", deviceFlag)
 	return cmd
 }
 
@@ -232,7 +231,8 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 	a.saves.Store(true)
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
-		Device: openDevice, Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
+		Device:  func(threads int) (kernels.Device, error) { return openDevice(r.device, threads) },
+		Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
 		Weights: weightsCache(),
 		Pin:     func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		NoShare: r.noShare, FeatureMemory: featureMemory,

@@ -21,7 +21,7 @@ import (
 
 // predicting are the flags of predict.
 type predicting struct {
-	run, arch, weights, classes, format string
+	run, arch, weights, classes, format, device string
 	logits                              bool
 	top, threads, resize, crop          int
 }
@@ -49,6 +49,7 @@ torchvision's weights of the architecture were trained for.`,
 	f.BoolVar(&o.logits, "logits", false, "print all logits, too (json)")
 	f.StringVar(&o.format, "format", "text", "`FORMAT`: text or json")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
+	f.StringVar(&o.device, "device", "auto", deviceFlag)
 	return cmd
 }
 
@@ -69,7 +70,7 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 	if err != nil {
 		return err
 	}
-	device, err := openDevice(o.threads)
+	device, err := openDevice(o.device, o.threads)
 	if err != nil {
 		return err
 	}
