@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -21,7 +22,7 @@ import (
 type library struct {
 	id    uint32
 	name  string
-	needs string // the oldest version that does, and where it comes from
+	needs string // the versions that do
 	files []file // the first that is there is taken
 }
 
@@ -32,7 +33,7 @@ type file struct {
 }
 
 var (
-	driverLibrary = library{C.DRIVER, "the NVIDIA driver", "CUDA 12.0 or newer, driver 525 or newer", []file{{"libcuda.so.1", 0}}}
+	driverLibrary = library{C.DRIVER, "NVIDIA driver", "version 525 or newer, which serves CUDA 12", []file{{"libcuda.so.1", 0}}}
 	cublasLibrary = library{C.CUBLAS, "cuBLAS", "that of CUDA 12 or 13", []file{{"libcublas.so.13", 13000}, {"libcublas.so.12", 12000}}}
 	cudnnLibrary  = library{C.CUDNN, "cuDNN", "version 9", []file{{"libcudnn.so.9", 0}}}
 )
@@ -45,31 +46,32 @@ const foldersVariable = "FTRUN_CUDA_LIBRARIES"
 
 // open opens the library, for a driver of the given version, and looks up its functions.
 func (l library) open(driver int) (unsafe.Pointer, error) {
-	var reasons []error
+	var reasons []string
 	for _, f := range l.files {
 		if driver < f.driver {
 			continue
 		}
-		paths := []string{f.name}
+		path, found := f.name, false
 		for _, folder := range filepath.SplitList(os.Getenv(foldersVariable)) {
-			if path := filepath.Join(folder, f.name); exists(path) {
-				paths = []string{path}
-				break
+			if p := filepath.Join(folder, f.name); !found && exists(p) {
+				path, found = p, true
 			}
 		}
-		for _, path := range paths {
-			handle, err := openLibrary(path)
-			if err != nil {
-				reasons = append(reasons, err)
-				continue
+		handle, err := openLibrary(path)
+		if err != nil {
+			reason := err.Error()
+			if !found && strings.HasSuffix(reason, "No such file or directory") {
+				reason = f.name + " was not found"
 			}
-			if missing := C.resolve_library(l.id, handle); missing != nil {
-				return nil, fmt.Errorf("%s (%s) lacks %s: install %s", l.name, path, C.GoString(missing), l.needs)
-			}
-			return handle, nil
+			reasons = append(reasons, reason)
+			continue
 		}
+		if missing := C.resolve_library(l.id, handle); missing != nil {
+			return nil, fmt.Errorf("no %s: %s lacks %s; install %s", l.name, path, C.GoString(missing), l.needs)
+		}
+		return handle, nil
 	}
-	return nil, fmt.Errorf("%s was not found (%w): install %s, or name its folder in %s", l.name, errors.Join(reasons...), l.needs,
+	return nil, fmt.Errorf("no %s: %s; install %s, or name its folder in %s", l.name, strings.Join(reasons, ", "), l.needs,
 		foldersVariable)
 }
 
@@ -107,7 +109,7 @@ var openDriver = sync.OnceValue(func() error {
 		return err
 	}
 	if v := cu.Version(); v < oldestDriver {
-		return fmt.Errorf("the NVIDIA driver serves CUDA %s: install %s", cudaVersion(v), driverLibrary.needs)
+		return fmt.Errorf("the NVIDIA driver serves CUDA %s only; install %s", cudaVersion(v), driverLibrary.needs)
 	}
 	return nil
 })
@@ -120,7 +122,7 @@ var openLibraries = sync.OnceValue(func() error {
 		return err
 	}
 	if v := int(C.call_cudnnGetVersion()); v < 90000 {
-		return fmt.Errorf("cuDNN has version %s: install %s", cudnnVersion(v), cudnnLibrary.needs)
+		return fmt.Errorf("cuDNN has version %s; install %s", cudnnVersion(v), cudnnLibrary.needs)
 	}
 	return nil
 })

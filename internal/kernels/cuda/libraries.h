@@ -10,9 +10,12 @@
 
 enum library { DRIVER, CUBLAS, CUDNN };
 
-/* The address of device memory, a pointer that the host must not follow. */
+/* The address of device memory, a pointer that the host must not follow, and where a new handle is stored. headers_test.go
+ * defines them as pointers to anything, to compare the rest with NVIDIA's headers. */
 #ifndef DEVICE_MEMORY
 #define DEVICE_MEMORY uintptr_t
+#define NEW_HANDLE void **
+#define NUMBERS
 #endif
 
 /* FUNCTION(library, number of parameters, name, types of the parameters). Handles and descriptors are void *;
@@ -21,7 +24,7 @@ enum library { DRIVER, CUBLAS, CUDNN };
 	FUNCTION(DRIVER, 1, cuInit, unsigned)                                                                   \
 	FUNCTION(DRIVER, 2, cuGetErrorName, int, const char **)                                                 \
 	FUNCTION(DRIVER, 2, cuGetErrorString, int, const char **)                                               \
-	FUNCTION(CUBLAS, 1, cublasCreate_v2, void **)                                                           \
+	FUNCTION(CUBLAS, 1, cublasCreate_v2, NEW_HANDLE)                                                        \
 	FUNCTION(CUBLAS, 1, cublasDestroy_v2, void *)                                                           \
 	FUNCTION(CUBLAS, 2, cublasGetVersion_v2, void *, int *)                                                 \
 	FUNCTION(CUBLAS, 2, cublasSetStream_v2, void *, void *)                                                 \
@@ -30,16 +33,16 @@ enum library { DRIVER, CUBLAS, CUDNN };
 	FUNCTION(CUBLAS, 2, cublasSetAtomicsMode, void *, int)                                                  \
 	FUNCTION(CUBLAS, 14, cublasSgemm_v2, void *, int, int, int, int, int, const float *, DEVICE_MEMORY, int, \
 		DEVICE_MEMORY, int, const float *, DEVICE_MEMORY, int)                                          \
-	FUNCTION(CUDNN, 1, cudnnCreate, void **)                                                                \
+	FUNCTION(CUDNN, 1, cudnnCreate, NEW_HANDLE)                                                             \
 	FUNCTION(CUDNN, 1, cudnnDestroy, void *)                                                                \
 	FUNCTION(CUDNN, 2, cudnnSetStream, void *, void *)                                                      \
-	FUNCTION(CUDNN, 1, cudnnCreateTensorDescriptor, void **)                                                \
+	FUNCTION(CUDNN, 1, cudnnCreateTensorDescriptor, NEW_HANDLE)                                             \
 	FUNCTION(CUDNN, 7, cudnnSetTensor4dDescriptor, void *, int, int, int, int, int, int)                    \
 	FUNCTION(CUDNN, 1, cudnnDestroyTensorDescriptor, void *)                                                \
-	FUNCTION(CUDNN, 1, cudnnCreateFilterDescriptor, void **)                                                \
+	FUNCTION(CUDNN, 1, cudnnCreateFilterDescriptor, NEW_HANDLE)                                             \
 	FUNCTION(CUDNN, 7, cudnnSetFilter4dDescriptor, void *, int, int, int, int, int, int)                    \
 	FUNCTION(CUDNN, 1, cudnnDestroyFilterDescriptor, void *)                                                \
-	FUNCTION(CUDNN, 1, cudnnCreateConvolutionDescriptor, void **)                                           \
+	FUNCTION(CUDNN, 1, cudnnCreateConvolutionDescriptor, NEW_HANDLE)                                        \
 	FUNCTION(CUDNN, 9, cudnnSetConvolution2dDescriptor, void *, int, int, int, int, int, int, int, int)     \
 	FUNCTION(CUDNN, 2, cudnnSetConvolutionMathType, void *, int)                                            \
 	FUNCTION(CUDNN, 1, cudnnDestroyConvolutionDescriptor, void *)                                           \
@@ -60,7 +63,8 @@ enum library { DRIVER, CUBLAS, CUDNN };
 size_t call_cudnnGetVersion(void);
 const char *call_cudnnGetErrorString(int);
 
-/* Numbers of cuBLAS and cuDNN, by their names there; headers_test.go compares them. */
+/* Numbers of cuBLAS and cuDNN, by their names there. */
+#ifdef NUMBERS
 enum {
 	CUBLAS_OP_N = 0,
 	CUBLAS_OP_T = 1,
@@ -75,6 +79,7 @@ enum {
 	CUDNN_CONVOLUTION_BWD_DATA_ALGO_1 = 1,
 	CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1 = 1,
 };
+#endif
 
 #define FUNCTION(library, n, name, ...) int call_##name(PARAMS##n(__VA_ARGS__));
 FUNCTIONS
