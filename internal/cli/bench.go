@@ -20,7 +20,7 @@ import (
 // benching are the flags of bench.
 type benching struct {
 	arch, mode, numerics, format, device string
-	batch, threads, steps        int
+	batch, threads, steps                int
 }
 
 func (a *app) benchCommand() *cobra.Command {

@@ -22,8 +22,8 @@ import (
 // predicting are the flags of predict.
 type predicting struct {
 	run, arch, weights, classes, format, device string
-	logits                              bool
-	top, threads, resize, crop          int
+	logits                                      bool
+	top, threads, resize, crop                  int
 }
 
 func (a *app) predictCommand() *cobra.Command {
