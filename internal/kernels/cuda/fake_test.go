@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		fakes = dir
-		if os.Getenv("FTRUN_CUDA_CHILD") == "" { // a child has libraries of its own
+		if os.Getenv(childVariable) == "" { // a child has libraries of its own
 			os.Setenv("FTRUN_CUDA_LIBRARIES", dir)
 		}
 		return m.Run()

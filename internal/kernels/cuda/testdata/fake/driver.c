@@ -181,6 +181,8 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *c, CUdevice d) {
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice d) {
 	STARTED;
 	if (!contexts[d].retained) return CUDA_ERROR_INVALID_CONTEXT;
+	/* The real one frees what is left; here it is a leak. */
+	if (contexts[d].retained == 1 && contexts[d].used) return CUDA_ERROR_ILLEGAL_STATE;
 	contexts[d].retained--;
 	return CUDA_SUCCESS;
 }
