@@ -42,10 +42,10 @@ func (h *Hollow) Held() int64    { return h.held }
 func (h *Hollow) Peak() int64    { return h.peak }
 func (h *Hollow) Scratch() int64 { return 0 }
 
-func (h *Hollow) Name() string         { return h.of.Name() }
-func (h *Hollow) Path() string         { return h.of.Path() }
-func (h *Hollow) Meter() Meter         { return h.of.Meter() }
-func (h *Hollow) PackedLen(d Conv) int { return h.of.PackedLen(d) }
+func (h *Hollow) Name() string            { return h.of.Name() }
+func (h *Hollow) Path() string            { return h.of.Path() }
+func (h *Hollow) Meter(threads int) Meter { return h.of.Meter(threads) }
+func (h *Hollow) PackedLen(d Conv) int    { return h.of.PackedLen(d) }
 
 func (h *Hollow) Alloc(n int) (Buffer, error) {
 	h.held += 4 * int64(n)

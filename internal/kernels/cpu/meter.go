@@ -22,10 +22,9 @@ func (l *lengths) bytes() int64 {
 	return 4*int64(floats) + 8*maxSquareLanes*int64(l.squares)
 }
 
-// Meter returns a Meter for this device, scratch memory of its threads included.
-func (d *Device) Meter() kernels.Meter {
-	// Its phases are its own, so that it may be used beside the device.
-	own := &Device{path: d.path, micro: d.micro, threads: d.threads, choose: d.choose}
+// Meter returns a Meter for a device of so many threads, their scratch memory included.
+func (d *Device) Meter(threads int) kernels.Meter {
+	own := &Device{path: d.path, micro: d.micro, threads: threads, choose: d.choose}
 	return &meter{Hollow: kernels.NewHollow(own), d: own}
 }
 

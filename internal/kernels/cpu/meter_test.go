@@ -120,7 +120,7 @@ func TestMeter(t *testing.T) {
 						t.Fatal(err)
 					}
 					defer d.Close()
-					told := d.Meter().(*meter)
+					told := d.Meter(threads).(*meter)
 					run := func(d kernels.Device) {
 						err := o.run(d, func(n int) kernels.Buffer {
 							b, _ := d.Alloc(n)
