@@ -75,6 +75,7 @@ func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run
 		return nil, err
 	}
 	t.releaseWeights()
+	dropped(t.params.Memory())
 	t.emit(runlog.RunStarted{Head: t.head(), Name: t.Plan.Name(run), Seed: run.Seed, Epochs: t.set.Epochs, Steps: t.steps,
 		Epoch: t.progress.Epoch, Step: t.progress.Step, Params: runlog.Params{Total: run.Params.Total, Trainable: run.Params.Trainable}})
 	for _, text := range told {
