@@ -74,10 +74,17 @@ func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *pl
 	changed := t.bytes(func(i int) bool { return t.changes[i] })
 	written := max(all, changed+t.optimizer.Memory()) // the best epoch's file, then the checkpoint
 	batches := int64(0)
-	if trainOn == nil || evalOn == nil {
-		batches = data.EpochMemory(set.BatchSize, set.Image.Crop, threads)
+	for split, pictures := range of.Pictures {
+		cut := evalOn
+		if split == data.Train {
+			cut = trainOn
+		}
+		if cut == nil {
+			batches = max(batches, data.EpochMemory(pictures, set.BatchSize, set.Image.Crop, threads))
+		}
 	}
 	m.Train = meter.Peak() + meter.Scratch() + max(changed+batches, written)
+	m.Train += garbageAllowed(m.Train)
 	return m, nil
 }
 
@@ -104,23 +111,34 @@ func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of
 	}
 	most := int64(0)
 	train, eval := t.cuts(sharing)
-	for _, cut := range []*nn.Cut{train, eval} {
+	for split, pictures := range of.Pictures {
+		cut := eval
+		if split == data.Train {
+			cut = train
+		}
 		if cut == nil {
 			continue
 		}
-		batch, held, err := fillBatch(device, threads, t.net.Before(cut.At), numerics, limit)
+		before := t.net.Before(cut.At)
+		batch, held, err := fillBatch(device, threads, before, numerics, pictures, limit)
 		if err != nil {
 			return 0, err
 		}
-		block := 4 * int64(features.BlockPictures) * int64(cut.Shape.Len())
-		most = max(most, held+data.EpochMemory(batch, set.Image.Crop, threads)+block)
+		copied := int64(0) // of a parameter on its way from the run's
+		for i, needed := 0, before.Needed(false); i < len(t.net.Params); i++ {
+			if p := t.net.Params[i]; needed[p.Layer] {
+				copied = max(copied, 4*int64(p.Len()))
+			}
+		}
+		block := 4 * int64(min(features.BlockPictures, pictures)) * int64(cut.Shape.Len())
+		most = max(most, held+data.EpochMemory(pictures, batch, set.Image.Crop, threads)+copied+2*block)
 	}
 	return most, nil
 }
 
-// fillBatch is the number of pictures that go through a frozen part together, a block, or such a part of one that memory
-// allows, and the bytes that the device holds then.
-func fillBatch(device kernels.Device, threads int, before *nn.Net, numerics kernels.Numerics, memory int64) (batch int, held int64, err error) {
+// fillBatch is the number of pictures, of so many, that go through a frozen part together, a block, or such a part of one
+// that memory allows, and the bytes that the device holds then.
+func fillBatch(device kernels.Device, threads int, before *nn.Net, numerics kernels.Numerics, pictures int, memory int64) (batch int, held int64, err error) {
 	for batch = features.BlockPictures; ; batch /= 2 {
 		meter := device.Meter(threads)
 		params, err := nn.NewParamStore(meter, before)
@@ -128,7 +146,7 @@ func fillBatch(device kernels.Device, threads int, before *nn.Net, numerics kern
 			return 0, 0, err
 		}
 		programs := newPrograms(before, params, nn.Settings{Numerics: numerics})
-		if err := programs.rehearse(programKey{batch: batch}); err != nil {
+		if err := programs.rehearse(programKey{batch: min(batch, pictures)}); err != nil {
 			return 0, 0, err
 		}
 		if batch == 1 || programs.memory() <= memory {
