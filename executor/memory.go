@@ -36,56 +36,60 @@ func (m Memory) Peak() int64 { return max(m.Start+m.Weights, m.Train) }
 // its best weights beside the checkpoint for a moment, which is not counted.
 func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing) (Memory, error) {
 	meter := device.Meter(threads)
-	t := &training{run: &planner.Run{}, set: set, device: meter}
-	if err := t.describe(len(of.Classes)); err != nil {
-		return Memory{}, err
-	}
-	var classWeights []float32
-	if set.ClassWeights != "" {
-		classWeights = make([]float32, len(of.Classes))
-	}
-	if err := t.allocate(classWeights); err != nil {
+	t, err := rehearse(meter, set, of, sharing)
+	if err != nil {
 		return Memory{}, err
 	}
 	all := t.bytes(func(int) bool { return true })
-	m := Memory{Start: meter.Held()}
+	m := Memory{Start: all}
 	if set.Weights.Kind != "none" {
 		m.Weights = all
 	}
-	if err := t.prepareOptimizer(); err != nil {
-		return Memory{}, err
-	}
-	trainOn, evalOn := t.cuts(sharing)
-	if trainOn != nil {
-		t.programs.train = t.net.After(trainOn.At)
-	}
-	if evalOn != nil {
-		t.programs.eval = t.net.After(evalOn.At)
-	}
-	for _, key := range []programKey{
-		{batch: min(set.BatchSize, of.Pictures[data.Train]), training: true},
-		{batch: min(set.BatchSize, max(of.Pictures[data.Val], of.Pictures[data.Test]))},
-	} {
-		if err := t.programs.rehearse(key); err != nil {
-			return Memory{}, err
-		}
-	}
-
 	changed := t.bytes(func(i int) bool { return t.changes[i] })
 	written := max(all, changed+t.optimizer.Memory()) // the best epoch's file, then the checkpoint
 	batches := int64(0)
+	train, eval := t.cuts(sharing)
 	for split, pictures := range of.Pictures {
-		cut := evalOn
-		if split == data.Train {
-			cut = trainOn
-		}
-		if cut == nil {
+		if cutOf(split, train, eval) == nil {
 			batches = max(batches, data.EpochMemory(pictures, set.BatchSize, set.Image.Crop, threads))
 		}
 	}
 	m.Train = meter.Peak() + meter.Scratch() + max(changed+batches, written)
 	m.Train += garbageAllowed(m.Train)
 	return m, nil
+}
+
+// rehearse does on a meter what a training allocates on its device: parameters, moments, the programs of whole batches.
+// Those of a smaller last batch lie in the same memory.
+func rehearse(meter kernels.Meter, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing) (*training, error) {
+	t := &training{run: &planner.Run{}, set: set, device: meter}
+	if err := t.describe(len(of.Classes)); err != nil {
+		return nil, err
+	}
+	var classWeights []float32
+	if set.ClassWeights != "" {
+		classWeights = make([]float32, len(of.Classes))
+	}
+	if err := t.allocate(classWeights); err != nil {
+		return nil, err
+	}
+	if err := t.prepareOptimizer(); err != nil {
+		return nil, err
+	}
+	t.programs.begin(t.cuts(sharing))
+	err := t.programs.rehearse(programKey{batch: min(set.BatchSize, of.Pictures[data.Train]), training: true})
+	if err == nil {
+		err = t.programs.rehearse(programKey{batch: min(set.BatchSize, max(of.Pictures[data.Val], of.Pictures[data.Test]))})
+	}
+	return t, err
+}
+
+// cutOf is where the part of the network begins that a split's pictures go through.
+func cutOf(split string, train, eval *nn.Cut) *nn.Cut {
+	if split == data.Train {
+		return train
+	}
+	return eval
 }
 
 // bytes is the size of some parameters.
@@ -112,10 +116,7 @@ func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of
 	most := int64(0)
 	train, eval := t.cuts(sharing)
 	for split, pictures := range of.Pictures {
-		cut := eval
-		if split == data.Train {
-			cut = train
-		}
+		cut := cutOf(split, train, eval)
 		if cut == nil {
 			continue
 		}
