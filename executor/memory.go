@@ -32,8 +32,7 @@ func (m Memory) Peak() int64 { return max(m.Start+m.Weights, m.Train) }
 // use meanwhile. Of the data set it looks at the classes and the numbers of pictures. sharing says what the run takes from
 // files of features. It takes milliseconds, and no memory to speak of.
 //
-// A run that goes on from a checkpoint may hold
-// its best weights beside the checkpoint for a moment, which is not counted.
+// A run that goes on from a checkpoint may hold its best weights beside that for a moment, which is not counted.
 func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing) (Memory, error) {
 	meter := device.Meter(threads)
 	t, err := rehearse(meter, set, of, sharing)
@@ -54,7 +53,9 @@ func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *pl
 			batches = max(batches, data.EpochMemory(pictures, set.BatchSize, set.Image.Crop, threads))
 		}
 	}
-	m.Train = meter.Peak() + meter.Scratch() + max(changed+batches, written)
+	// Those of the best epoch so far and those of the last one: probabilities, path and hash of each picture.
+	predictions := 2 * int64(of.Pictures[data.Val]) * (4*int64(len(of.Classes)) + 256)
+	m.Train = meter.Peak() + meter.Scratch() + predictions + max(changed+batches, written)
 	m.Train += garbageAllowed(m.Train)
 	return m, nil
 }
@@ -102,8 +103,8 @@ func (t *training) bytes(which func(int) bool) (n int64) {
 	return n
 }
 
-// FeatureMemory tells what computing the features that a run shares holds beside the run, in bytes. limit is
-// Options.FeatureMemory.
+// FeatureMemory tells what computing the features that a run shares holds beside what the run holds at its start, in bytes;
+// 0 where it shares none. limit is Options.FeatureMemory.
 func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing, limit int64) (int64, error) {
 	t := &training{run: &planner.Run{}, set: set, device: device.Meter(threads)}
 	if err := t.describe(len(of.Classes)); err != nil {
@@ -133,6 +134,9 @@ func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of
 		}
 		block := 4 * int64(min(features.BlockPictures, pictures)) * int64(cut.Shape.Len())
 		most = max(most, held+data.EpochMemory(pictures, batch, set.Image.Crop, threads)+copied+2*block)
+	}
+	if most == 0 {
+		return 0, nil
 	}
 	return most + garbageAllowed(most), nil
 }

@@ -93,11 +93,11 @@ func memoryRunHere(t *testing.T, raw string) {
 		t.Fatal(err)
 	}
 	l := newLab(t)
-	l.dataset(planner.Synthetic{Task: "textures", Classes: 2, Pictures: map[string]int{"train": 2*r.Batch + 1, "val": 2 * r.Batch}, Size: 256, Seed: 7})
+	l.dataset(planner.Synthetic{Task: "textures", Classes: 2, Pictures: map[string]int{"train": r.Batch + 2, "val": r.Batch}, Size: 256, Seed: 7})
 	l.run(func(s *planner.Settings) {
 		s.Arch, s.BatchSize, s.Image.Resize, s.Image.Crop = r.Arch, r.Batch, r.Crop, r.Crop
 		s.Mode, s.Weights = "finetune", planner.Weights{Kind: "file", Path: r.Weights, SHA256: r.SHA256}
-		s.Augment, s.Optimizer.LR, s.Epochs = nil, 1e-5, 3
+		s.Augment, s.Optimizer.LR, s.Epochs = nil, 1e-5, 2
 		if r.Mode != "finetune" {
 			s.Mode, s.Trainable, s.BatchNorm = "extract", []string{"head"}, "frozen"
 		}
