@@ -20,6 +20,8 @@ type Memory struct {
 	// Start is the most that the run holds for itself while it reads the weights that it starts from, Train the most of
 	// the time after: while it trains, evaluates, or writes what came of it.
 	Start, Train int64
+	// Device is the part of Train that lies on the device, which on the CPU is the same memory.
+	Device int64
 	// Weights is the file of weights that the run starts from, in memory. Runs that start from the same file share it,
 	// and it is kept until the last one has begun.
 	Weights int64
@@ -55,7 +57,8 @@ func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *pl
 	}
 	// Those of the best epoch so far and those of the last one: probabilities, path and hash of each picture.
 	predictions := 2 * int64(of.Pictures[data.Val]) * (4*int64(len(of.Classes)) + 256)
-	m.Train = meter.Peak() + meter.Scratch() + predictions + max(changed+batches, written)
+	m.Device = meter.Peak() + meter.Scratch()
+	m.Train = m.Device + predictions + max(changed+batches, written)
 	m.Train += garbageAllowed(m.Train)
 	return m, nil
 }
