@@ -81,9 +81,11 @@ func rehearse(meter kernels.Meter, set *planner.Settings, of *planner.Dataset, s
 		return nil, err
 	}
 	t.programs.begin(t.cuts(sharing))
-	err := t.programs.rehearse(programKey{batch: min(set.BatchSize, of.Pictures[data.Train]), training: true})
+	// Of a split without pictures the run itself complains.
+	batch := func(pictures int) int { return max(min(set.BatchSize, pictures), 1) }
+	err := t.programs.rehearse(programKey{batch(of.Pictures[data.Train]), true})
 	if err == nil {
-		err = t.programs.rehearse(programKey{batch: min(set.BatchSize, max(of.Pictures[data.Val], of.Pictures[data.Test]))})
+		err = t.programs.rehearse(programKey{batch(max(of.Pictures[data.Val], of.Pictures[data.Test])), false})
 	}
 	return t, err
 }
@@ -121,7 +123,7 @@ func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of
 	train, eval := t.cuts(sharing)
 	for split, pictures := range of.Pictures {
 		cut := cutOf(split, train, eval)
-		if cut == nil {
+		if cut == nil || pictures == 0 {
 			continue
 		}
 		before := t.net.Before(cut.At)
