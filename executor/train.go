@@ -131,6 +131,7 @@ func (t *training) prepare(ctx context.Context) (told []string, err error) {
 	if err := t.share(ctx); err != nil {
 		return nil, err
 	}
+	t.news <- news{job: t.queue.index[t.run.ID], shared: true}
 	return t.goOn(ctx)
 }
 

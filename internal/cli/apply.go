@@ -25,7 +25,7 @@ import (
 type running struct {
 	autoApprove, failFast, json bool
 	parallelism, threads        int
-	cacheMiB                    int
+	cacheMiB, memoryMiB         int
 	device                      string
 	noShare                     bool
 	checkpointEvery             time.Duration
@@ -41,8 +41,10 @@ func (r *running) check() error {
 		return errors.New("-parallelism must be at least 1")
 	case r.checkpointEvery < 0:
 		return errors.New("-checkpoint-every must not be negative; 0 saves at the ends of epochs only")
-	case r.cacheMiB < 0:
+	case r.cacheMiB < 0 && r.cacheMiB != whatIsLeft:
 		return errors.New("-cache-mib must not be negative; 0 decodes pictures anew each time")
+	case r.memoryMiB < 0:
+		return errors.New("-memory-mib must not be negative; 0 stands for what the machine has available")
 	}
 	return nil
 }
@@ -91,7 +93,8 @@ Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 	cmd.Flags().BoolVar(&r.failFast, "fail-fast", false, "stop the others when a run fails")
 	cmd.Flags().IntVar(&r.parallelism, "parallelism", 1, "runs that go on at once; they divide the threads")
 	cmd.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "threads in all")
-	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB")
+	cmd.Flags().IntVar(&r.memoryMiB, "memory-mib", 0, "memory for all of it, in MiB; 0: what the machine has available")
+	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", whatIsLeft, "memory for decoded pictures, in MiB; -1: what runs leave of a quarter")
 	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
 	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs each `TIME` within an epoch, such as 10m, beside its end")
 	cmd.Flags().StringVar(&r.device, "device", "auto", "`DEVICE` to train on: auto or cpu")
@@ -228,15 +231,23 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		l := newLines(a.out)
 		sink, interrupted = l, l.interrupted
 	}
+	threads, more := processors(r.threads)
+	if more != "" {
+		sink.Emit(runlog.Note{Text: more})
+	}
+	cache := int64(r.cacheMiB)
+	if r.cacheMiB != whatIsLeft {
+		cache <<= 20
+	}
 	heard := context.AfterFunc(ctx, interrupted)
 	a.saves.Store(true)
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
-		Device: openDevice, Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
+		Device: openDevice, Threads: threads, Parallelism: r.parallelism, FailFast: r.failFast,
 		Weights: weightsCache(),
 		Pin:     func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		NoShare: r.noShare, FeatureMemory: featureMemory,
-		CacheBytes: int64(r.cacheMiB) << 20, CheckpointEvery: r.checkpointEvery, SaveAfter: saveAfter, Version: Version(),
+		Memory: int64(r.memoryMiB) << 20, CacheBytes: cache, CheckpointEvery: r.checkpointEvery, SaveAfter: saveAfter, Version: Version(),
 	})
 	heard()
 	finish()
@@ -285,6 +296,16 @@ func (a *app) conclude(s executor.Summary, again string, failFast bool) error {
 	return exit(exitRunsFailed)
 }
 
+// processors bounds a number of threads by that of the processors, and says so: more of them would only stand in each
+// other's way, but a command that was written for a larger machine is good for a smaller one, too.
+func processors(threads int) (n int, more string) {
+	n = runtime.GOMAXPROCS(0)
+	if threads <= n {
+		return threads, ""
+	}
+	return n, fmt.Sprintf("-threads %d is more than there are processors: %d", threads, n)
+}
+
 // saveAfter is how much training a crash may cost beside the epoch under way. A run that is saved after each of its short
 // epochs would spend most of its time on that.
 const saveAfter = 2 * time.Second
@@ -293,18 +314,8 @@ const saveAfter = 2 * time.Second
 // but the deeper vggs.
 const featureMemory = 512 << 20
 
-// defaultCacheMiB is a quarter of the machine's memory, or 1 GiB where it can't be told.
-func defaultCacheMiB() int {
-	raw, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 1024
-	}
-	var kib int
-	if _, err := fmt.Sscanf(string(raw), "MemTotal: %d kB", &kib); err != nil {
-		return 1024
-	}
-	return max(kib/4096, 256)
-}
+// whatIsLeft stands for an amount of memory that follows from what the runs hold.
+const whatIsLeft = -1
 
 // stale lists in what a saved plan no longer agrees with files, variables, data, weights and this program.
 func (a *app) stale(ctx context.Context, p *planner.Plan) ([]string, error) {

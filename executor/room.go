@@ -1,0 +1,176 @@
+package executor
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/ftrun/ftrun/internal/machine"
+	"github.com/ftrun/ftrun/planner"
+)
+
+// What runs will hold and leave is held against what the machine has before the first of them starts: what can't be is told
+// now and not in the night. Where the plan has no estimate, or the system does not tell what there is, nothing is checked.
+
+// findRoom divides the machine between the runs. Memory that is short is taken from decoded pictures first, where nothing
+// is said of them, then from what goes on at once, then from the computation of features; told is what people should know
+// of that. An error says which run does not fit even alone, or that the disk is too small.
+func (e *execution) findRoom() (r room, told []string, err error) {
+	if err := e.checkDisk(); err != nil {
+		return room{}, nil, err
+	}
+	r.runs = max(e.Parallelism, 1)
+	r.threads = max(e.Threads, r.runs)
+	// Go itself, its stacks and what it has not given back are within the error of the estimates.
+	available := e.Memory
+	if available == 0 {
+		m, known := machine.OwnMemory()
+		if !known {
+			if e.CacheBytes < 0 {
+				e.CacheBytes = plainCache
+			}
+			r.memory = math.MaxInt64
+			return r, nil, nil
+		}
+		available = m.Available
+	}
+	quarter := available / 4
+	left := available - max(e.CacheBytes, 0)
+	if err := e.checkMemory(available, left); err != nil {
+		return room{}, nil, err
+	}
+	demands := e.demands()
+	if e.sharesFeatures() {
+		e.FeatureMemory = min(e.FeatureMemory, left-demands.largest())
+		left -= e.FeatureMemory
+	}
+	asked := min(r.runs, len(e.runs))
+	fit, need := demands.fit(left, asked)
+	if fit < asked {
+		_, all := demands.fit(math.MaxInt64, asked)
+		told = append(told, fmt.Sprintf("memory has room for %d of the largest runs at once, not for %d: these would hold %s, and %s are left for runs",
+			fit, asked, amount(all), amount(left)))
+	}
+	if e.CacheBytes < 0 {
+		e.CacheBytes = min(quarter, left-need)
+		left -= e.CacheBytes
+	}
+	r.memory = left
+	return r, told, nil
+}
+
+// plainCache is the memory for decoded pictures on a system that does not tell how much there is.
+const plainCache = 1 << 30
+
+// checkMemory refuses a run that would not fit into what is left of the available memory for runs.
+func (e *execution) checkMemory(available, left int64) error {
+	var first *planner.Run
+	var most int64
+	others := -1
+	for _, run := range e.runs {
+		if need := e.Plan.Estimate(run).Memory; need > left {
+			others++
+			if need > most {
+				first, most = run, need
+			}
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	and := ""
+	switch {
+	case others == 1:
+		and = "; another run does not fit either"
+	case others > 1:
+		and = fmt.Sprintf("; %d other runs do not fit either", others)
+	}
+	cache := ""
+	if e.CacheBytes > 0 {
+		cache = fmt.Sprintf(", of which %s are for decoded pictures (a smaller -cache-mib leaves more)", amount(e.CacheBytes))
+	}
+	return fmt.Errorf("%s needs %s of memory, and %s are available%s%s; a smaller batch_size or crop needs less, "+
+		"and -memory-mib says how much there is where this is not right", e.Plan.Name(first), amount(most), amount(available), cache, and)
+}
+
+// checkDisk refuses runs that would leave more than their disk has room for. Features are not counted: those that have no
+// room beside what runs leave are not kept.
+func (e *execution) checkDisk() error {
+	var need int64
+	e.leaves = make([]int64, len(e.runs))
+	for i, run := range e.runs {
+		adds := e.Plan.Estimate(run).Disk
+		if _, begun := e.seen[run.ID]; begun && adds > 0 {
+			has, _ := e.Store.Run(run.ID).Size()
+			adds = max(adds-has, 0)
+		}
+		e.leaves[i] = adds
+		need += adds
+	}
+	e.toLeave.Store(need)
+	free, known := machine.Free(e.Store.Dir)
+	if !known || need <= free {
+		return nil
+	}
+	return fmt.Errorf("the runs are going to leave about %s in %s, and its disk has %s free: make room (`ftrun gc` removes what is of no use any more), "+
+		"train fewer runs, or choose another disk with -store", amount(need), e.Store.Dir, amount(free))
+}
+
+// sharesFeatures tells whether runs may have to compute some.
+func (e *execution) sharesFeatures() bool {
+	return !e.NoShare && slices.ContainsFunc(e.runs, func(run *planner.Run) bool {
+		s := &e.Plan.Sharing[run.Sharing]
+		return s.Train != nil || s.Val != nil
+	})
+}
+
+// demands are how much memory runs want, the most first.
+type demands []demand
+
+type demand struct {
+	memory int64
+	runs   int
+}
+
+func (e *execution) demands() demands {
+	runs := map[int64]int{}
+	for _, run := range e.runs {
+		runs[e.Plan.Estimate(run).Memory]++
+	}
+	var d demands
+	for _, memory := range slices.SortedFunc(maps.Keys(runs), func(a, b int64) int { return cmp.Compare(b, a) }) {
+		d = append(d, demand{memory, runs[memory]})
+	}
+	return d
+}
+
+func (d demands) largest() int64 {
+	if len(d) == 0 {
+		return 0
+	}
+	return d[0].memory
+}
+
+// fit is how many of the largest runs, up to a number, find room together, and the memory that they want.
+func (d demands) fit(memory int64, most int) (runs int, need int64) {
+	for _, one := range d {
+		for range one.runs {
+			if runs == most || need+one.memory > memory {
+				return runs, need
+			}
+			need += one.memory
+			runs++
+		}
+	}
+	return runs, need
+}
+
+// amount writes a number of bytes.
+func amount(bytes int64) string {
+	if bytes >= 1<<30 {
+		return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30))
+	}
+	return fmt.Sprintf("%d MiB", bytes>>20)
+}
