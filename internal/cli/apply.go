@@ -231,10 +231,6 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		l := newLines(a.out)
 		sink, interrupted = l, l.interrupted
 	}
-	threads, more := processors(r.threads)
-	if more != "" {
-		sink.Emit(runlog.Note{Text: more})
-	}
 	cache := int64(r.cacheMiB)
 	if r.cacheMiB != whatIsLeft {
 		cache <<= 20
@@ -243,7 +239,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 	a.saves.Store(true)
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
-		Device: openDevice, Threads: threads, Parallelism: r.parallelism, FailFast: r.failFast,
+		Device: openDevice, Threads: a.processors(r.threads), Parallelism: r.parallelism, FailFast: r.failFast,
 		Weights: weightsCache(),
 		Pin:     func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		NoShare: r.noShare, FeatureMemory: featureMemory,
@@ -294,16 +290,6 @@ func (a *app) conclude(s executor.Summary, again string, failFast bool) error {
 	}
 	fmt.Fprintf(a.err, "%s %s; what finished is kept. When the cause is mended, `%s` trains the rest.\n", a.paint(a.err, red, "Error:"), strings.Join(parts, ", "), again)
 	return exit(exitRunsFailed)
-}
-
-// processors bounds a number of threads by that of the processors, and says so: more of them would only stand in each
-// other's way, but a command that was written for a larger machine is good for a smaller one, too.
-func processors(threads int) (n int, more string) {
-	n = runtime.GOMAXPROCS(0)
-	if threads <= n {
-		return threads, ""
-	}
-	return n, fmt.Sprintf("-threads %d is more than there are processors: %d", threads, n)
 }
 
 // saveAfter is how much training a crash may cost beside the epoch under way. A run that is saved after each of its short
