@@ -325,7 +325,7 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 	}
 	status := runlog.Status{
 		State: runlog.Running, Arch: e.Plan.Settings[run.Settings].Arch, Name: e.Plan.Name(run), Classes: e.Plan.Datasets[run.Dataset].Classes,
-		Started: before.Started, Updated: time.Now(), Epoch: before.Epoch, Attempts: before.Attempts + 1,
+		Started: before.Started, Updated: time.Now(), Epoch: before.Epoch, Checkpoint: before.Checkpoint, Attempts: before.Attempts + 1,
 	}
 	if status.Started.IsZero() {
 		status.Started = status.Updated
@@ -340,12 +340,12 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 		return e.unwritten(run, lease, err)
 	}
 
-	at := progress{Epoch: before.Epoch}
-	result, err := e.train(ctx, run, dir, lease, threads, &at)
+	var at progress
+	result, err := e.train(ctx, run, dir, lease, threads, &status, &at)
 	if !lease.Held() {
 		return e.lost(run) // what this process has to say of the run does not count any more
 	}
-	status.Updated, status.Epoch = time.Now(), at.Epoch
+	status.Updated = time.Now()
 	switch {
 	case err == nil:
 		status.State, status.Result, status.Files = runlog.Finished, result, &at.Files
