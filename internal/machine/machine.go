@@ -1,4 +1,5 @@
-// Package machine tells what the machine has left for a program: memory and room on a disk.
+// Package machine tells what the machine has left for a program, memory and room on a disk, and which of its instructions
+// the environment asks for.
 package machine
 
 // Memory is what a process may use of the machine's memory, in bytes.
