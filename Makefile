@@ -47,13 +47,8 @@ fix: ## what check complains of, as far as a program can
 	cd internal/kernels/cpu/gen && $(GO) mod tidy
 	$(GO) generate ./...
 
-fuzz: ## each fuzz target for FUZZTIME; each package's test is built once
-	@set -e; bin=$$(mktemp -d); trap 'rm -rf "$$bin"' EXIT; cache=$$($(GO) env GOCACHE)/fuzz/$$($(GO) list -m); \
-	for d in $$(grep -rl --include '*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
-		$(GO) test -c -fuzz . -o "$$bin/fuzz" "$$d"; cd "$$d"; \
-		for f in $$("$$bin/fuzz" -test.list '^Fuzz'); do echo "$$d $$f"; \
-			"$$bin/fuzz" -test.run '^$$' -test.fuzz "^$$f$$" -test.fuzztime $(FUZZTIME) -test.fuzzcachedir "$$cache/$$d"; done; \
-		cd "$(CURDIR)"; done
+fuzz: ## each fuzz target for FUZZTIME
+	.ci/fuzz $(FUZZTIME)
 
 clean:
 	rm -rf bin
