@@ -70,6 +70,7 @@ func (t *training) saveCheckpoint() error {
 			return err
 		}
 		t.best = nil
+		dropped(t.params.Memory())
 	}
 	if len(p.History) > 0 {
 		var err error
@@ -106,6 +107,8 @@ func (t *training) saveCheckpoint() error {
 	if err != nil {
 		return err
 	}
+	tensors, state = nil, optim.State{}
+	dropped(t.params.Memory() + t.optimizer.Memory())
 	t.saved = time.Now()
 	t.status.Epoch, t.status.Checkpoint, t.status.Updated = p.Epoch, &file, t.saved
 	return t.dir.WriteStatus(*t.status)
