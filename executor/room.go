@@ -23,7 +23,6 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 	}
 	r.runs = max(e.Parallelism, 1)
 	r.threads = max(e.Threads, r.runs)
-	// Go itself, its stacks and what it has not given back are within the error of the estimates.
 	available := e.Memory
 	if available == 0 {
 		m, known := machine.OwnMemory()
@@ -37,6 +36,7 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 		available = m.Available
 	}
 	quarter := available / 4
+	available = max(available-BaseMemory-e.keptWeights(), 0)
 	left := available - max(e.CacheBytes, 0)
 	if err := e.checkMemory(available, left); err != nil {
 		return room{}, nil, err
@@ -116,6 +116,20 @@ func (e *execution) checkDisk() error {
 	}
 	return fmt.Errorf("the runs are going to leave about %s in %s, and its disk has %s free: make room (`ftrun gc` removes what is of no use any more), "+
 		"train fewer runs, or choose another disk with -store", amount(need), e.Store.Dir, amount(free))
+}
+
+// keptWeights is the largest file of weights that stays in memory between runs, in bytes: they start from the same one,
+// which each run's estimate has only while that run begins.
+func (e *execution) keptWeights() (most int64) {
+	if len(e.runs) < 2 {
+		return 0
+	}
+	for _, run := range e.runs {
+		if e.Plan.Settings[run.Settings].Weights.Kind != "none" && e.Plan.Estimate(run).Memory > 0 {
+			most = max(most, 4*run.Params.Total)
+		}
+	}
+	return most
 }
 
 // sharesFeatures tells whether runs may have to compute some.

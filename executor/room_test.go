@@ -16,6 +16,7 @@ func TestFindRoom(t *testing.T) {
 		name        string
 		runs        []int64 // memory in MiB
 		shares      bool
+		weights     bool  // they start from a file
 		memory      int64 // MiB
 		parallelism int
 		cache       int64 // MiB, or what is left
@@ -24,21 +25,23 @@ func TestFindRoom(t *testing.T) {
 		told                              string
 		err                               []string
 	}{
-		{name: "plenty", runs: []int64{10, 20}, memory: 1000, parallelism: 2, cache: -1, wantCache: 250, wantFeatures: 100, wantRuns: 750},
+		{name: "plenty", runs: []int64{10, 20}, memory: 1000, parallelism: 2, cache: -1, wantCache: 256, wantFeatures: 100, wantRuns: 744},
 		{name: "pictures get what is left", runs: []int64{700, 200}, memory: 1000, parallelism: 2, cache: -1, wantCache: 100, wantFeatures: 100, wantRuns: 900},
 		{name: "pictures as asked", runs: []int64{300, 300}, memory: 1000, parallelism: 1, cache: 700, wantCache: 700, wantFeatures: 100, wantRuns: 300},
 		{name: "features take theirs once", runs: []int64{400, 300}, shares: true, memory: 1000, parallelism: 2, cache: -1,
 			wantCache: 200, wantFeatures: 100, wantRuns: 700},
 		{name: "features make do with less", runs: []int64{970}, shares: true, memory: 1000, parallelism: 4, cache: -1, wantFeatures: 30, wantRuns: 970},
+		{name: "weights that stay between runs", runs: []int64{10, 20}, weights: true, memory: 1000, parallelism: 2, cache: -1,
+			wantCache: 256, wantFeatures: 100, wantRuns: 741}, // 723,522 parameters
 		{name: "fewer at once", runs: []int64{400, 10, 400, 400, 400}, memory: 1000, parallelism: 3, cache: -1, wantCache: 200, wantFeatures: 100, wantRuns: 800,
 			told: "memory has room for 2 of the largest runs at once, not for 3: these would hold 1.2 GiB, and 1000 MiB are left for runs"},
 		{name: "no more than there are", runs: []int64{400, 400}, memory: 1000, parallelism: 8, cache: -1, wantCache: 200, wantFeatures: 100, wantRuns: 800},
-		{name: "not known", runs: []int64{0, 0}, memory: 1000, parallelism: 2, cache: -1, wantCache: 250, wantFeatures: 100, wantRuns: 750},
+		{name: "not known", runs: []int64{0, 0}, memory: 1000, parallelism: 2, cache: -1, wantCache: 256, wantFeatures: 100, wantRuns: 744},
 		{name: "too large", runs: []int64{10, 1500, 3000, 10}, memory: 1000, parallelism: 1, cache: -1,
 			err: []string{"sweep2", "needs 2.9 GiB of memory, and 1000 MiB are available", "another run does not fit", "batch_size", "-memory-mib"}},
 		{name: "too large beside pictures", runs: []int64{400, 400, 400}, memory: 1000, parallelism: 1, cache: 700,
 			err: []string{"sweep0", "700 MiB are for decoded pictures (a smaller -cache-mib leaves more)", "2 other runs do not fit"}},
-		{name: "nothing to do", memory: 1000, parallelism: 1, cache: -1, wantCache: 250, wantFeatures: 100, wantRuns: 750},
+		{name: "nothing to do", memory: 1000, parallelism: 1, cache: -1, wantCache: 256, wantFeatures: 100, wantRuns: 744},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -47,11 +50,14 @@ func TestFindRoom(t *testing.T) {
 				l.run(nil)
 				l.plan.Runs[i].Estimate = len(l.plan.Estimates)
 				l.plan.Estimates = append(l.plan.Estimates, planner.Estimate{Memory: n * mib})
+				if test.weights {
+					l.plan.Settings[i].Weights.Kind = "file"
+				}
 				if test.shares {
 					l.plan.Sharing[i].Val = &planner.Features{}
 				}
 			}
-			l.opt.Memory, l.opt.Parallelism, l.opt.FeatureMemory = test.memory*mib, test.parallelism, 100*mib
+			l.opt.Memory, l.opt.Parallelism, l.opt.FeatureMemory = test.memory*mib+BaseMemory, test.parallelism, 100*mib
 			if l.opt.CacheBytes = test.cache; test.cache > 0 {
 				l.opt.CacheBytes *= mib
 			}
@@ -73,7 +79,7 @@ func TestFindRoom(t *testing.T) {
 			if got := strings.Join(told, "\n"); got != test.told {
 				t.Errorf("told %q, want %q", got, test.told)
 			}
-			if e.CacheBytes != test.wantCache*mib || e.FeatureMemory != test.wantFeatures*mib || room.memory != test.wantRuns*mib {
+			if e.CacheBytes/mib != test.wantCache || e.FeatureMemory/mib != test.wantFeatures || room.memory/mib != test.wantRuns {
 				t.Errorf("%d MiB for pictures, %d for features, %d for runs, want %d, %d, %d", e.CacheBytes/mib, e.FeatureMemory/mib, room.memory/mib,
 					test.wantCache, test.wantFeatures, test.wantRuns)
 			}
@@ -112,7 +118,7 @@ func TestRunsStayWithinMemory(t *testing.T) {
 	}
 	l.plan.Runs[2].Estimate = 1
 	l.plan.Estimates = []planner.Estimate{{Memory: 60 << 20}, {Memory: 20 << 20}}
-	l.opt.Memory, l.opt.CacheBytes = 100<<20, 1<<20
+	l.opt.Memory, l.opt.CacheBytes = 100<<20+BaseMemory, 1<<20
 	l.opt.Parallelism, l.opt.Threads = 3, 3
 	held, most := int64(0), int64(0)
 	memory := map[string]int64{"run0": 60, "run1": 60, "run2": 20}
