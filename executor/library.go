@@ -221,7 +221,7 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 	if err != nil {
 		return err
 	}
-	if cfg.BatchSize, _, err = fillBatch(device, t.Threads, before, programs.settings.Numerics, t.FeatureMemory); err != nil {
+	if cfg.BatchSize, _, err = fillBatch(device, t.Threads, before, programs.settings.Numerics, v.Pictures, t.FeatureMemory); err != nil {
 		return err
 	}
 	cfg.Shuffle = false
