@@ -45,8 +45,7 @@ type Options struct {
 	// FeatureMemory bounds the memory, in bytes, for the results of a frozen part while features are computed, beside what
 	// runs hold, and is less where memory is short; where it is too little for one picture, it is one picture's.
 	FeatureMemory int64
-	// CacheBytes bounds the memory for decoded pictures of all runs together; below 0: what runs leave of a quarter of the
-	// memory.
+	// CacheBytes bounds the memory for decoded pictures of all runs together, which is less where runs need it.
 	CacheBytes int64
 	Version    string // of ftrun, kept with results
 }

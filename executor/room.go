@@ -14,9 +14,9 @@ import (
 // What runs will hold and leave is held against what the machine has before the first of them starts: what can't be is told
 // now and not in the night. Where the plan has no estimate, or the system does not tell what there is, nothing is checked.
 
-// findRoom divides the machine between the runs. Memory that is short is taken from decoded pictures first, where nothing
-// is said of them, then from what goes on at once, then from the computation of features; told is what people should know
-// of that. An error says which run does not fit even alone, or that the disk is too small.
+// findRoom divides the machine between the runs. Memory that is short is taken from decoded pictures first, then from what
+// goes on at once, then from the computation of features; told is what people should know of that. An error says which run
+// does not fit even alone, or that the disk is too small.
 func (e *execution) findRoom() (r room, told []string, err error) {
 	if err := e.checkDisk(); err != nil {
 		return room{}, nil, err
@@ -27,17 +27,12 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 	if available == 0 {
 		m, known := machine.OwnMemory()
 		if !known {
-			if e.CacheBytes < 0 {
-				e.CacheBytes = plainCache
-			}
 			r.memory = math.MaxInt64
 			return r, nil, nil
 		}
 		available = m.Available
 	}
-	quarter := available / 4
-	available = max(available-BaseMemory-e.keptWeights(), 0)
-	left := available - max(e.CacheBytes, 0)
+	left := available - BaseMemory - e.keptWeights()
 	if err := e.checkMemory(available, left); err != nil {
 		return room{}, nil, err
 	}
@@ -53,16 +48,13 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 		told = append(told, fmt.Sprintf("memory has room for %d of the largest runs at once, not for %d: these would hold %s, and %s are left for runs",
 			fit, asked, amount(all), amount(left)))
 	}
-	if e.CacheBytes < 0 {
-		e.CacheBytes = min(quarter, left-need)
-		left -= e.CacheBytes
+	if pictures := max(left-need, 0); pictures < e.CacheBytes {
+		told = append(told, fmt.Sprintf("decoded pictures get %s of memory instead of %s: runs hold the rest", amount(pictures), amount(e.CacheBytes)))
+		e.CacheBytes = pictures
 	}
-	r.memory = left
+	r.memory = left - e.CacheBytes
 	return r, told, nil
 }
-
-// plainCache is the memory for decoded pictures on a system that does not tell how much there is.
-const plainCache = 1 << 30
 
 // checkMemory refuses a run that would not fit into what is left of the available memory for runs.
 func (e *execution) checkMemory(available, left int64) error {
@@ -87,12 +79,8 @@ func (e *execution) checkMemory(available, left int64) error {
 	case others > 1:
 		and = fmt.Sprintf("; %d other runs do not fit either", others)
 	}
-	cache := ""
-	if e.CacheBytes > 0 {
-		cache = fmt.Sprintf(", of which %s are for decoded pictures (a smaller -cache-mib leaves more)", amount(e.CacheBytes))
-	}
-	return fmt.Errorf("%s needs %s of memory, and %s are available%s%s; a smaller batch_size or crop needs less, "+
-		"and -memory-mib says how much there is where this is not right", e.Plan.Name(first), amount(most), amount(available), cache, and)
+	return fmt.Errorf("%s needs %s of memory, and of %s that are available %s are left for runs%s: a smaller batch_size or crop needs less, "+
+		"and -memory-mib says how much there is where this is not right", e.Plan.Name(first), amount(most), amount(available), amount(max(left, 0)), and)
 }
 
 // checkDisk refuses runs that would leave more than their disk has room for. Features are not counted: those that have no

@@ -19,29 +19,30 @@ func TestFindRoom(t *testing.T) {
 		weights     bool  // they start from a file
 		memory      int64 // MiB
 		parallelism int
-		cache       int64 // MiB, or what is left
+		cache       int64 // MiB
 
 		wantCache, wantFeatures, wantRuns int64 // MiB
 		told                              string
 		err                               []string
 	}{
-		{name: "plenty", runs: []int64{10, 20}, memory: 1000, parallelism: 2, cache: -1, wantCache: 256, wantFeatures: 100, wantRuns: 744},
-		{name: "pictures get what is left", runs: []int64{700, 200}, memory: 1000, parallelism: 2, cache: -1, wantCache: 100, wantFeatures: 100, wantRuns: 900},
-		{name: "pictures as asked", runs: []int64{300, 300}, memory: 1000, parallelism: 1, cache: 700, wantCache: 700, wantFeatures: 100, wantRuns: 300},
-		{name: "features take theirs once", runs: []int64{400, 300}, shares: true, memory: 1000, parallelism: 2, cache: -1,
+		{name: "plenty", runs: []int64{10, 20}, memory: 1000, parallelism: 2, cache: 250, wantCache: 250, wantFeatures: 100, wantRuns: 750},
+		{name: "pictures get what is left", runs: []int64{700, 200}, memory: 1000, parallelism: 2, cache: 250, wantCache: 100, wantFeatures: 100, wantRuns: 900,
+			told: "decoded pictures get 100 MiB of memory instead of 250 MiB: runs hold the rest"},
+		{name: "no pictures", runs: []int64{300, 300}, memory: 1000, parallelism: 1, cache: 0, wantFeatures: 100, wantRuns: 1000},
+		{name: "features take theirs once", runs: []int64{400, 300}, shares: true, memory: 1000, parallelism: 2, cache: 200,
 			wantCache: 200, wantFeatures: 100, wantRuns: 700},
-		{name: "features make do with less", runs: []int64{970}, shares: true, memory: 1000, parallelism: 4, cache: -1, wantFeatures: 30, wantRuns: 970},
-		{name: "weights that stay between runs", runs: []int64{10, 20}, weights: true, memory: 1000, parallelism: 2, cache: -1,
-			wantCache: 256, wantFeatures: 100, wantRuns: 741}, // 723,522 parameters
-		{name: "fewer at once", runs: []int64{400, 10, 400, 400, 400}, memory: 1000, parallelism: 3, cache: -1, wantCache: 200, wantFeatures: 100, wantRuns: 800,
+		{name: "features make do with less", runs: []int64{970}, shares: true, memory: 1000, parallelism: 4, cache: 0, wantFeatures: 30, wantRuns: 970},
+		{name: "weights that stay between runs", runs: []int64{10, 20}, weights: true, memory: 1000, parallelism: 2, cache: 250,
+			wantCache: 250, wantFeatures: 100, wantRuns: 747}, // 723,522 parameters
+		{name: "fewer at once", runs: []int64{400, 10, 400, 400, 400}, memory: 1000, parallelism: 3, cache: 200, wantCache: 200, wantFeatures: 100, wantRuns: 800,
 			told: "memory has room for 2 of the largest runs at once, not for 3: these would hold 1.2 GiB, and 1000 MiB are left for runs"},
-		{name: "no more than there are", runs: []int64{400, 400}, memory: 1000, parallelism: 8, cache: -1, wantCache: 200, wantFeatures: 100, wantRuns: 800},
-		{name: "not known", runs: []int64{0, 0}, memory: 1000, parallelism: 2, cache: -1, wantCache: 256, wantFeatures: 100, wantRuns: 744},
-		{name: "too large", runs: []int64{10, 1500, 3000, 10}, memory: 1000, parallelism: 1, cache: -1,
-			err: []string{"sweep2", "needs 2.9 GiB of memory, and 1000 MiB are available", "another run does not fit", "batch_size", "-memory-mib"}},
-		{name: "too large beside pictures", runs: []int64{400, 400, 400}, memory: 1000, parallelism: 1, cache: 700,
-			err: []string{"sweep0", "700 MiB are for decoded pictures (a smaller -cache-mib leaves more)", "2 other runs do not fit"}},
-		{name: "nothing to do", memory: 1000, parallelism: 1, cache: -1, wantCache: 256, wantFeatures: 100, wantRuns: 744},
+		{name: "no more than there are", runs: []int64{400, 400}, memory: 1000, parallelism: 8, cache: 200, wantCache: 200, wantFeatures: 100, wantRuns: 800},
+		{name: "not known", runs: []int64{0, 0}, memory: 1000, parallelism: 2, cache: 250, wantCache: 250, wantFeatures: 100, wantRuns: 750},
+		{name: "too large", runs: []int64{10, 1500, 3000, 10}, memory: 1000, parallelism: 1, cache: 250,
+			err: []string{"sweep2", "needs 2.9 GiB of memory, and of 1.0 GiB that are available 1000 MiB are left", "another run does not fit", "batch_size", "-memory-mib"}},
+		{name: "several too large", runs: []int64{1400, 1400, 1400}, memory: 1000, parallelism: 1, cache: 0,
+			err: []string{"sweep0", "2 other runs do not fit"}},
+		{name: "nothing to do", memory: 1000, parallelism: 1, cache: 250, wantCache: 250, wantFeatures: 100, wantRuns: 750},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -58,9 +59,7 @@ func TestFindRoom(t *testing.T) {
 				}
 			}
 			l.opt.Memory, l.opt.Parallelism, l.opt.FeatureMemory = test.memory*mib+BaseMemory, test.parallelism, 100*mib
-			if l.opt.CacheBytes = test.cache; test.cache > 0 {
-				l.opt.CacheBytes *= mib
-			}
+			l.opt.CacheBytes = test.cache * mib
 			e, err := newExecution(l.opt)
 			if err != nil {
 				t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/machine"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
@@ -41,7 +42,7 @@ func (r *running) check() error {
 		return errors.New("-parallelism must be at least 1")
 	case r.checkpointEvery < 0:
 		return errors.New("-checkpoint-every must not be negative; 0 saves at the ends of epochs only")
-	case r.cacheMiB < 0 && r.cacheMiB != whatIsLeft:
+	case r.cacheMiB < 0:
 		return errors.New("-cache-mib must not be negative; 0 decodes pictures anew each time")
 	case r.memoryMiB < 0:
 		return errors.New("-memory-mib must not be negative; 0 stands for what the machine has available")
@@ -94,7 +95,7 @@ Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 	cmd.Flags().IntVar(&r.parallelism, "parallelism", 1, "runs that go on at once; they divide the threads")
 	cmd.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "threads in all")
 	cmd.Flags().IntVar(&r.memoryMiB, "memory-mib", 0, "memory for all of it, in MiB; 0: what the machine has available")
-	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", whatIsLeft, "memory for decoded pictures, in MiB; -1: what runs leave of a quarter")
+	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB; less where runs need it")
 	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
 	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs each `TIME` within an epoch, such as 10m, beside its end")
 	cmd.Flags().StringVar(&r.device, "device", "auto", "`DEVICE` to train on: auto or cpu")
@@ -231,10 +232,6 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		l := newLines(a.out)
 		sink, interrupted = l, l.interrupted
 	}
-	cache := int64(r.cacheMiB)
-	if r.cacheMiB != whatIsLeft {
-		cache <<= 20
-	}
 	heard := context.AfterFunc(ctx, interrupted)
 	a.saves.Store(true)
 	summary, err := executor.Apply(ctx, executor.Options{
@@ -243,7 +240,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		Weights: weightsCache(),
 		Pin:     func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		NoShare: r.noShare, FeatureMemory: featureMemory,
-		Memory: int64(r.memoryMiB) << 20, CacheBytes: cache, CheckpointEvery: r.checkpointEvery, SaveAfter: saveAfter, Version: Version(),
+		Memory: int64(r.memoryMiB) << 20, CacheBytes: int64(r.cacheMiB) << 20, CheckpointEvery: r.checkpointEvery, SaveAfter: saveAfter, Version: Version(),
 	})
 	heard()
 	finish()
@@ -300,8 +297,14 @@ const saveAfter = 2 * time.Second
 // but the deeper vggs.
 const featureMemory = 512 << 20
 
-// whatIsLeft stands for an amount of memory that follows from what the runs hold.
-const whatIsLeft = -1
+// defaultCacheMiB is a quarter of the memory that is available, or 1 GiB where it can't be told.
+func defaultCacheMiB() int {
+	m, known := machine.OwnMemory()
+	if !known {
+		return 1024
+	}
+	return int(m.Available >> 22)
+}
 
 // stale lists in what a saved plan no longer agrees with files, variables, data, weights and this program.
 func (a *app) stale(ctx context.Context, p *planner.Plan) ([]string, error) {

@@ -16,7 +16,7 @@ const module = "github.com/ftrun/ftrun/"
 // nearest one above it that is. docs/architecture.md explains the directions.
 var allowed = map[string][]string{
 	"cmd/ftrun":                   {"internal/cli"},
-	"internal/cli":                {"spec", "planner", "executor", "models", "reports", "internal/runlog", "internal/nn", "internal/kernels", "internal/data", "internal/weights", "internal/stats", "internal/durable"},
+	"internal/cli":                {"spec", "planner", "executor", "models", "reports", "internal/runlog", "internal/nn", "internal/kernels", "internal/data", "internal/weights", "internal/stats", "internal/durable", "internal/machine"},
 	"spec":                        {},
 	"planner":                     {"spec", "internal/stats", "internal/durable"},
 	"executor":                    {"planner", "models", "internal/runlog", "internal/nn", "internal/kernels", "internal/data", "internal/features", "internal/weights", "internal/durable", "internal/machine"},
