@@ -13,7 +13,7 @@ import (
 
 	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/features"
-	"github.com/ftrun/ftrun/internal/machine"
+	"github.com/ftrun/ftrun/internal/host"
 	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/internal/runlog"
 )
@@ -102,7 +102,7 @@ func (t *training) makeRoom(volumes []volume) error {
 			need += v.Bytes()
 		}
 	}
-	if left, ok := machine.Free(t.Store.Dir); ok && need > 0 && need > min(left/2, left-t.toLeave.Load()) {
+	if left, ok := host.Free(t.Store.Dir); ok && need > 0 && need > min(left/2, left-t.toLeave.Load()) {
 		return &unkeptError{fmt.Errorf("they would take %d MB of the %d MB that are left on the disk", need>>20, left>>20)}
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/ftrun/ftrun/internal/machine"
+	"github.com/ftrun/ftrun/internal/host"
 	"github.com/ftrun/ftrun/planner"
 )
 
@@ -25,7 +25,7 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 	r.threads = max(e.Threads, r.runs)
 	available := e.Memory
 	if available == 0 {
-		m, known := machine.OwnMemory()
+		m, known := host.OwnMemory()
 		if !known {
 			r.memory = math.MaxInt64
 			return r, nil, nil
@@ -98,7 +98,7 @@ func (e *execution) checkDisk() error {
 		need += adds
 	}
 	e.toLeave.Store(need)
-	free, known := machine.Free(e.Store.Dir)
+	free, known := host.Free(e.Store.Dir)
 	if !known || need <= free {
 		return nil
 	}

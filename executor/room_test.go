@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ftrun/ftrun/internal/machine"
+	"github.com/ftrun/ftrun/internal/host"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 )
@@ -88,7 +88,7 @@ func TestFindRoom(t *testing.T) {
 
 // What the machine has is asked where nothing is said of it.
 func TestFindRoomOfThisMachine(t *testing.T) {
-	if _, known := machine.OwnMemory(); !known {
+	if _, known := host.OwnMemory(); !known {
 		t.Skip("this system does not tell")
 	}
 	l := newLab(t)

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ftrun/ftrun/executor"
-	"github.com/ftrun/ftrun/internal/machine"
+	"github.com/ftrun/ftrun/internal/host"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
@@ -299,7 +299,7 @@ const featureMemory = 512 << 20
 
 // defaultCacheMiB is a quarter of the memory that is available, or 1 GiB where it can't be told.
 func defaultCacheMiB() int {
-	m, known := machine.OwnMemory()
+	m, known := host.OwnMemory()
 	if !known {
 		return 1024
 	}

@@ -5,7 +5,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"github.com/ftrun/ftrun/internal/machine"
+	"github.com/ftrun/ftrun/internal/host"
 )
 
 // plainly runs do without vector instructions.
@@ -17,14 +17,14 @@ func plainly(do func()) {
 
 // TestPortableIsAskedFor runs itself with the environment that asks for it.
 func TestPortableIsAskedFor(t *testing.T) {
-	if machine.Portable() {
+	if host.Portable() {
 		if useAVX2 {
 			t.Error("vector instructions are used")
 		}
 		return
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestPortableIsAskedFor$")
-	cmd.Env = append(os.Environ(), machine.PathVariable+"="+machine.Generic)
+	cmd.Env = append(os.Environ(), host.PathVariable+"="+host.Generic)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -1,6 +1,6 @@
-// Package machine tells what the machine has left for a program, memory and room on a disk, and which of its instructions
+// Package host tells what the machine has left for a program, memory and room on a disk, and which of its instructions
 // the environment asks for.
-package machine
+package host
 
 // Memory is what a process may use of the machine's memory, in bytes.
 type Memory struct {

@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd
 
-package machine
+package host
 
 import "golang.org/x/sys/unix"
 

@@ -1,5 +1,5 @@
 //go:build !linux
 
-package machine
+package host
 
 func ownMemory() (Memory, bool) { return Memory{}, false }
