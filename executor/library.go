@@ -149,7 +149,7 @@ func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		dropped(t.params.Memory()) // another set of them, and the results
+		dropped(largeGarbage) // parameters and results of the frozen part
 		made++
 		_ = os.Remove(workshop.Dir) // unless another process is at it again
 	}

@@ -134,7 +134,7 @@ func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of
 		block := 4 * int64(min(features.BlockPictures, pictures)) * int64(cut.Shape.Len())
 		most = max(most, held+data.EpochMemory(pictures, batch, set.Image.Crop, threads)+copied+2*block)
 	}
-	return most, nil
+	return most + garbageAllowed(most), nil
 }
 
 // fillBatch is the number of pictures, of so many, that go through a frozen part together, a block, or such a part of one

@@ -2,12 +2,14 @@ package executor
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
 
 	"github.com/ftrun/ftrun/internal/host"
+	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/planner"
 )
 
@@ -37,10 +39,14 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 		return room{}, nil, err
 	}
 	demands := e.demands()
-	if e.sharesFeatures() {
-		e.FeatureMemory = min(e.FeatureMemory, left-demands.largest())
-		left -= e.FeatureMemory
+	features, err := e.featuresNeed()
+	if err != nil {
+		return room{}, nil, err
 	}
+	if beside := left - demands.largest(); features > beside {
+		features, e.FeatureMemory = beside, min(e.FeatureMemory, beside)
+	}
+	left -= features
 	asked := min(r.runs, len(e.runs))
 	fit, need := demands.fit(left, asked)
 	if fit < asked {
@@ -120,12 +126,45 @@ func (e *execution) keptWeights() (most int64) {
 	return most
 }
 
-// sharesFeatures tells whether runs may have to compute some.
-func (e *execution) sharesFeatures() bool {
-	return !e.NoShare && slices.ContainsFunc(e.runs, func(run *planner.Run) bool {
-		s := &e.Plan.Sharing[run.Sharing]
-		return s.Train != nil || s.Val != nil
-	})
+// featuresNeed is the most memory that the computation of features takes beside the run that wants them; 0 where none are
+// shared. Features that are there already are counted too: which those are shows when a run has its weights.
+func (e *execution) featuresNeed() (most int64, err error) {
+	type sort struct {
+		arch, numerics, train, val string
+		crop, dataset              int
+	}
+	counted := map[sort]bool{}
+	var device kernels.Device
+	for _, run := range e.runs {
+		sharing := &e.Plan.Sharing[run.Sharing]
+		if e.NoShare || sharing.Train == nil && sharing.Val == nil {
+			continue
+		}
+		set := &e.Plan.Settings[run.Settings]
+		key := sort{arch: set.Arch, numerics: set.Numerics, crop: set.Image.Crop, dataset: run.Dataset}
+		if sharing.Train != nil {
+			key.train = sharing.Train.Layer
+		}
+		if sharing.Val != nil {
+			key.val = sharing.Val.Layer
+		}
+		if counted[key] {
+			continue
+		}
+		counted[key] = true
+		if device == nil {
+			if device, err = e.Device(1); err != nil {
+				return 0, err
+			}
+			defer func() { err = errors.Join(err, device.Close()) }()
+		}
+		need, err := FeatureMemory(device, e.Threads, set, &e.Plan.Datasets[run.Dataset], sharing, e.FeatureMemory)
+		if err != nil {
+			return 0, err
+		}
+		most = max(most, need)
+	}
+	return most, nil
 }
 
 // demands are how much memory runs want, the most first.
