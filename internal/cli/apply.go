@@ -64,6 +64,8 @@ Ctrl-C finishes the step, saves the runs under way and says how to go on; the sa
 stops at once, and so does a crash or a power cut: the same command then goes on from the last checkpoint. A run that
 fails is told at once, and the others go on.
 
+What takes longest is started first. What needs more memory or disk than there is, is refused before anything starts.
+
 Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 		Example: "  ftrun apply\n  ftrun apply -auto-approve -threads 4 sweep.hcl\n  ftrun apply -json sweep.hcl > events.jsonl",
 		Args:    arguments(0, 1),
