@@ -34,7 +34,7 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 		}
 		available = m.Available
 	}
-	left := available - BaseMemory - e.keptWeights()
+	left := max(available-BaseMemory-e.keptWeights(), 0)
 	if err := e.checkMemory(available, left); err != nil {
 		return room{}, nil, err
 	}
@@ -86,7 +86,7 @@ func (e *execution) checkMemory(available, left int64) error {
 		and = fmt.Sprintf("; %d other runs do not fit either", others)
 	}
 	return fmt.Errorf("%s needs %s of memory, and of %s that are available %s are left for runs%s: a smaller batch_size or crop needs less, "+
-		"and -memory-mib says how much there is where this is not right", e.Plan.Name(first), amount(most), amount(available), amount(max(left, 0)), and)
+		"and -memory-mib says how much there is where this is not right", e.Plan.Name(first), amount(most), amount(available), amount(left), and)
 }
 
 // checkDisk refuses runs that would leave more than their disk has room for. Features are not counted: those that have no

@@ -34,6 +34,8 @@ func TestFindRoom(t *testing.T) {
 			told: "memory has room for 2 of the largest runs at once, not for 3: these would hold 1.2 GiB, and 1000 MiB are left for runs"},
 		{name: "no more than there are", runs: []int64{400, 400}, memory: 1000, parallelism: 8, cache: 200, wantCache: 200, wantRuns: 800},
 		{name: "not known", runs: []int64{0, 0}, memory: 1000, parallelism: 2, cache: 250, wantCache: 250, wantRuns: 750},
+		{name: "not known, and nothing is left", runs: []int64{0, 0}, memory: -10, parallelism: 2, cache: 250,
+			told: "decoded pictures get 0 MiB of memory instead of 250 MiB: runs hold the rest"},
 		{name: "too large", runs: []int64{10, 1500, 3000, 10}, memory: 1000, parallelism: 1, cache: 250,
 			err: []string{"sweep2", "needs 2.9 GiB of memory, and of 1.0 GiB that are available 1000 MiB are left", "another run does not fit", "batch_size", "-memory-mib"}},
 		{name: "several too large", runs: []int64{1400, 1400, 1400}, memory: 1000, parallelism: 1, cache: 0,
