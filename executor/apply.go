@@ -137,6 +137,7 @@ type execution struct {
 
 	queue   *queue // of carryOutAll alone, but for its index
 	news    chan news
+	wants   []want       // of each run
 	left    atomic.Int64 // runs that have not been started
 	leaves  []int64      // bytes that each run is estimated to add to the store
 	toLeave atomic.Int64 // the same, of all that are not settled
@@ -231,7 +232,7 @@ func (e *execution) carryOutAll(ctx context.Context, r room) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var skips []skip
-	e.queue, skips = newQueue(e.Plan, e.runs, r, !e.NoShare, e.has)
+	e.queue, skips = newQueue(e.Plan, e.runs, e.wants, r, e.has)
 	e.skip(skips)
 	done := ctx.Done()
 	for {

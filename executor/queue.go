@@ -101,10 +101,9 @@ type skip struct {
 	missing string
 }
 
-// newQueue queues runs of a plan, which have different ids and stand in its order. share tells whether those that the plan
-// lets share features do. has is asked of runs that are not queued whether they have finished; skips are the queued ones
-// that lack one.
-func newQueue(p *planner.Plan, runs []*planner.Run, r room, share bool, has func(id string) bool) (q *queue, skips []skip) {
+// newQueue queues runs of a plan, which have different ids and stand in its order, with what each wants. has is asked of
+// runs that are not queued whether they have finished; skips are the queued ones that lack one.
+func newQueue(p *planner.Plan, runs []*planner.Run, wants []want, r room, has func(id string) bool) (q *queue, skips []skip) {
 	q = &queue{
 		jobs: make([]job, len(runs)), index: make(map[string]int32, len(runs)), byWant: map[want]*shelf{}, left: len(runs),
 		room: r, maker: -1, made: map[int]bool{},
@@ -120,11 +119,7 @@ func newQueue(p *planner.Plan, runs []*planner.Run, r room, share bool, has func
 	var lacks []lack
 	for i, run := range runs {
 		j := &q.jobs[i]
-		e := p.Estimate(run)
-		j.run, j.chain, j.want = run, e.Seconds, want{memory: e.Memory, sharing: -1}
-		if s := &p.Sharing[run.Sharing]; share && (s.Train != nil || s.Val != nil) {
-			j.want.sharing = run.Sharing
-		}
+		j.run, j.chain, j.want = run, p.Estimate(run).Seconds, wants[i]
 		for _, id := range run.Needs {
 			if up, ours := q.index[id]; ours {
 				q.jobs[up].waiters = append(q.jobs[up].waiters, waiter{int32(i), true})

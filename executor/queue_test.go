@@ -31,22 +31,25 @@ type waitingRun struct {
 }
 
 func newLine(t *testing.T, r room, has string, runs ...waitingRun) *line {
-	l := &line{t: t, clock: time.Unix(0, 0), on: map[string]int32{}, plan: &planner.Plan{
-		Sharing: []planner.Sharing{{}, {Train: &planner.Features{}}, {Val: &planner.Features{}}, {Train: &planner.Features{}}},
-	}}
+	l := &line{t: t, clock: time.Unix(0, 0), on: map[string]int32{}, plan: &planner.Plan{}}
 	for i, w := range runs {
-		l.plan.Estimates = append(l.plan.Estimates, planner.Estimate{Memory: w.memory, Seconds: w.seconds})
-		run := planner.Run{ID: w.name, Estimate: i, Sharing: w.shares, From: w.from}
+		l.plan.Estimates = append(l.plan.Estimates, planner.Estimate{Seconds: w.seconds})
+		run := planner.Run{ID: w.name, Estimate: i, From: w.from}
 		for _, n := range w.needs {
 			run.Needs = append(run.Needs, string(n))
 		}
 		l.plan.Runs = append(l.plan.Runs, run)
 	}
 	var queued []*planner.Run
+	var wants []want
 	for i := range l.plan.Runs {
-		queued = append(queued, &l.plan.Runs[i])
+		w := want{memory: runs[i].memory, sharing: runs[i].shares}
+		if w.sharing == 0 {
+			w.sharing = -1
+		}
+		queued, wants = append(queued, &l.plan.Runs[i]), append(wants, w)
 	}
-	l.queue, l.told = newQueue(l.plan, queued, r, true, func(id string) bool { return slices.Contains([]byte(has), id[0]) })
+	l.queue, l.told = newQueue(l.plan, queued, wants, r, func(id string) bool { return slices.Contains([]byte(has), id[0]) })
 	return l
 }
 
@@ -227,19 +230,19 @@ func TestQueueFeatures(t *testing.T) {
 // every second one waiting for the one before.
 func BenchmarkQueue(b *testing.B) {
 	const n = 1_000_000
-	p := &planner.Plan{Sharing: []planner.Sharing{{}, {Train: &planner.Features{}}}}
+	p := &planner.Plan{}
 	for i := range 4 {
-		p.Estimates = append(p.Estimates, planner.Estimate{Memory: int64(i + 1), Seconds: float64(i)})
+		p.Estimates = append(p.Estimates, planner.Estimate{Seconds: float64(i)})
 	}
-	runs := make([]*planner.Run, n)
+	runs, wants := make([]*planner.Run, n), make([]want, n)
 	for i := range runs {
-		runs[i] = &planner.Run{ID: fmt.Sprintf("%016x", i), Estimate: i / 2 % 4, Sharing: i / 4 % 2}
+		runs[i], wants[i] = &planner.Run{ID: fmt.Sprintf("%016x", i), Estimate: i / 2 % 4}, want{int64(i/2%4 + 1), i/4%2 - 1}
 		if i%2 == 1 {
 			runs[i].Needs = []string{runs[i-1].ID}
 		}
 	}
 	for b.Loop() {
-		q, _ := newQueue(p, runs, room{4, 4, 10}, true, nil)
+		q, _ := newQueue(p, runs, wants, room{4, 4, 10}, nil)
 		var on []start
 		done := 0
 		for now := (time.Time{}); done < n; done++ {

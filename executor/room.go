@@ -23,6 +23,9 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 	if err := e.checkDisk(); err != nil {
 		return room{}, nil, err
 	}
+	if err := e.findWants(); err != nil {
+		return room{}, nil, err
+	}
 	r.runs = max(e.Parallelism, 1)
 	r.threads = max(e.Threads, r.runs)
 	available := e.Memory
@@ -62,13 +65,49 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 	return r, told, nil
 }
 
+// findWants says what each run wants. Runs that could share features and are not let to hold more than is estimated of
+// them: that is found out once for each estimate.
+func (e *execution) findWants() (err error) {
+	e.wants = make([]want, len(e.runs))
+	alone := map[int]int64{}
+	var device kernels.Device
+	for i, run := range e.runs {
+		w := &e.wants[i]
+		*w = want{memory: e.Plan.Estimate(run).Memory, sharing: -1}
+		switch s := &e.Plan.Sharing[run.Sharing]; {
+		case s.Train == nil && s.Val == nil:
+			continue
+		case !e.NoShare:
+			w.sharing = run.Sharing
+			continue
+		case w.memory == 0:
+			continue
+		}
+		if _, known := alone[run.Estimate]; !known {
+			if device == nil {
+				if device, err = e.Device(1); err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, device.Close()) }()
+			}
+			m, err := RunMemory(device, e.Threads, &e.Plan.Settings[run.Settings], &e.Plan.Datasets[run.Dataset], &planner.Sharing{})
+			if err != nil {
+				return err
+			}
+			alone[run.Estimate] = m.Peak()
+		}
+		w.memory = alone[run.Estimate]
+	}
+	return nil
+}
+
 // checkMemory refuses a run that would not fit into what is left of the available memory for runs.
 func (e *execution) checkMemory(available, left int64) error {
 	var first *planner.Run
 	var most int64
 	others := -1
-	for _, run := range e.runs {
-		if need := e.Plan.Estimate(run).Memory; need > left {
+	for i, run := range e.runs {
+		if need := e.wants[i].memory; need > left {
 			others++
 			if need > most {
 				first, most = run, need
@@ -118,8 +157,8 @@ func (e *execution) keptWeights() (most int64) {
 	if len(e.runs) < 2 {
 		return 0
 	}
-	for _, run := range e.runs {
-		if e.Plan.Settings[run.Settings].Weights.Kind != "none" && e.Plan.Estimate(run).Memory > 0 {
+	for i, run := range e.runs {
+		if e.Plan.Settings[run.Settings].Weights.Kind != "none" && e.wants[i].memory > 0 {
 			most = max(most, 4*run.Params.Total)
 		}
 	}
@@ -135,11 +174,11 @@ func (e *execution) featuresNeed() (most int64, err error) {
 	}
 	counted := map[sort]bool{}
 	var device kernels.Device
-	for _, run := range e.runs {
-		sharing := &e.Plan.Sharing[run.Sharing]
-		if e.NoShare || sharing.Train == nil && sharing.Val == nil {
+	for i, run := range e.runs {
+		if e.wants[i].sharing < 0 {
 			continue
 		}
+		sharing := &e.Plan.Sharing[run.Sharing]
 		set := &e.Plan.Settings[run.Settings]
 		key := sort{arch: set.Arch, numerics: set.Numerics, crop: set.Image.Crop, dataset: run.Dataset}
 		if sharing.Train != nil {
@@ -177,8 +216,8 @@ type demand struct {
 
 func (e *execution) demands() demands {
 	runs := map[int64]int{}
-	for _, run := range e.runs {
-		runs[e.Plan.Estimate(run).Memory]++
+	for _, w := range e.wants {
+		runs[w.memory]++
 	}
 	var d demands
 	for _, memory := range slices.SortedFunc(maps.Keys(runs), func(a, b int64) int { return cmp.Compare(b, a) }) {

@@ -123,9 +123,14 @@ func TestFindRoomForFeatures(t *testing.T) {
 	if e, room := find(); room.memory != total-1<<20 || e.FeatureMemory != 1<<20 {
 		t.Errorf("%d bytes for runs, %d for features, want %d, %d", room.memory, e.FeatureMemory, total-1<<20, 1<<20)
 	}
-	l.opt.NoShare = true
-	if _, room := find(); room.memory != total {
+	l.opt.NoShare, l.plan.Estimates[1].Memory = true, 1<<20
+	e, room := find()
+	if room.memory != total {
 		t.Errorf("%d bytes for runs without sharing, want %d", room.memory, total)
+	}
+	alone, err := RunMemory(device, 1, &l.plan.Settings[0], &l.plan.Datasets[0], &planner.Sharing{})
+	if want := (want{alone.Peak(), -1}); err != nil || e.wants[0] != want || e.wants[1] != want || want.memory <= 1<<20 {
+		t.Errorf("they want %+v, %v, want %+v each", e.wants, err, want)
 	}
 }
 
