@@ -14,6 +14,7 @@ import (
 // in any order of the axes, and seed. Whether a pair is one training is told by the ids; the store is not looked at.
 type Diff struct {
 	Before, After []DiffRun // all runs of the two plans, in the files' order
+	Both          []DiffRun // those of the second that the first has under the same name
 
 	Same    int         // runs of both with one name and one id: what has been trained of them stays valid
 	Changed []RunChange // of both, with one name and two ids
@@ -69,6 +70,9 @@ func DiffPlans(before, after *Plan) *Diff {
 	for j, name := range runNames(d.After) {
 		now := d.After[j]
 		i, there := names[name]
+		if there {
+			d.Both = append(d.Both, now)
+		}
 		if there && d.Before[i].ID == now.ID {
 			d.Same++
 		} else if there {

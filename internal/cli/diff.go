@@ -147,6 +147,7 @@ func diffRunOf(r planner.DiffRun) diffRunJSON {
 const (
 	mostScopes  = 12
 	mostChanges = 30
+	mostValues  = 6 // of one setting; more are one line
 )
 
 // showDiff prints a diff for people: each change once, with those that it hits.
@@ -179,27 +180,16 @@ func (a *app) showDiff(d *planner.Diff) {
 
 // showChanges prints what the changed runs differ in: those that are hit by the same changes, and under them the changes.
 func (a *app) showChanges(d *planner.Diff) {
-	hits := map[string][]int{} // by change, indices of runs
-	longer := 0
-	for i, c := range d.Changed {
-		if c.Longer {
-			longer++
-		}
-		for _, s := range c.Settings {
-			text := changeText(s, a.out.width()-6)
-			hits[text] = append(hits[text], i)
-		}
-	}
 	type group struct {
-		runs    []int
+		runs    []int // indices
 		changes []string
 	}
 	groups := map[string]*group{} // by their runs
-	for _, change := range slices.Sorted(maps.Keys(hits)) {
-		runs := hits[change]
-		key := fmt.Sprint(runs)
+	changes := changesOf(d, a.out.width()-6)
+	for _, change := range slices.Sorted(maps.Keys(changes)) {
+		key := fmt.Sprint(changes[change])
 		if groups[key] == nil {
-			groups[key] = &group{runs: runs}
+			groups[key] = &group{runs: changes[change]}
 		}
 		groups[key].changes = append(groups[key].changes, change)
 	}
@@ -209,7 +199,7 @@ func (a *app) showChanges(d *planner.Diff) {
 	told := 0
 	for _, g := range inOrder {
 		if told >= mostChanges {
-			fmt.Fprintf(a.out, "    … and %s more: -format json lists them all.\n", reports.Plural(len(hits)-told, "change", "changes"))
+			fmt.Fprintf(a.out, "    … and %s: -format json lists them all.\n", reports.Plural(len(changes)-told, "more change", "more changes"))
 			break
 		}
 		told += len(g.changes)
@@ -217,14 +207,48 @@ func (a *app) showChanges(d *planner.Diff) {
 		for i, r := range g.runs {
 			runs[i] = d.Changed[r].DiffRun
 		}
-		a.showScopes(d.After, runs)
+		a.showScopes(d.Both, runs)
 		for _, change := range g.changes {
 			fmt.Fprintf(a.out, "      %s\n", change)
+		}
+	}
+	longer := 0
+	for _, c := range d.Changed {
+		if c.Longer {
+			longer++
 		}
 	}
 	if longer > 0 {
 		fmt.Fprintf(a.out, "    %s: from the last checkpoint on, where it is kept.\n", reports.Plural(longer, "run only trains longer", "runs only train longer"))
 	}
+}
+
+// changesOf gives for each change, on a line of so many columns, the indices of the changed runs that it hits.
+func changesOf(d *planner.Diff, width int) map[string][]int {
+	bySetting := map[string]map[string][]int{}
+	for i, c := range d.Changed {
+		for _, s := range c.Settings {
+			if bySetting[s.Setting] == nil {
+				bySetting[s.Setting] = map[string][]int{}
+			}
+			text := changeText(s, width)
+			bySetting[s.Setting][text] = append(bySetting[s.Setting][text], i)
+		}
+	}
+	changes := map[string][]int{}
+	for setting, values := range bySetting {
+		if len(values) <= mostValues {
+			maps.Copy(changes, values)
+			continue
+		}
+		var all []int
+		for _, runs := range values {
+			all = append(all, runs...)
+		}
+		slices.Sort(all)
+		changes[fmt.Sprintf("%s: %s values, as -format json lists them", setting, reports.Count(int64(len(values))))] = all
+	}
+	return changes
 }
 
 // changeText is a change on a line of so many columns: "optimizer.lr: 0.01 → 0.001".
@@ -267,7 +291,7 @@ func (a *app) showScopes(all, some []planner.DiffRun) {
 	case len(some) == 0:
 		return
 	case len(some) == len(all) && len(all) > 1:
-		fmt.Fprintf(a.out, "    all %s\n", reports.Plural(len(all), "run", "runs"))
+		fmt.Fprintf(a.out, "    all %s\n", reports.Count(int64(len(all))))
 		return
 	}
 	scopes := planner.Scopes(all, some)
