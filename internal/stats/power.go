@@ -14,9 +14,11 @@ type SeedDesign struct {
 	Alpha  float64 // one-sided; with Holm over k configurations Alpha/k is safe, and a little too strict
 }
 
-// PictureDesign is a comparison by Pictures before it is made. It counts on one seed: several only help.
+// PictureDesign is a comparison by Pictures before it is made. Seeds that err independently of each other, as far as a picture's
+// difficulty leaves it to chance, are as many times the pictures; a drop that hits the same pictures with every seed is found
+// less often than that.
 type PictureDesign struct {
-	Pictures   int
+	Pictures   int     // times seeds
 	Discordant float64 // share of pictures on which the two sides differ where there is no drop, as between two seeds
 	Margin     float64 // a drop is found where d ≤ Margin is rejected
 	Alpha      float64 // as of SeedDesign
@@ -69,12 +71,12 @@ func (d SeedDesign) Power(drop float64) float64 {
 }
 
 // Power is the probability that a true drop is found: the number of discordant pictures is binomial, of these those on which
-// the first side is right are binomial, and the test is that of Pictures. A drop above Discordant needs as many discordant
-// pictures as it is large.
+// the first side is right are binomial, and the test is that of Pictures. A drop adds as many discordant pictures as it is
+// large.
 func (d PictureDesign) Power(drop float64) float64 {
 	d.check()
-	discordant := max(d.Discordant, math.Abs(drop))
-	if d.Pictures == 0 || discordant == 0 || discordant > 1 {
+	discordant := min(1, d.Discordant+math.Abs(drop))
+	if d.Pictures == 0 || discordant == 0 || math.Abs(drop) > 1 {
 		return 0
 	}
 	n, first := float64(d.Pictures), (1+drop/discordant)/2
