@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// Diff is how the matrix of one plan differs from that of another, run by run. Runs are paired by name: sweep, matrix values
-// in any order of the axes, and seed. Whether a pair is one training is told by the ids; the store is not looked at.
+// Diff is how the matrix of one plan differs from that of another, run by run. Runs are paired by name: sweep, matrix
+// values in any order of the axes, and seed. Whether a pair is one training is told by the ids; the store is not looked
+// at.
 type Diff struct {
 	Before, After []DiffRun // all runs of the two plans, in the files' order
 	Both          []DiffRun // those of the second that the first has under the same name
@@ -139,8 +140,8 @@ func runNames(runs []DiffRun) []runName {
 	return names
 }
 
-// canonical is JSON without its blanks, and with an object's members in order: a value that went through an indented file
-// is the same value.
+// canonical is JSON without its blanks, and with an object's members in order: a value that went through an indented
+// file is the same value.
 func canonical(raw json.RawMessage) string { return string(mustJSON(tree(raw))) }
 
 // tree decodes JSON. Numbers keep their text.
@@ -188,8 +189,8 @@ func (c *comparer) compare(was, is *Run) []SettingChange {
 	return changes
 }
 
-// walk appends the leaves in which two trees differ. An object that is missing is one without members; lists of objects of
-// one length are walked, too, other lists are leaves.
+// walk appends the leaves in which two trees differ. An object that is missing is one without members; lists of objects
+// of one length are walked, too, other lists are leaves.
 func walk(changes []SettingChange, path string, a, b any) []SettingChange {
 	objectA, isA := a.(map[string]any)
 	objectB, isB := b.(map[string]any)

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Scope names runs as a person would: a sweep, the axes whose values pick the configurations, and the seeds where they are
-// not all.
+// Scope names runs as a person would: a sweep, the axes whose values pick the configurations, and the seeds where they
+// are not all.
 type Scope struct {
 	Sweep  string
 	Labels []Label
@@ -23,8 +23,8 @@ func (s *Scope) String() string {
 	return "sweep." + c.Name()
 }
 
-// Scopes names some of all runs in few words: a change that hits half of a matrix is one line if the half has a name. Both
-// lists go by configuration.
+// Scopes names some of all runs in few words: a change that hits half of a matrix is one line if the half has a name.
+// Both lists go by configuration.
 func Scopes(all, some []DiffRun) []Scope {
 	seeds := seedsOf(all)
 	var sweeps []string
@@ -102,8 +102,8 @@ type part struct {
 // mostParts is the number of values of an axis beyond which naming them says no more than naming configurations.
 const mostParts = 20
 
-// parts names some of all configurations of a sweep by as few labels and parts as it finds: by the labels that they have in
-// common, else by the values of one more axis, else one by one.
+// parts names some of all configurations of a sweep by as few labels and parts as it finds: by the labels that they
+// have in common, else by the values of one more axis, else one by one.
 func parts(all, some []*Config) []part {
 	common := slices.DeleteFunc(slices.Clone(some[0].Labels), func(l Label) bool { return len(having(some, l)) < len(some) })
 	if whole, ok := picks(all, some, common); ok {

@@ -178,7 +178,8 @@ func (a *app) showDiff(d *planner.Diff) {
 	}
 }
 
-// showChanges prints what the changed runs differ in: those that are hit by the same changes, and under them the changes.
+// showChanges prints what the changed runs differ in: those that are hit by the same changes, and under them the
+// changes.
 func (a *app) showChanges(d *planner.Diff) {
 	type group struct {
 		runs    []int // indices
@@ -263,7 +264,8 @@ func changeText(s planner.SettingChange, width int) string {
 	return s.Setting + ": " + before + " → " + after
 }
 
-// settingText is a value for people: a string without its quotes, operations by their kinds, "not set" where there is none.
+// settingText is a value for people: a string without its quotes, operations by their kinds, "not set" where there is
+// none.
 func settingText(raw json.RawMessage) string {
 	if raw == nil {
 		return "not set"

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestPowerOfSeeds holds the formula against 1,500 comparisons with that drop, within 5 points and two standard errors of the
-// simulation.
+// TestPowerOfSeeds holds the formula against 1,500 comparisons with that drop, within 5 points and two standard errors
+// of the simulation.
 func TestPowerOfSeeds(t *testing.T) {
 	const comparisons = 1_500
 	random := rand.New(rand.NewPCG(4, 4))
@@ -114,8 +114,8 @@ func TestWhatCanNeverBeFound(t *testing.T) {
 	}
 }
 
-// Seeds that err independently count as so many times the pictures, where a drop hits all pictures alike. Difficulties differ
-// between pictures, so that the seeds' answers to one picture depend on each other.
+// Seeds that err independently count as so many times the pictures, where a drop hits all pictures alike. Difficulties
+// differ between pictures, so that the seeds' answers to one picture depend on each other.
 func TestPowerOfPicturesAndSeeds(t *testing.T) {
 	const comparisons, pictures, seeds = 600, 200, 5
 	random := rand.New(rand.NewPCG(3, 9))
