@@ -3,6 +3,8 @@ package reports
 import (
 	"bytes"
 	"io"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/tw"
@@ -131,4 +133,38 @@ func commonPrefix(all []string) int {
 		}
 	}
 	return n
+}
+
+// Wrap breaks paragraphs at so many columns; what follows a break is indented. Lines that start with a blank stay as they
+// are.
+func Wrap(text string, indent, width int) string {
+	var b strings.Builder
+	column := indent
+	for i, line := range strings.Split(text, "\n") {
+		fixed := line == "" || line[0] == ' '
+		if i > 0 && (fixed || column == 0) {
+			b.WriteByte('\n')
+			column = indent
+		}
+		if fixed {
+			b.WriteString(line)
+			column = 0
+			continue
+		}
+		for _, word := range strings.Fields(line) {
+			n := utf8.RuneCountInString(word)
+			switch {
+			case column == indent:
+			case column+1+n > width:
+				b.WriteString("\n" + strings.Repeat(" ", indent))
+				column = indent
+			default:
+				b.WriteByte(' ')
+				column++
+			}
+			b.WriteString(word)
+			column += n
+		}
+	}
+	return b.String()
 }
