@@ -179,7 +179,7 @@ func TestLongCellsStayDistinct(t *testing.T) {
 			for _, c := range cells {
 				rows = append(rows, []string{c})
 			}
-			shortenColumn(rows, 0)
+			shortenColumn(rows, 0, widest)
 			for i := range rows {
 				for j := range i {
 					if (rows[i][0] == rows[j][0]) != (cells[i] == cells[j]) {
@@ -190,7 +190,7 @@ func TestLongCellsStayDistinct(t *testing.T) {
 		})
 	}
 	rows := [][]string{{long + "/run-17/" + long}, {long + "/run-18/" + long}}
-	shortenColumn(rows, 0)
+	shortenColumn(rows, 0, widest)
 	if n := len([]rune(rows[0][0])); n > widest {
 		t.Errorf("%q has %d characters", rows[0][0], n)
 	}

@@ -62,7 +62,7 @@ func writePlain(w *bytes.Buffer, header []string, right int, rows [][]string) er
 	table := plain(&b)
 	fill(table, header, right)
 	for i := range right {
-		shortenColumn(rows, i)
+		shortenColumn(rows, i, widest)
 	}
 	for _, r := range rows {
 		if err := table.Append(r); err != nil {
@@ -79,15 +79,15 @@ func writePlain(w *bytes.Buffer, header []string, right int, rows [][]string) er
 	return nil
 }
 
-// shortenColumn cuts the cells of a column that are too wide. Cells that differ still do afterwards: where cutting the
+// shortenColumn cuts the cells of a column that have more than so many characters. Cells that differ still do afterwards: where cutting the
 // middle would make two the same, the beginning goes that they have in common; where that is not enough, they stay whole.
-func shortenColumn(rows [][]string, i int) {
+func shortenColumn(rows [][]string, i, most int) {
 	whole := map[string][]string{} // by what they are cut to
 	seen := map[string]bool{}
 	for _, r := range rows {
 		if !seen[r[i]] {
 			seen[r[i]] = true
-			short := Shorten(r[i], widest)
+			short := Shorten(r[i], most)
 			whole[short] = append(whole[short], r[i])
 		}
 	}
@@ -101,8 +101,8 @@ func shortenColumn(rows [][]string, i int) {
 		ends := map[string]bool{}
 		for _, c := range cells {
 			tail := []rune(c)[common:]
-			if len(tail) > widest-1 {
-				tail = append(tail[:widest-2:widest-2], '…')
+			if len(tail) > most-1 {
+				tail = append(tail[:most-2:most-2], '…')
 			}
 			cut[c] = "…" + string(tail)
 			ends[cut[c]] = true
