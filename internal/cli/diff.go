@@ -308,9 +308,9 @@ func (a *app) showScopes(all, some []planner.DiffRun) {
 		}
 		end := ": " + reports.Plural(s.Runs, "run", "runs")
 		if len(s.Seeds) == 1 {
-			end = ", seed " + ranges(s.Seeds) + end
+			end = ", seed " + reports.Ranges(s.Seeds) + end
 		} else if s.Seeds != nil {
-			end = ", seeds " + ranges(s.Seeds) + end
+			end = ", seeds " + reports.Ranges(s.Seeds) + end
 		}
 		fmt.Fprintf(a.out, "    %s%s\n", reports.Shorten(s.String(), max(a.out.width()-4-len(end), 20)), end)
 	}
