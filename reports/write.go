@@ -17,7 +17,7 @@ import (
 )
 
 // Formats are the names that Write takes.
-var Formats = []string{"text", "md", "csv", "json"}
+var Formats = []string{"text", "md", "csv", "json", "html"}
 
 // Write writes the comparison of runs in one of Formats.
 func Write(w io.Writer, format string, runs []Run) error {
