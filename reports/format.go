@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Count writes a whole number with commas: 11,177,538.
@@ -62,4 +65,47 @@ func Shorten(s string, most int) string {
 	}
 	head := most / 2
 	return string(r[:head]) + "…" + string(r[len(r)-(most-head-1):])
+}
+
+// printable keeps a text on its line and in its column of a terminal: what is not to be seen or moves what is stands there
+// as Go writes it in quotes, "\\n" and "\\u202e".
+func printable(s string) string { return escapeRunes(s, unprintable) }
+
+// escapeRunes writes the characters that are to be escaped as Go writes them in quotes.
+func escapeRunes(s string, escaped func(rune) bool) string {
+	if !strings.ContainsFunc(s, escaped) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if c := s[:n]; escaped(r) {
+			c = strconv.QuoteToASCII(c)
+			b.WriteString(c[1 : len(c)-1])
+		} else {
+			b.WriteString(c)
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
+
+// markdownText is a text that Markdown shows as it is, in a table's cell too.
+func markdownText(s string) string {
+	runes := []rune(printable(s))
+	word := func(i int) bool {
+		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))
+	}
+	var b strings.Builder
+	for i, r := range runes {
+		switch {
+		case r == '_' && word(i-1) && word(i+1): // emphasises nothing
+		case strings.ContainsRune("\\`*_[]<>|~&#", r):
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -17,15 +18,6 @@ import (
 
 	"github.com/ftrun/ftrun/internal/runlog"
 )
-
-// Page is a report for a browser: one file that asks for nothing else, the same bytes for the same runs.
-type Page struct {
-	Title string // what the runs are of, for people
-	Runs  []Run
-	// Course reads of a run what its row does not say. It is asked for the runs that the page shows in detail, once each.
-	// What can be told of a run comes with the error that says why the rest can't; the page shows both.
-	Course func(id string) (Course, error)
-}
 
 // Course is how a run went and what it was asked for.
 type Course struct {
@@ -62,12 +54,19 @@ var pageCSS string
 //go:embed page/page.js
 var pageJS string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+	"commands": commands,
+	"odd":      func(i int) bool { return i%2 == 1 },
+}).Parse(pageHTML))
 
-// Write writes the page. All that a user may have named is escaped by html/template, and should that fail, the page's
-// policy runs no script but its own.
-func (p *Page) Write(w io.Writer) error {
-	view, err := p.view()
+// commands splits a sentence of ours, in which commands stand between backquotes: each second part is one.
+func commands(s string) []string { return strings.Split(s, "`") }
+
+// writeReportHTML writes a report for a browser: one file that asks for nothing else, the same bytes for the same runs. All
+// that a user may have named is escaped by html/template, and should that fail, the page's policy runs no script but its
+// own.
+func writeReportHTML(w io.Writer, r *Report) error {
+	view, err := r.view()
 	if err != nil {
 		return err
 	}
@@ -75,7 +74,8 @@ func (p *Page) Write(w io.Writer) error {
 	if err := pageTemplate.Execute(&b, view); err != nil {
 		return err
 	}
-	_, err = w.Write(b.Bytes())
+	// What a page may not hold, and what turns the direction of reading, stands as in the other formats.
+	_, err = io.WriteString(w, escapeRunes(b.String(), func(r rune) bool { return r != '\n' && unprintable(r) }))
 	return err
 }
 
@@ -179,21 +179,21 @@ func policy() string {
 	return "default-src 'none'; img-src data:; style-src " + hash(pageCSS) + "; script-src " + hash(pageJS) + "; base-uri 'none'; form-action 'none'"
 }
 
-func (p *Page) view() (*pageView, error) {
-	tables := Compare(p.Runs)
-	v := &pageView{Title: p.Title, Policy: policy(), CSS: template.CSS(pageCSS), JS: template.JS(pageJS)}
-	v.Summary = summary(p.Runs, tables)
+func (r *Report) view() (*pageView, error) {
+	tables := Tabulate(r.Runs)
+	v := &pageView{Title: cmp.Or(r.Title, "runs"), Policy: policy(), CSS: template.CSS(pageCSS), JS: template.JS(pageJS)}
+	v.Summary = summary(r.Runs, tables)
 	if n := len(tables) - mostSweeps; n > 0 {
 		v.LeftOut = fmt.Sprintf("%s left out of this page: `ftrun report -format csv` has them all.", Plural(n, "more sweep is", "more sweeps are"))
 		tables = tables[:mostSweeps]
 	}
-	_, runs := grouped(p.Runs, func(r Run) string { return r.Sweep })
+	_, runs := grouped(r.Runs, func(r Run) string { return r.Sweep })
 	rows, details := mostRows, mostDetails
 	made := newMade()
 	for i, t := range tables {
 		// What is left is shared between the sweeps that are left.
 		share := func(left int) int { return max(1, left/(len(tables)-i)) }
-		b := sweepBuilder{page: p, table: t, runs: runs[t.Sweep], id: "s" + strconv.Itoa(i+1), made: made}
+		b := sweepBuilder{report: r, table: t, runs: runs[t.Sweep], id: "s" + strconv.Itoa(i+1), made: made}
 		s, err := b.view(share(rows), share(details))
 		if err != nil {
 			return nil, err
@@ -204,6 +204,13 @@ func (p *Page) view() (*pageView, error) {
 	}
 	v.Made = made.settings()
 	return v, nil
+}
+
+func (r *Report) course(id string) (Course, error) {
+	if r.Course == nil {
+		return Course{}, nil
+	}
+	return r.Course(id)
 }
 
 // summary counts in one sentence.
@@ -300,11 +307,11 @@ func (m *made) settings() []setting {
 
 // sweepBuilder makes the section of one sweep.
 type sweepBuilder struct {
-	page  *Page
-	table Table
-	runs  []Run
-	id    string
-	made  *made
+	report *Report
+	table  Table
+	runs   []Run
+	id     string
+	made   *made
 
 	missed *missed // over the configurations shown in detail
 	curves []curve // of these, in their order
@@ -432,7 +439,7 @@ func (b *sweepBuilder) config(i int) (configView, []setting, error) {
 	var classes []string
 	var predictions [][]runlog.Prediction
 	for _, run := range r.runs {
-		c, err := b.page.Course(run.ID)
+		c, err := b.report.course(run.ID)
 		if err != nil {
 			v.Troubles = append(v.Troubles, err.Error())
 		}

@@ -79,7 +79,10 @@ func linear(low, high, from, to float64) (axis, []tick) {
 	var ticks []tick
 	for i := range int(math.Round((a.high-a.low)/step)) + 1 {
 		v := a.low + float64(i)*step
-		ticks = append(ticks, tick{a.at(v), strings.Replace(strconv.FormatFloat(v, 'f', digits, 64), "-0", "0", 1)})
+		if math.Abs(v) < step/2 {
+			v = 0 // and not -0
+		}
+		ticks = append(ticks, tick{a.at(v), strconv.FormatFloat(v, 'f', digits, 64)})
 	}
 	return a, ticks
 }
@@ -122,8 +125,11 @@ func logarithmic(low, high, from, to float64) (axis, []tick) {
 	return a, ticks
 }
 
-// short writes a number of parameters, or a loss, in few characters: 500, 2k, 11M.
+// short writes a number of parameters, or a loss, in few characters: 500, 2k, 11M, 1e30.
 func short(v float64) string {
+	if v >= 1e12 {
+		return strings.Replace(strconv.FormatFloat(v, 'g', 3, 64), "e+", "e", 1)
+	}
 	for _, unit := range []struct {
 		size float64
 		name string

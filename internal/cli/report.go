@@ -34,10 +34,10 @@ trained parameters, confusions, the pictures that are missed most often, and the
 		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("format") {
-				format = formatOf(out, reports.Formats)
+				format = formatOf(out, reports.Formats())
 			}
-			if !slices.Contains(reports.Formats, format) {
-				return reports.Write(a.out, format, nil) // says which there are
+			if !slices.Contains(reports.Formats(), format) {
+				return reports.Write(a.out, format, &reports.Report{}) // says which there are
 			}
 			store, err := a.runs()
 			if err != nil {
@@ -56,14 +56,11 @@ trained parameters, confusions, the pictures that are missed most often, and the
 				return err
 			}
 			return a.writeTo(out, func(w io.Writer) error {
-				if format == "html" {
-					return a.htmlPage(store, source).Write(w)
-				}
-				return reports.Write(w, format, source.runs)
+				return reports.Write(w, format, a.report(store, source))
 			})
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT`: "+orList(reports.Formats)+"; by -o's ending where it has one of these")
+	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT`: "+orList(reports.Formats())+"; by -o's ending where it has one of these")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write `FILE` instead of standard output")
 	cmd.Flags().BoolVar(&all, "all", false, "all runs of the store instead of one plan's")
 	return cmd
@@ -139,10 +136,10 @@ func wholeStore(store *runlog.Store) (reportSource, error) {
 	}}, nil
 }
 
-// htmlPage is the report for a browser, which reads of the runs what it shows of them.
-func (a *app) htmlPage(store *runlog.Store, source reportSource) *reports.Page {
-	return &reports.Page{Title: source.title, Runs: source.runs, Course: func(id string) (reports.Course, error) {
-		c, err := course(store.Run(id), source.describe)
+// report is what the formats tell of the source. Where they want to know more of a run it is read.
+func (a *app) report(store *runlog.Store, source reportSource) *reports.Report {
+	return &reports.Report{Title: source.title, Runs: source.runs, Course: func(id string) (reports.Course, error) {
+		c, err := courseOf(store.Run(id), source.describe)
 		if err != nil {
 			fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, yellow, "Warning:"), a.mend(err))
 		}
@@ -150,8 +147,8 @@ func (a *app) htmlPage(store *runlog.Store, source reportSource) *reports.Page {
 	}}
 }
 
-// course reads what the store has of a run, as far as it can be read.
-func course(run *runlog.Run, describe func(id string) (planner.Description, error)) (reports.Course, error) {
+// courseOf reads what the store has of a run, as far as it can be read.
+func courseOf(run *runlog.Run, describe func(id string) (planner.Description, error)) (reports.Course, error) {
 	var c reports.Course
 	d, err := describe(run.ID)
 	if err != nil {
