@@ -40,7 +40,7 @@ const (
 	mostSeeds   = 10  // of a configuration, with a line and a row each
 	mostPoints  = 150 // of a line
 	mostLegend  = 6   // configurations with a colour
-	mostMissed  = 20  // pictures of a sweep
+	mostMissed  = 12  // pictures of a sweep
 	mostOfOne   = 10  // pictures, and pairs of classes, of a configuration
 	mostClasses = 12  // of a confusion matrix with names and figures
 )
@@ -56,6 +56,7 @@ var pageJS string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"commands": commands,
+	"folders":  func(path string) []string { return strings.SplitAfter(path, "/") },
 	"odd":      func(i int) bool { return i%2 == 1 },
 }).Parse(pageHTML))
 

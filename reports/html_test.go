@@ -91,7 +91,7 @@ func page(t *testing.T, r *Report) string {
 }
 
 // voidElement are those of HTML that the page uses and that have no end.
-var voidElement = regexp.MustCompile(`<(meta|link)([^>]*)>`)
+var voidElement = regexp.MustCompile(`<(meta|link|wbr)([^>]*)>`)
 
 // elements parses a page, strictly: each tag has its end, each attribute its quotes. It gives the elements by name, and
 // the text with that of its parts.
