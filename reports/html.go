@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -446,7 +445,7 @@ func (b *sweepBuilder) config(i int) (configView, []setting, error) {
 		}
 		b.made.add(run, c)
 		if settings == nil && c.Settings != nil {
-			if settings, err = flatten(c.Settings); err != nil {
+			if settings, err = listSettings(c.Settings); err != nil {
 				return v, nil, fmt.Errorf("the settings of run %s: %w", run.ID, err)
 			}
 		}
@@ -498,6 +497,3 @@ func runRow(r Run) runView {
 	v.Cells = []string{fixed(m.ValAcc, 3), fixed(m.ValLoss, 4), test, strconv.Itoa(m.BestEpoch), strconv.Itoa(m.Epochs), seconds}
 	return v
 }
-
-// errSettings says that settings are no JSON object: a mistake of the caller's file, since ftrun writes one.
-var errSettings = errors.New("they are no JSON object")

@@ -50,12 +50,31 @@ func LookupMetric(name string) (Metric, bool) {
 	return Metric{}, false
 }
 
+// lack says why runs may not have the metric, as the end of a sentence.
+func (m *Metric) lack() string {
+	switch m.Name {
+	case "test_acc", "test_loss":
+		return ": a data set with a test split gives it"
+	case "val_top5":
+		return ": it is of more than five classes only"
+	}
+	return ""
+}
+
 // Text writes a value for people.
 func (m *Metric) Text(v float64) string {
 	if v < 0 {
 		return "−" + m.text(-v)
 	}
 	return m.text(v)
+}
+
+// limit writes what was given as a limit, with all its digits where the metric is a plain number.
+func (m *Metric) limit(v float64) string {
+	if m.text(0) == decimals3(0) {
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	return m.Text(v)
 }
 
 // Change writes a difference of two values for people, with its sign.

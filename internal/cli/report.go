@@ -60,7 +60,7 @@ trained parameters, confusions, the pictures that are missed most often, and the
 			})
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT`: "+orList(reports.Formats())+"; by -o's ending where it has one of these")
+	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT`: "+list(reports.Formats())+"; by -o's ending where it has one of these")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write `FILE` instead of standard output")
 	cmd.Flags().BoolVar(&all, "all", false, "all runs of the store instead of one plan's")
 	return cmd
@@ -73,12 +73,6 @@ func formatOf(path string, formats []string) string {
 		return ext
 	}
 	return "text"
-}
-
-// orList joins names as a choice: "a, b or c".
-func orList(names []string) string {
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // writeTo writes a file whole, or to standard output where path is empty.
