@@ -92,24 +92,6 @@ func escapeRunes(s string, escaped func(rune) bool) string {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
 
-// markdownText is a text that Markdown shows as it is, in a table's cell too.
-func markdownText(s string) string {
-	runes := []rune(printable(s))
-	word := func(i int) bool {
-		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))
-	}
-	var b strings.Builder
-	for i, r := range runes {
-		switch {
-		case r == '_' && word(i-1) && word(i+1): // emphasises nothing
-		case strings.ContainsRune("\\`*_[]<>|~&#", r):
-			b.WriteByte('\\')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
 // Ranges writes whole numbers, ascending, in short: 0-5, 7.
 func Ranges(n []int64) string {
 	var parts []string

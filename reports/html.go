@@ -88,6 +88,10 @@ type (
 		JS      template.JS
 		Summary string
 		Made    []setting
+
+		Outcome     string // of the comparisons; "": there are none
+		Comparisons []comparisonView
+
 		Sweeps  []sweepView
 		LeftOut string
 	}
@@ -182,7 +186,16 @@ func policy() string {
 func (r *Report) view() (*pageView, error) {
 	tables := Tabulate(r.Runs)
 	v := &pageView{Title: cmp.Or(r.Title, "runs"), Policy: policy(), CSS: template.CSS(pageCSS), JS: template.JS(pageJS)}
-	v.Summary = summary(r.Runs, tables)
+	if len(r.Comparisons) > 0 {
+		v.Outcome = conclusion(r.Comparisons)
+	}
+	if len(r.Runs) > 0 || v.Outcome == "" {
+		v.Summary = summary(r.Runs, tables)
+	}
+	judged := mostRows
+	for i, c := range r.Comparisons {
+		v.Comparisons = append(v.Comparisons, c.view("v"+strconv.Itoa(i+1), &judged))
+	}
 	if n := len(tables) - mostSweeps; n > 0 {
 		v.LeftOut = fmt.Sprintf("%s left out of this page: `ftrun report -format csv` has them all.", Plural(n, "more sweep is", "more sweeps are"))
 		tables = tables[:mostSweeps]

@@ -2,16 +2,11 @@ package reports
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/renderer"
 
 	"github.com/ftrun/ftrun/internal/stats"
 )
@@ -23,10 +18,12 @@ var formats = []struct {
 	comparisons func(io.Writer, []*Comparison) error
 }{
 	{"text", writeReportText, writeComparisonsText},
-	{"md", writeReportMarkdown, nil},
-	{"csv", writeReportCSV, nil},
+	{"md", writeReportMarkdown, writeComparisonsMarkdown},
+	{"csv", writeReportCSV, writeComparisonsCSV},
 	{"json", writeReportJSON, writeComparisonsJSON},
-	{"html", writeReportHTML, nil},
+	{"html", writeReportHTML, writeComparisonsHTML},
+	{"junit", nil, writeComparisonsJUnit},
+	{"github", nil, writeComparisonsGitHub},
 }
 
 // Formats are the names that Write takes.
@@ -56,7 +53,8 @@ type Report struct {
 	Runs []Run
 
 	// A page for a browser tells more than the other formats.
-	Title string // what the runs are of, for people
+	Title       string        // what the runs are of, for people
+	Comparisons []*Comparison // on top
 	// Course reads of a run what its row does not say; nil: nothing is known. It is asked for the runs that the page shows
 	// in detail, once each. What can be told of a run comes with the error that says why the rest can't; the page shows
 	// both.
@@ -85,8 +83,6 @@ func WriteComparisons(w io.Writer, format string, all []*Comparison) error {
 
 func writeReportText(w io.Writer, r *Report) error { return writeTables(w, Tabulate(r.Runs), false) }
 
-func writeReportMarkdown(w io.Writer, r *Report) error { return writeTables(w, Tabulate(r.Runs), true) }
-
 func writeReportJSON(w io.Writer, r *Report) error {
 	runs := r.Runs
 	if runs == nil {
@@ -100,21 +96,6 @@ func writeJSON(w io.Writer, v any) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
-}
-
-func writeMarkdown(w *bytes.Buffer, header []string, right int, rows [][]string) error {
-	table := tablewriter.NewTable(w, tablewriter.WithRenderer(renderer.NewMarkdown()))
-	fill(table, header, right)
-	for _, r := range rows {
-		cells := slices.Clone(r)
-		for i := range right {
-			cells[i] = markdownText(r[i])
-		}
-		if err := table.Append(cells); err != nil {
-			return err
-		}
-	}
-	return table.Render()
 }
 
 func writeTables(out io.Writer, tables []Table, markdown bool) error {
@@ -247,48 +228,4 @@ func notes(t Table) []string {
 		out = append(out, "The runs were made with different arithmetic ("+strings.Join(t.Mixed, ", ")+"): small differences may come from that.")
 	}
 	return out
-}
-
-func writeReportCSV(w io.Writer, r *Report) error {
-	tables := Tabulate(r.Runs)
-	var axes []string
-	for _, t := range tables {
-		for _, a := range t.All {
-			if !slices.Contains(axes, a) {
-				axes = append(axes, a)
-			}
-		}
-	}
-	out := csv.NewWriter(w)
-	header := append([]string{"sweep"}, axes...)
-	header = append(header, "val_acc_mean", "val_acc_std", "seeds", "failed", "params_trainable", "params_total", "best_epoch_mean", "seconds_mean", "images_per_second_mean")
-	if err := out.Write(header); err != nil {
-		return err
-	}
-	num := func(v float64, n int) string {
-		if n == 0 {
-			return ""
-		}
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	}
-	for _, t := range tables {
-		for _, r := range t.Rows {
-			line := []string{t.Sweep}
-			for _, a := range axes {
-				line = append(line, r.Labels.Text(a))
-			}
-			std := ""
-			if r.Acc.N > 1 {
-				std = num(r.Acc.Std, r.Acc.N)
-			}
-			line = append(line, num(r.Acc.Mean, r.Acc.N), std, strconv.Itoa(r.Finished), strconv.Itoa(r.Failed),
-				strconv.FormatInt(r.Params.Trainable, 10), strconv.FormatInt(r.Params.Total, 10),
-				num(r.BestEpoch.Mean, r.BestEpoch.N), num(r.Seconds.Mean, r.Seconds.N), num(r.Speed.Mean, r.Speed.N))
-			if err := out.Write(line); err != nil {
-				return err
-			}
-		}
-	}
-	out.Flush()
-	return out.Error()
 }

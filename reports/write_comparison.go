@@ -73,6 +73,25 @@ func (c *Comparison) writeText(b *bytes.Buffer) error {
 // textCells are the cells of a table for a terminal. Where they would be too wide, labels are cut further, and then the
 // interval and the p value left out.
 func (c *Comparison) textCells(t *SweepTable, shown []*Judgement) (header []string, right int, rows [][]string) {
+	header, right, rows = c.cells(t, shown)
+	for most := widest; tableWidth(header, rows) > columnsOfText && most >= 8; most -= 4 {
+		for i := range right {
+			header[i] = Shorten(header[i], most)
+			shortenColumn(rows, i, most)
+		}
+	}
+	for len(header) > right+4 && tableWidth(header, rows) > columnsOfText { // p first, then the interval
+		at := len(header) - 2
+		header = slices.Delete(header, at, at+1)
+		for i := range rows {
+			rows[i] = slices.Delete(rows[i], at, at+1)
+		}
+	}
+	return header, right, rows
+}
+
+// cells are those of a table: the axes that vary and, from right on, the figures with the verdict at the end.
+func (c *Comparison) cells(t *SweepTable, shown []*Judgement) (header []string, right int, rows [][]string) {
 	m := c.metric()
 	tested := slices.ContainsFunc(shown, func(j *Judgement) bool { return j.Interval != nil })
 	figures := []string{"baseline", "new", "change"}
@@ -104,21 +123,7 @@ func (c *Comparison) textCells(t *SweepTable, shown []*Judgement) (header []stri
 		}
 		rows = append(rows, append(row, string(j.Verdict)))
 	}
-	header = append(append(slices.Clone(labels), figures...), "verdict")
-	for most := widest; tableWidth(header, rows) > columnsOfText && most >= 8; most -= 4 {
-		for i := range right {
-			header[i] = Shorten(header[i], most)
-			shortenColumn(rows, i, most)
-		}
-	}
-	for tested && tableWidth(header, rows) > columnsOfText && len(header) > right+4 { // p first, then the interval
-		at := len(header) - 2
-		header = slices.Delete(header, at, at+1)
-		for i := range rows {
-			rows[i] = slices.Delete(rows[i], at, at+1)
-		}
-	}
-	return header, right, rows
+	return append(append(slices.Clone(labels), figures...), "verdict"), right, rows
 }
 
 // tableWidth is the number of characters of the widest line of a table in style plain.
