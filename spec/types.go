@@ -10,6 +10,7 @@ type Spec struct {
 	Sources  []Source // the files read, in order, with the hashes that make a plan stale
 	Datasets []*Dataset
 	Sweeps   []*Sweep
+	Gates    []*Gate
 	Inputs   map[string]cty.Value // the variables' final values, for the plan file
 
 	files map[string]*hcl.File // for the snippets of diagnostics
@@ -153,4 +154,30 @@ type EarlyStop struct {
 	Monitor  string
 	Patience int
 	MinDelta float64
+}
+
+// Gate is a gate block: a bound that the configurations of a sweep are held to. Exactly one of MaxDrop, MaxRise, Min and
+// Max is set, and all defaults are filled in.
+type Gate struct {
+	Name     string
+	Sweep    string // its name
+	Baseline string // MaxDrop, MaxRise: the file, resolved against the one that names it
+	Metric   string // one of GateMetrics
+
+	MaxDrop, MaxRise *float64 // how much worse than the baseline the metric may be
+	Min, Max         *float64 // what it must reach or must not exceed
+	Relative         bool     // MaxDrop, MaxRise: they are shares of the baseline's value
+
+	Test         string  // one of GateTests
+	Alpha        float64 // chance of an error that is taken; 0 without a test
+	Correction   string  // over the configurations: "holm", "none"; "" without a test
+	MinSeeds     int     // with fewer a configuration is inconclusive
+	Inconclusive string  // "pass", "fail"
+	Missing      string  // where there is no baseline: "warn", "fail"; "" where none is wanted
+
+	Range  hcl.Range
+	Ranges map[string]hcl.Range // of attributes by name
+
+	sweep *Sweep
+	when  *condition // nil: all configurations
 }
