@@ -25,6 +25,9 @@ var GateMetrics = map[string]GateMetric{
 	"seconds": {}, "train_seconds": {}, "val_seconds": {}, "images_per_second": {MoreIsBetter: true}, "peak_memory_bytes": {},
 }
 
+// GateBounds are the attributes that bound a metric; a gate has one of them.
+var GateBounds = []string{"max_drop", "max_rise", "min", "max"}
+
 // GateTests are the tests by which a gate tells a difference from noise.
 var GateTests = []string{"paired_permutation", "mcnemar", "bootstrap", "none"}
 
@@ -88,17 +91,24 @@ var gateType = &blockType[gateBlock]{
 // significance bounds alpha: from a half on, chance alone would be taken for a difference.
 var significance = interval{"greater than 0 and less than 0.5", func(x float64) bool { return x > 0 && x < 0.5 }}
 
-// bounds are the attributes given that bound the metric.
-func (g *gateBlock) bounds() []string {
-	var given []string
-	for _, b := range []struct {
-		attr  string
-		value *float64
-	}{{"max_drop", g.maxDrop}, {"max_rise", g.maxRise}, {"min", g.least}, {"max", g.most}} {
-		if b.value != nil {
-			given = append(given, b.attr)
+// bound is an attribute that bounds the metric.
+type bound struct {
+	attr  string
+	limit float64
+}
+
+// bounds lists those that are given.
+func (g *gateBlock) bounds() []bound {
+	var given []bound
+	add := func(attr string, limit *float64) {
+		if limit != nil {
+			given = append(given, bound{attr, *limit})
 		}
 	}
+	add("max_drop", g.maxDrop)
+	add("max_rise", g.maxRise)
+	add("min", g.least)
+	add("max", g.most)
 	return given
 }
 
@@ -108,26 +118,30 @@ func checkGate(g *gateBlock, report func(string, *problem)) {
 		if len(bounds) == 0 {
 			report("", problemf(missing, "A gate needs a bound: max_drop or max_rise, against a baseline; or min or max, against a figure."))
 		} else {
-			report(bounds[1], problemf("More than one bound", "A gate has one bound; this one has %s. Make a gate of each.", list(bounds)))
+			names := make([]string, len(bounds))
+			for i, b := range bounds {
+				names[i] = b.attr
+			}
+			report(names[1], problemf("More than one bound", "A gate has one bound; this one has %s. Make a gate of each.", list(names)))
 		}
 		return
 	}
-	bound := bounds[0]
+	attr := bounds[0].attr
 	metric := orElse(g.metric, defaultGateMetric)
-	checkBound(g, bound, metric, report)
+	checkBound(g, bounds[0], metric, report)
 
-	unused := func(attr string, given bool, why string) {
+	unused := func(name string, given bool, why string) {
 		if given {
-			report(attr, ineffective("%s, so %s would have no effect. Take it out.", why, attr))
+			report(name, ineffective("%s, so %s would have no effect. Take it out.", why, name))
 		}
 	}
-	compares := bound == "max_drop" || bound == "max_rise"
+	compares := attr == "max_drop" || attr == "max_rise"
 	if compares {
 		if g.baseline == nil {
-			report("", problemf(missing, "A gate with %s needs baseline, the file that `ftrun baseline set` writes, such as \"baseline.json\".", bound))
+			report("", problemf(missing, "A gate with %s needs baseline, the file that `ftrun baseline set` writes, such as \"baseline.json\".", attr))
 		}
 	} else {
-		why := bound + " is held against no baseline"
+		why := attr + " is held against no baseline"
 		unused("baseline", g.baseline != nil, why)
 		unused("missing", g.missingBase != nil, why)
 		unused("relative", g.relative != nil, why)
@@ -138,7 +152,7 @@ func checkGate(g *gateBlock, report func(string, *problem)) {
 		if g.test == nil && GateMetrics[metric].Exact {
 			why = exactly(metric)
 		} else if g.test == nil {
-			why = "A gate with " + bound + " has no test unless one is given"
+			why = "A gate with " + attr + " has no test unless one is given"
 		}
 		unused("alpha", g.alpha != nil, why)
 		unused("correction", g.correction != nil, why)
@@ -146,7 +160,7 @@ func checkGate(g *gateBlock, report func(string, *problem)) {
 		report("test", ineffective("%s, so there is nothing to test. Give \"none\", or take test out.", exactly(metric)))
 	case test == "mcnemar" && !compares:
 		report("test", problemf("Unsuitable test", "McNemar's test compares pictures with those of a baseline, and a gate with %s has none. "+
-			"Give \"paired_permutation\", \"bootstrap\" or \"none\".", bound))
+			"Give \"paired_permutation\", \"bootstrap\" or \"none\".", attr))
 	case test == "mcnemar" && metric != "val_acc":
 		report("test", problemf("Unsuitable test", "McNemar's test counts which validation pictures are classified rightly, so its metric is val_acc; "+
 			"this is %s. Give another test, or that metric.", metric))
@@ -157,27 +171,26 @@ func checkGate(g *gateBlock, report func(string, *problem)) {
 }
 
 // checkBound holds the bound against the metric's direction and range.
-func checkBound(g *gateBlock, bound, metric string, report func(string, *problem)) {
+func checkBound(g *gateBlock, b bound, metric string, report func(string, *problem)) {
 	direction, fits := "lower", map[string]string{"max_drop": "max_rise", "min": "max"}
 	if GateMetrics[metric].MoreIsBetter {
 		direction, fits = "higher", map[string]string{"max_rise": "max_drop", "max": "min"}
 	}
-	if other := fits[bound]; other != "" {
-		report(bound, problemf("Unsuitable bound", "The %s %s is, the better, so %s would not notice that it gets worse. Give %s.",
-			direction, metric, bound, other))
+	if other := fits[b.attr]; other != "" {
+		report(b.attr, problemf("Unsuitable bound", "The %s %s is, the better, so %s would not notice that it gets worse. Give %s.",
+			direction, metric, b.attr, other))
 		return
 	}
-	value := *map[string]*float64{"max_drop": g.maxDrop, "max_rise": g.maxRise, "min": g.least, "max": g.most}[bound]
 	accuracy, relative := GateMetrics[metric].Accuracy, g.relative != nil && *g.relative
 	switch {
-	case bound == "max_drop" && relative && value >= 1:
-		report(bound, problemf(outOfRange, "max_drop must be less than 1; this is %g. With relative it is a share of the baseline's "+
-			"value: for one percent write 0.01.", value))
-	case bound == "max_drop" && accuracy && value >= 1:
-		report(bound, problemf(outOfRange, "max_drop must be less than 1; this is %g. Accuracies are shares of 1: for one point write "+
-			"0.01.", value))
-	case bound == "min" && accuracy && value > 1:
-		report(bound, problemf(outOfRange, "min must be at most 1; this is %g. Accuracies are shares of 1.", value))
+	case b.attr == "max_drop" && relative && b.limit >= 1:
+		report(b.attr, problemf(outOfRange, "max_drop must be less than 1; this is %g. With relative it is a share of the baseline's "+
+			"value: for one percent write 0.01.", b.limit))
+	case b.attr == "max_drop" && accuracy && b.limit >= 1:
+		report(b.attr, problemf(outOfRange, "max_drop must be less than 1; this is %g. Accuracies are shares of 1: for one point write "+
+			"0.01.", b.limit))
+	case b.attr == "min" && accuracy && b.limit > 1:
+		report(b.attr, problemf(outOfRange, "min must be at most 1; this is %g. Accuracies are shares of 1.", b.limit))
 	}
 }
 
@@ -253,7 +266,9 @@ func (g *Gate) fill(b *gateBlock) {
 	g.Sweep = b.sweep
 	g.Baseline = orElse(b.baseline, "")
 	g.Metric = orElse(b.metric, defaultGateMetric)
-	g.MaxDrop, g.MaxRise, g.Min, g.Max = b.maxDrop, b.maxRise, b.least, b.most
+	for _, given := range b.bounds() {
+		g.Bound, g.Limit = given.attr, given.limit
+	}
 	g.Relative = orElse(b.relative, false)
 	g.Test = orElse(b.test, b.defaultTest())
 	if g.Test != "none" {
@@ -266,7 +281,7 @@ func (g *Gate) fill(b *gateBlock) {
 	}
 }
 
-// Conditional tells whether the gate judges some configurations of its sweep only.
+// Conditional tells whether the gate may leave configurations of its sweep out.
 func (g *Gate) Conditional() bool { return g.when != nil }
 
 // Judges tells whether the gate judges a configuration of its sweep. It panics where Load has reported errors.
@@ -278,6 +293,16 @@ func (g *Gate) Judges(c Combination) (bool, Diagnostics) {
 		return true, nil
 	}
 	return g.when.holds(&evaluation{sweep: g.sweep, values: g.sweep.valuesOf(c), rows: c.rows}, true)
+}
+
+// Idle reports a condition on axes that holds for no configuration: a slip, as one in a value is. A condition that is
+// false whatever the axes are switches the gate off.
+func (g *Gate) Idle() Diagnostics {
+	if g.when == nil || g.when.constant != cty.NilVal {
+		return nil
+	}
+	return Diagnostics{errorAt(g.when.rng, noEffect, "This condition holds for no configuration of sweep %s, so the gate would judge nothing. "+
+		"Mend the condition, or take the gate out.", quote(g.Sweep))}
 }
 
 // asSweep converts a reference to a sweep to its name.

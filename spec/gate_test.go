@@ -27,10 +27,9 @@ gate "g" {
 `
 
 func TestGates(t *testing.T) {
-	half, hundredth := 0.5, 0.01
-	compared := Gate{Name: "g", Sweep: "s", Baseline: "base.json", Metric: "val_acc", MaxDrop: &hundredth, Test: "paired_permutation",
+	compared := Gate{Name: "g", Sweep: "s", Baseline: "base.json", Metric: "val_acc", Bound: "max_drop", Limit: 0.01, Test: "paired_permutation",
 		Alpha: 0.05, Correction: "holm", MinSeeds: 1, Inconclusive: "pass", Missing: "warn"}
-	bounded := Gate{Name: "g", Sweep: "s", Metric: "val_acc", Min: &half, Test: "none", MinSeeds: 1, Inconclusive: "pass"}
+	bounded := Gate{Name: "g", Sweep: "s", Metric: "val_acc", Bound: "min", Limit: 0.5, Test: "none", MinSeeds: 1, Inconclusive: "pass"}
 	for _, test := range []struct {
 		name, attributes string
 		base             Gate
@@ -49,7 +48,7 @@ func TestGates(t *testing.T) {
 			min_seeds    = 3
 			inconclusive = "fail"
 			missing      = "fail"`, compared, func(g *Gate) {
-			g.Metric, g.MaxDrop, g.MaxRise, g.Relative = "val_loss", nil, &hundredth, true
+			g.Metric, g.Bound, g.Relative = "val_loss", "max_rise", true
 			g.Test, g.Alpha, g.Correction, g.MinSeeds, g.Inconclusive, g.Missing = "bootstrap", 0.1, "none", 3, "fail", "fail"
 		}},
 		{"a figure is held against the mean", "min = 0.5", bounded, func(*Gate) {}},
@@ -57,7 +56,7 @@ func TestGates(t *testing.T) {
 			g.Test, g.Alpha, g.Correction = "paired_permutation", 0.05, "holm"
 		}},
 		{"what seeds don't change is not tested", "metric = \"params_total\"\n max_rise = 0.01\n baseline = \"base.json\"", compared, func(g *Gate) {
-			g.Metric, g.MaxDrop, g.MaxRise, g.Test, g.Alpha, g.Correction = "params_total", nil, &hundredth, "none", 0, ""
+			g.Metric, g.Bound, g.Test, g.Alpha, g.Correction = "params_total", "max_rise", "none", 0, ""
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -100,6 +99,15 @@ func TestGateJudges(t *testing.T) {
 				t.Errorf("judges %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestIdle(t *testing.T) {
+	for when, want := range map[string]bool{`matrix.mode == "extrac"`: true, `false`: false, `null`: false} {
+		s := load(t, gated+"min = 0.5\nwhen = "+when+"\n}\n")
+		if got := s.Gates[0].Idle().HasErrors(); got != want {
+			t.Errorf("when = %s is an error where it never holds: %v, want %v", when, got, want)
+		}
 	}
 }
 

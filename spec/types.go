@@ -156,17 +156,16 @@ type EarlyStop struct {
 	MinDelta float64
 }
 
-// Gate is a gate block: a bound that the configurations of a sweep are held to. Exactly one of MaxDrop, MaxRise, Min and
-// Max is set, and all defaults are filled in.
+// Gate is a gate block: a bound that the configurations of a sweep are held to. All defaults are filled in.
 type Gate struct {
 	Name     string
 	Sweep    string // its name
-	Baseline string // MaxDrop, MaxRise: the file, resolved against the one that names it
+	Baseline string // with max_drop and max_rise: the file, resolved against the one that names it
 	Metric   string // one of GateMetrics
 
-	MaxDrop, MaxRise *float64 // how much worse than the baseline the metric may be
-	Min, Max         *float64 // what it must reach or must not exceed
-	Relative         bool     // MaxDrop, MaxRise: they are shares of the baseline's value
+	Bound    string  // the attribute that is given: "max_drop", "max_rise", "min", "max"
+	Limit    float64 // its value
+	Relative bool    // max_drop, max_rise: it is a share of the baseline's value
 
 	Test         string  // one of GateTests
 	Alpha        float64 // chance of an error that is taken; 0 without a test
