@@ -91,7 +91,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func TestCompare(t *testing.T) {
+func TestTabulate(t *testing.T) {
 	mode, lr := func(v string) Label { return label("mode", v) }, func(v string) Label { return label("lr", v) }
 	type row struct {
 		Labels                 string
@@ -132,7 +132,7 @@ func TestCompare(t *testing.T) {
 			nil, []string{"mode=a"}, []row{{"a", 1, 0, 1, false}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tables := Compare(c.runs)
+			tables := Tabulate(c.runs)
 			if len(tables) != 1 {
 				t.Fatalf("%d tables", len(tables))
 			}
@@ -153,7 +153,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestSweepsKeepTheirOrder(t *testing.T) {
-	tables := Compare([]Run{finished("z", 0, 0.1), finished("a", 0, 0.9), finished("z", 1, 0.3)})
+	tables := Tabulate([]Run{finished("z", 0, 0.1), finished("a", 0, 0.9), finished("z", 1, 0.3)})
 	if len(tables) != 2 || tables[0].Sweep != "z" || tables[1].Sweep != "a" {
 		t.Fatalf("tables %+v", tables)
 	}

@@ -104,17 +104,17 @@ type Table struct {
 	Mixed []string
 }
 
-// Compare makes a table of each sweep, in the order in which the sweeps first occur.
-func Compare(runs []Run) []Table {
+// Tabulate makes a table of each sweep, in the order in which the sweeps first occur.
+func Tabulate(runs []Run) []Table {
 	var tables []Table
 	sweeps, groups := grouped(runs, func(r Run) string { return r.Sweep })
 	for _, sweep := range sweeps {
-		tables = append(tables, compare(sweep, groups[sweep]))
+		tables = append(tables, tabulate(sweep, groups[sweep]))
 	}
 	return tables
 }
 
-func compare(sweep string, runs []Run) Table {
+func tabulate(sweep string, runs []Run) Table {
 	t := Table{Sweep: sweep}
 	var axes []string
 	for _, r := range runs {

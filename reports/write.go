@@ -24,13 +24,13 @@ func Write(w io.Writer, format string, runs []Run) error {
 	switch format {
 	case "text", "md":
 		var b bytes.Buffer
-		if err := writeTables(&b, Compare(runs), format); err != nil {
+		if err := writeTables(&b, Tabulate(runs), format); err != nil {
 			return err
 		}
 		_, err := w.Write(b.Bytes())
 		return err
 	case "csv":
-		return writeCSV(w, Compare(runs))
+		return writeCSV(w, Tabulate(runs))
 	case "json":
 		if runs == nil {
 			runs = []Run{}
