@@ -1,6 +1,11 @@
 package reports
 
-import "github.com/ftrun/ftrun/internal/stats"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/ftrun/ftrun/internal/stats"
+)
 
 // Verdict is what a comparison says of a configuration. With d, how much worse the newer side is, and the margin that is
 // borne: Worse where d ≤ margin is rejected, Same where d ≥ margin is rejected, Better where d ≥ 0 is rejected as well, else
@@ -17,14 +22,12 @@ const (
 // Comparison holds one side against another by one criterion.
 type Comparison struct {
 	Criterion Criterion   `json:"criterion"`
-	Base      Side        `json:"base"` // of no meaning where the criterion needs no baseline
+	Base      *Side       `json:"base"` // nil where the criterion needs no baseline
 	New       Side        `json:"new"`
-	Axes      []string    `json:"axes"`  // those of the judged configurations that vary, in the sweep's order
-	Fixed     []string    `json:"fixed"` // those that do not: "arch=resnet18"
-	Judged    []Judgement `json:"configurations"`
-	OnlyBase  []Unmatched `json:"only_base"` // configurations that only the baseline has
-	OnlyNew   []Unmatched `json:"only_new"`  // and those that it does not have
-	Warnings  []string    `json:"warnings"`  // what else differs between the sides: sentences
+	Judged    []Judgement `json:"configurations"` // in the newer side's order
+	OnlyBase  []Unmatched `json:"only_base"`      // configurations that only the baseline has
+	OnlyNew   []Unmatched `json:"only_new"`       // and those that it does not have
+	Warnings  []string    `json:"warnings"`       // what else differs between the sides: sentences
 }
 
 // Side says what one side was.
@@ -114,6 +117,44 @@ func (c *Comparison) Undecided() bool {
 
 // Lacks tells whether the baseline lacks a configuration and the criterion wants that to fail.
 func (c *Comparison) Lacks() bool { return c.Criterion.FailMissing && len(c.OnlyNew) > 0 }
+
+// SweepTable is the configurations of one sweep as they stand in a table.
+type SweepTable struct {
+	Sweep string
+	Axes  []string // that vary, in the sweep's order: the columns
+	Fixed []string // that do not: "arch=resnet18"
+	Rows  []*Judgement
+}
+
+// Tables groups the judged configurations by sweep, in the order in which the sweeps first occur. What needs a look comes
+// first: worse, inconclusive, better, same.
+func (c *Comparison) Tables() []SweepTable {
+	var tables []SweepTable
+	index := map[string]int{}
+	for i := range c.Judged {
+		j := &c.Judged[i]
+		at, ok := index[j.Sweep]
+		if !ok {
+			at = len(tables)
+			index[j.Sweep] = at
+			tables = append(tables, SweepTable{Sweep: j.Sweep})
+		}
+		tables[at].Rows = append(tables[at].Rows, j)
+	}
+	urgency := []Verdict{Worse, Inconclusive, Better, Same}
+	for i := range tables {
+		t := &tables[i]
+		all := make([]Labels, len(t.Rows))
+		for k, j := range t.Rows {
+			all[k] = j.Labels
+		}
+		t.Axes, t.Fixed, _ = axes(all)
+		slices.SortStableFunc(t.Rows, func(a, b *Judgement) int {
+			return cmp.Compare(slices.Index(urgency, a.Verdict), slices.Index(urgency, b.Verdict))
+		})
+	}
+	return tables
+}
 
 func value(x []float64) Value {
 	s := stats.Summarize(x)

@@ -36,9 +36,9 @@ type Data struct {
 
 // Picture is one of a validation split.
 type Picture struct {
-	Path   string
-	SHA256 string // of its file
-	Class  int    // the true one
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"` // of its file
+	Class  int    `json:"class"`  // the true one
 }
 
 // SeedResult is one run of a configuration.
@@ -54,8 +54,8 @@ type SeedResult struct {
 	Version string // of the ftrun that trained it
 	// Settings are given where they are not those of the configuration, as where they depend on the seed.
 	Settings json.RawMessage
-	// Predicted holds for each of the Data's Pictures the class that it was taken for; nil where predictions are not told.
-	Predicted []int
+	// Predicted holds for each of the Data's Pictures the class that it was taken for; nil where that is not told.
+	Predicted []int32
 }
 
 // Finished tells whether the run has results.
@@ -63,6 +63,9 @@ func (s *SeedResult) Finished() bool { return s.Status == runlog.Finished && s.M
 
 // Name is how people see a configuration: "tutorial[arch=resnet18, mode=extract]".
 func (c *ConfigResults) Name() string { return configName(c.Sweep, c.Labels) }
+
+// configKey tells configurations apart, whatever the order of their axes.
+func configKey(sweep string, labels Labels) string { return sweep + "\x00" + labels.key() }
 
 func configName(sweep string, labels Labels) string {
 	if len(labels) == 0 {

@@ -117,14 +117,11 @@ func stored(store *runlog.Store) ([]storedRun, error) {
 
 func reportRow(d planner.Description, st runlog.Status) reports.Run {
 	r := reports.Run{
-		ID: d.Run.ID, Sweep: d.Config.Sweep, Seed: d.Run.Seed, Status: st.State, Error: st.Error,
+		ID: d.Run.ID, Sweep: d.Config.Sweep, Labels: labels(&d.Config), Seed: d.Run.Seed, Status: st.State, Error: st.Error,
 		Params: runlog.Params{Total: d.Run.Params.Total, Trainable: d.Run.Params.Trainable},
 	}
 	if r.Status == "" {
 		r.Status = runlog.Pending
-	}
-	for _, l := range d.Config.Labels {
-		r.Labels = append(r.Labels, reports.Label{Axis: l.Axis, Text: l.Text(), Value: l.Value})
 	}
 	if st.State == runlog.Finished && st.Result != nil {
 		r.Metrics, r.Timing = &st.Result.Metrics, &st.Result.Timing
