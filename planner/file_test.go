@@ -102,7 +102,7 @@ func saved(tb testing.TB, p *Plan) string {
 
 func TestSaveAndLoad(t *testing.T) {
 	p := plan(t, newFakeWorld(), tour, Options{Target: "tour.hcl"})
-	if len(p.Warnings) != 1 || len(p.Runs) != 7 {
+	if len(p.Warnings) != 2 || len(p.Runs) != 7 {
 		t.Fatalf("the test's plan has %d runs and warnings %q", len(p.Runs), p.Warnings)
 	}
 	path := saved(t, p)

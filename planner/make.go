@@ -36,6 +36,7 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		p.decide()
 		p.continueShorter()
 		p.share()
+		p.weighGates()
 	}
 	diags := p.diagnostics()
 	if diags.HasErrors() {
