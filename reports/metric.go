@@ -50,6 +50,17 @@ func LookupMetric(name string) (Metric, bool) {
 	return Metric{}, false
 }
 
+// lack says why runs may not have the metric, as the end of a sentence.
+func (m *Metric) lack() string {
+	switch m.Name {
+	case "test_acc", "test_loss":
+		return ": a data set with a test split gives it"
+	case "val_top5":
+		return ": it is of more than five classes only"
+	}
+	return ""
+}
+
 // Text writes a value for people.
 func (m *Metric) Text(v float64) string {
 	if v < 0 {

@@ -179,7 +179,7 @@ func TestLongCellsStayDistinct(t *testing.T) {
 			for _, c := range cells {
 				rows = append(rows, []string{c})
 			}
-			shortenColumn(rows, 0)
+			shortenColumn(rows, 0, widest)
 			for i := range rows {
 				for j := range i {
 					if (rows[i][0] == rows[j][0]) != (cells[i] == cells[j]) {
@@ -190,7 +190,7 @@ func TestLongCellsStayDistinct(t *testing.T) {
 		})
 	}
 	rows := [][]string{{long + "/run-17/" + long}, {long + "/run-18/" + long}}
-	shortenColumn(rows, 0)
+	shortenColumn(rows, 0, widest)
 	if n := len([]rune(rows[0][0])); n > widest {
 		t.Errorf("%q has %d characters", rows[0][0], n)
 	}
@@ -251,5 +251,24 @@ func TestFigures(t *testing.T) {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)
 		}
+	}
+}
+
+func TestRanges(t *testing.T) {
+	for want, in := range map[string][]int64{"0": {0}, "0, 1": {0, 1}, "0-2": {0, 1, 2}, "0-2, 5, 7, 8": {0, 1, 2, 5, 7, 8}, "": nil} {
+		if got := Ranges(in); got != want {
+			t.Errorf("Ranges(%v) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	got := Wrap("one two three\nfour\n\n  as  it is, however long\nfive six", 0, 9)
+	want := "one two\nthree\nfour\n\n  as  it is, however long\nfive six"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := Wrap("one two three", 4, 9), "one\n    two\n    three"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

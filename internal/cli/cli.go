@@ -141,7 +141,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "plain text, as with NO_COLOR in the environment")
 	root.AddCommand(
 		a.planCommand(), a.applyCommand(), a.validateCommand(), a.fmtCommand(),
-		a.reportCommand(), a.showCommand(), a.explainCommand(), a.graphCommand(),
+		a.reportCommand(), a.compareCommand(), a.baselineCommand(), a.showCommand(), a.explainCommand(), a.graphCommand(),
 		a.initCommand(), a.predictCommand(), a.exportCommand(), a.runsCommand(), a.gcCommand(),
 		a.devicesCommand(), a.benchCommand(), a.versionCommand(),
 	)

@@ -164,25 +164,6 @@ func TestVersionIsAlwaysSemantic(t *testing.T) {
 	}
 }
 
-func TestRanges(t *testing.T) {
-	for want, in := range map[string][]int64{"0": {0}, "0, 1": {0, 1}, "0-2": {0, 1, 2}, "0-2, 5, 7, 8": {0, 1, 2, 5, 7, 8}, "": nil} {
-		if got := ranges(in); got != want {
-			t.Errorf("ranges(%v) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestWrap(t *testing.T) {
-	got := wrap("one two three\nfour\n\n  as  it is, however long\nfive six", 0, 9)
-	want := "one two\nthree\nfour\n\n  as  it is, however long\nfive six"
-	if got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if got, want := wrap("one two three", 4, 9), "one\n    two\n    three"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 // Ctrl-C at the prompt leaves with 130 and does nothing.
 func TestInterruptAtThePrompt(t *testing.T) {
 	a, out, _ := newApp()

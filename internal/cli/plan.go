@@ -173,7 +173,7 @@ func (a *app) showMatrix(p *planner.Plan) error {
 			for _, axis := range axes {
 				row = append(row, labelText(&p.Configs[l.config], axis))
 			}
-			row = append(row, ranges(seeds[l]), reports.Count(l.params.Trainable), reports.Count(l.params.Total))
+			row = append(row, reports.Ranges(seeds[l]), reports.Count(l.params.Trainable), reports.Count(l.params.Total))
 			if moving > 0 {
 				row = append(row, reports.Count(l.params.Moving))
 			}
@@ -291,25 +291,4 @@ func labelText(c *planner.Config, axis string) string {
 		}
 	}
 	return "–"
-}
-
-// ranges writes whole numbers in short: 0-5, 7.
-func ranges(n []int64) string {
-	var parts []string
-	for i := 0; i < len(n); {
-		j := i
-		for j+1 < len(n) && n[j+1] == n[j]+1 {
-			j++
-		}
-		switch {
-		case j == i:
-			parts = append(parts, fmt.Sprint(n[i]))
-		case j == i+1:
-			parts = append(parts, fmt.Sprint(n[i]), fmt.Sprint(n[j]))
-		default:
-			parts = append(parts, fmt.Sprintf("%d-%d", n[i], n[j]))
-		}
-		i = j + 1
-	}
-	return strings.Join(parts, ", ")
 }
