@@ -1,11 +1,6 @@
 package stats
 
-import (
-	"fmt"
-	"math"
-
-	"gonum.org/v1/gonum/mathext"
-)
+import "fmt"
 
 // McNemarResult holds the p values of McNemar's test of equal proportions right.
 type McNemarResult struct {
@@ -29,32 +24,11 @@ func McNemar(b, c int) (McNemarResult, error) {
 	if b+c == 0 {
 		return McNemarResult{1, 1, 1, 1, 1, 1}, nil
 	}
-	tie := halfBinomial(b, b+c)
-	r := McNemarResult{ExactGreater: upperHalfBinomial(b, b+c), ExactLess: upperHalfBinomial(c, b+c)}
+	tie := binomial(b, b+c, 0.5)
+	r := McNemarResult{ExactGreater: upperBinomial(b, b+c, 0.5), ExactLess: upperBinomial(c, b+c, 0.5)}
 	r.MidPGreater = r.ExactGreater - tie/2
 	r.MidPLess = r.ExactLess - tie/2
 	r.Exact = min(1, 2*min(r.ExactGreater, r.ExactLess))
 	r.MidP = min(1, 2*min(r.MidPGreater, r.MidPLess))
 	return r, nil
-}
-
-// upperHalfBinomial is P(X ≥ k) of n trials at 1/2, by the incomplete beta function (NIST Handbook of Mathematical
-// Functions, 8.17.5).
-func upperHalfBinomial(k, n int) float64 {
-	if k == 0 {
-		return 1
-	}
-	return mathext.RegIncBeta(float64(k), float64(n-k+1), 0.5)
-}
-
-// halfBinomial is P(X = k) of n trials at 1/2.
-func halfBinomial(k, n int) float64 {
-	return math.Exp(logChoose(n, k) - float64(n)*math.Ln2)
-}
-
-func logChoose(n, k int) float64 {
-	all, _ := math.Lgamma(float64(n + 1))
-	in, _ := math.Lgamma(float64(k + 1))
-	out, _ := math.Lgamma(float64(n - k + 1))
-	return all - in - out
 }

@@ -148,7 +148,7 @@ const negligible = 1e-20
 func addBinomial(mass []float64, k, n int) []float64 {
 	sum := make([]float64, len(mass)+k*n)
 	for x := range n + 1 {
-		p := halfBinomial(x, n)
+		p := binomial(x, n, 0.5)
 		if p < negligible {
 			continue
 		}
