@@ -83,8 +83,8 @@ func WriteBaseline(w io.Writer, r *Results) error {
 	b.put(verbatim(",\n  \"datasets\": ["))
 	for i, d := range data {
 		b.separate(i)
-		b.put(verbatim("\n    {\"name\": "), d.Name, verbatim(", \"hash\": "), d.Hash, verbatim(", \"classes\": "), d.Classes)
-		b.put(verbatim(", \"pictures\": ["))
+		b.put(verbatim("\n    {\"name\":"), d.Name, verbatim(",\"hash\":"), d.Hash, verbatim(",\"classes\":"), d.Classes)
+		b.put(verbatim(",\"pictures\":["))
 		for k := range d.Pictures {
 			b.separate(k)
 			b.put(verbatim("\n      "), &d.Pictures[k])
@@ -96,9 +96,9 @@ func WriteBaseline(w io.Writer, r *Results) error {
 		c := &configs[i]
 		code := newClassCode(len(c.Data.Classes))
 		b.separate(i)
-		b.put(verbatim("\n    {\"sweep\": "), c.Sweep, verbatim(", \"labels\": "), c.Labels)
-		b.put(verbatim(", \"dataset\": "), slices.Index(data, c.Data), verbatim(", \"params\": "), c.Params)
-		b.put(verbatim(",\n     \"settings\": "), c.Settings, verbatim(",\n     \"seeds\": ["))
+		b.put(verbatim("\n    {\"sweep\":"), c.Sweep, verbatim(",\"labels\":"), c.Labels)
+		b.put(verbatim(",\"dataset\":"), slices.Index(data, c.Data), verbatim(",\"params\":"), c.Params)
+		b.put(verbatim(",\n     \"settings\":"), c.Settings, verbatim(",\n     \"seeds\":["))
 		written := 0
 		for k := range c.Seeds {
 			s := &c.Seeds[k]

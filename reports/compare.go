@@ -65,11 +65,16 @@ type pair struct{ base, newer *ConfigResults }
 
 // judged lists the newer side's configurations that are to be judged.
 func (k *comparing) judged() []pair {
-	var pairs []pair
-	for i := range k.newer.Configs {
-		if k.by.Configs == nil || slices.Contains(k.by.Configs, i) {
-			pairs = append(pairs, pair{newer: &k.newer.Configs[i]})
+	if k.by.Configs == nil {
+		pairs := make([]pair, len(k.newer.Configs))
+		for i := range pairs {
+			pairs[i].newer = &k.newer.Configs[i]
 		}
+		return pairs
+	}
+	pairs := make([]pair, len(k.by.Configs))
+	for i, at := range k.by.Configs {
+		pairs[i].newer = &k.newer.Configs[at]
 	}
 	return pairs
 }
@@ -200,6 +205,7 @@ func (k *comparing) check(pairs []pair) error {
 // outcome is what the test of one configuration gave.
 type outcome struct {
 	test stats.Test // nil where none was done
+	mute bool       // there are too few data to reject anything at alpha, whatever they are
 	p    PValue
 }
 
@@ -246,8 +252,8 @@ func (k *comparing) judge(p pair) (j Judgement, o outcome) {
 	}
 	j.Method = method
 	at, zero := test.At(j.Margin), test.At(0)
-	o = outcome{test, PValue{Worse: at.Greater, Same: at.Less, Better: zero.Less}}
-	if at.Least > k.by.Alpha {
+	o = outcome{test, at.Least > k.by.Alpha, PValue{Worse: at.Greater, Same: at.Less, Better: zero.Less}}
+	if o.mute {
 		j.Why = fmt.Sprintf("%s cannot give a p value below %s", s.size(), pText(at.Least))
 	}
 	j.Interval = k.interval(test)
@@ -319,11 +325,12 @@ const drawSeed = 1
 
 // correct replaces the p values by those that are corrected for the number of configurations. Each of the three claims,
 // worse, same and better, is a family of its own: none of the configurations is called worse wrongly with a probability of
-// 1 − alpha, and so with the others.
+// 1 − alpha, and so with the others. What no data could reject is in no family, since it is no chance of a false alarm (R. E.
+// Tarone, "A modified Bonferroni method for discrete data", Biometrics 46 (1990), 515–522).
 func (k *comparing) correct(tests []outcome) {
 	var tested []*outcome
 	for i := range tests {
-		if tests[i].test != nil {
+		if tests[i].test != nil && !tests[i].mute {
 			tested = append(tested, &tests[i])
 		}
 	}

@@ -40,8 +40,8 @@ type Criterion struct {
 	Name   string `json:"name,omitempty"` // of the gate; "" where a person compares
 	Metric string `json:"metric"`         // the name of one of Metrics
 	Bound  Bound  `json:"bound"`
-	// Limit of the bound, at least 0 for max_drop and max_rise: in the metric's unit, or, where Relative, a share of the
-	// baseline's mean.
+	// Limit of the bound in the metric's unit. That of max_drop and max_rise is at least 0 and may be Relative: a share of
+	// the baseline's mean.
 	Limit      float64    `json:"limit"`
 	Relative   bool       `json:"relative,omitempty"`
 	Test       Test       `json:"test"`

@@ -69,6 +69,14 @@ func (m *Metric) Text(v float64) string {
 	return m.text(v)
 }
 
+// limit writes what was given as a limit, with all its digits where the metric is a plain number.
+func (m *Metric) limit(v float64) string {
+	if m.text(0) == decimals3(0) {
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	return m.Text(v)
+}
+
 // Change writes a difference of two values for people, with its sign.
 func (m *Metric) Change(v float64) string {
 	text := m.Text(v)

@@ -74,20 +74,26 @@ func TestGolden(t *testing.T) {
 			if err := Write(&got, format, several()); err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join("testdata", "several."+format)
-			if *update {
-				if err := os.WriteFile(path, got.Bytes(), 0o666); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), got.String()); d != "" {
-				t.Errorf("-want +got:\n%s", d)
-			}
+			golden(t, "several."+format, got.Bytes())
 		})
+	}
+}
+
+// golden holds what was written against a file of testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), string(got)); d != "" {
+		t.Errorf("-want +got:\n%s", d)
 	}
 }
 

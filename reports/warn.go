@@ -102,8 +102,8 @@ func (k *comparing) warnOfSeeds(pairs []pair) {
 				new = append(new, s.Seed)
 			}
 		}
-		if len(old)+len(new) == 0 || len(base) == 0 || len(newer) == 0 {
-			continue
+		if len(old)+len(new) == 0 || withoutResults(p.base, "")+withoutResults(p.newer, "") != "" {
+			continue // there is nothing to tell, or it is told why nothing is compared
 		}
 		kind := seeds{Ranges(common), Ranges(old), Ranges(new)}
 		if count[kind] == 0 {

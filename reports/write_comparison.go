@@ -177,7 +177,7 @@ func (c *Comparison) metric() *Metric {
 // reference is what the newer value is held against.
 func (c *Comparison) reference(m *Metric, j *Judgement) string {
 	if j.Base == nil {
-		return m.Text(c.Criterion.Limit)
+		return m.limit(c.Criterion.Limit)
 	}
 	return valueText(m, j.Base)
 }
@@ -270,16 +270,24 @@ func (c *Comparison) Notes() []string {
 		notes = append(notes, c.Rule())
 	}
 	var of, changed grouping
-	for i := range c.Judged {
-		j := &c.Judged[i]
-		if j.Why != "" {
-			of.add(j.Why, j.Name())
-		}
-		for _, s := range j.Changed {
-			changed.add(s, j.Name())
+	tables := c.Tables()
+	for i := range tables {
+		t := &tables[i]
+		for _, j := range t.Rows {
+			name := t.name(j, len(tables) > 1)
+			if j.Why != "" {
+				of.add(j.Why, name)
+			}
+			for _, s := range j.Changed {
+				changed.add(s, name)
+			}
 		}
 	}
 	for i, why := range of.keys {
+		if i == listed {
+			notes = append(notes, fmt.Sprintf("… and for %s.", Plural(len(of.keys)-i, "more reason", "more reasons")))
+			break
+		}
 		notes = append(notes, fmt.Sprintf("Inconclusive, since %s: %s.", why, some(of.names[i])))
 	}
 	for i, setting := range changed.keys {
@@ -308,23 +316,36 @@ func (c *Comparison) Notes() []string {
 	return notes
 }
 
+// name is how a configuration is told from the others of its comparison.
+func (t *SweepTable) name(j *Judgement, sweeps bool) string {
+	labels := slices.DeleteFunc(slices.Clone(j.Labels), func(l Label) bool { return !slices.Contains(t.Axes, l.Axis) })
+	if sweeps || len(labels) == 0 {
+		return configName(j.Sweep, labels)
+	}
+	name := configName("", labels)
+	return name[1 : len(name)-1]
+}
+
 // Rule says by what the verdicts were given.
 func (c *Comparison) Rule() string {
 	k, m := &c.Criterion, c.metric()
-	limit := m.Text(k.Limit)
+	limit := m.limit(k.Limit)
 	if k.Relative {
 		limit = strconv.FormatFloat(100*k.Limit, 'g', 4, 64) + "% of the baseline"
 	}
 	var asked string
-	switch k.Bound {
-	case MaxDrop:
-		asked = "a drop of up to " + limit + " is borne"
-	case MaxRise:
-		asked = "a rise of up to " + limit + " is borne"
-	case Min:
-		asked = "at least " + limit + " is asked for"
-	case Max:
-		asked = "at most " + limit + " is asked for"
+	switch change := map[Bound]string{MaxDrop: "drop", MaxRise: "rise"}[k.Bound]; {
+	case change != "" && k.Limit == 0:
+		asked = "no " + change + " is borne"
+	case change != "":
+		asked = "a " + change + " of up to " + limit + " is borne"
+	case k.Bound == Min:
+		asked = "at least " + m.limit(k.Limit) + " is asked for"
+	case k.Bound == Max:
+		asked = "at most " + m.limit(k.Limit) + " is asked for"
+	}
+	if m.Exact {
+		return "It follows from the settings, so there is nothing to test; " + asked + "."
 	}
 	text := "Means over seeds; " + asked
 	if k.Test == NoTest {
