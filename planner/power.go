@@ -155,12 +155,15 @@ func (w *weighing) warnOfFew() bool {
 		mend = "Give the sweep more seeds"
 	default:
 		why = fmt.Sprintf("with %s the p value is %s at best, and alpha is %s", w.seedsText(c), figure(w.leastP(c)), w.alphaText())
-		mend = fmt.Sprintf("%d seeds would do", w.seedsFor(c))
+		mend = fmt.Sprintf("%s would do", count(w.seedsFor(c), "seed", "seeds"))
+		if g.Baseline != "" {
+			mend = fmt.Sprintf("%s on each side would do", count(w.seedsFor(c), "seed", "seeds"))
+		}
 		if g.Metric == "val_acc" && g.Bound == "max_drop" && !g.Relative {
 			mend += `, or test = "mcnemar", which compares single pictures`
 		}
 	}
-	w.p.warn(&g.Range, "Gate that can't decide", "The gate %q can't come to a verdict%s, however clear the results: %s. %s.", g.Name, w.concerns(few), why, mend)
+	w.p.warn(&g.Range, "Gate that can't decide", "The gate %q can't tell a change from chance%s, however large it is: %s. %s.", g.Name, w.concerns(few), why, mend)
 	return true
 }
 
@@ -233,7 +236,7 @@ func (w *weighing) examineSeeds(c *gateConfig) (weakness, bool) {
 	now.found = d.SmallestDrop(wantedPower)
 	now.noise = fmt.Sprintf("seeds of %s have a standard deviation of %s in %s", c.Name(), figure(d.Std/math.Sqrt2), w.gate.Baseline)
 	if n, ok := d.Needed(now.wanted, wantedPower); ok {
-		now.mend = fmt.Sprintf(" %d seeds would do.", n)
+		now.mend = fmt.Sprintf(" %d seeds on each side would do.", n)
 	}
 	return now, true
 }
@@ -261,7 +264,7 @@ func (w *weighing) examinePictures(c *gateConfig) (weakness, bool) {
 	now.found = d.SmallestDrop(wantedPower)
 	now.noise = fmt.Sprintf("two seeds of %s differ on %s %% of %s in %s", c.Name(), figure(100*d.Discordant), count(c.pictures, "picture", "pictures"), w.gate.Baseline)
 	if n, ok := d.Needed(now.wanted, wantedPower); ok {
-		now.mend = fmt.Sprintf(" %s would do, or %d pictures with the seeds there are.", count((n+c.pictures-1)/c.pictures, "seed", "seeds"), (n+c.pairs-1)/c.pairs)
+		now.mend = fmt.Sprintf(" %s on each side would do, or %d pictures with the seeds there are.", count((n+c.pictures-1)/c.pictures, "seed", "seeds"), (n+c.pairs-1)/c.pairs)
 	}
 	return now, true
 }

@@ -25,8 +25,12 @@ type comparison struct {
 	alpha                 float64
 	minSeeds              int
 	inconclusive, missing string
+	gates                 []string
 	format                string
 }
+
+// askedFlags say what is asked for; gates say it themselves.
+var askedFlags = []string{"metric", "max-drop", "max-rise", "test", "alpha", "correction", "min-seeds", "inconclusive", "missing"}
 
 const defaultBaseline = "baseline.json"
 
@@ -42,8 +46,11 @@ are looked up, or a report as JSON. Configurations are paired by sweep and label
 A configuration is worse where it is shown that it lies below the baseline by more than what is borne (-max-drop, 0.01
 of an accuracy), same or better where it is shown that it does not, and inconclusive otherwise: more seeds would tell.
 
+Where the last plan has gates and nothing is asked for or named, they are evaluated, each with its own baseline; -gate picks
+some of them. BASE then takes the place of their baselines, and OTHER is a saved plan.
+
 Exit codes: 0 fine, 1 error, 4 something is worse, 5 something is inconclusive, with -inconclusive fail.`,
-		Example: "  ftrun compare\n  ftrun compare -max-drop 0.02 -test mcnemar\n  ftrun compare -metric val_acc -metric seconds old.plan new.plan",
+		Example: "  ftrun compare\n  ftrun compare -gate no_worse\n  ftrun compare -max-drop 0.02 -test mcnemar\n  ftrun compare -metric val_acc -metric seconds old.plan new.plan",
 		Args:    arguments(0, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.compare(cmd, args, &o)
@@ -59,6 +66,7 @@ Exit codes: 0 fine, 1 error, 4 something is worse, 5 something is inconclusive, 
 	f.IntVar(&o.minSeeds, "min-seeds", 1, "a configuration with fewer is inconclusive")
 	f.StringVar(&o.inconclusive, "inconclusive", "pass", "pass or fail: what an inconclusive configuration does; `HOW`")
 	f.StringVar(&o.missing, "missing", "warn", "warn or fail: what a configuration does that BASE lacks; `HOW`")
+	f.StringArrayVar(&o.gates, "gate", nil, "evaluate the gate `NAME` of the plan; may be given again")
 	f.StringVar(&o.format, "format", "text", "`FORMAT`: "+list(reports.ComparisonFormats()))
 	return cmd
 }
@@ -78,6 +86,9 @@ func list[T ~string](names []T) string {
 func (a *app) compare(cmd *cobra.Command, args []string, o *comparison) error {
 	if !slices.Contains(reports.ComparisonFormats(), o.format) {
 		return reports.WriteComparisons(a.out, o.format, nil) // says which there are
+	}
+	if done, err := a.compareGates(cmd, args, o); done || err != nil {
+		return err
 	}
 	criteria, err := o.criteria(cmd.Flags().Changed)
 	if err != nil {

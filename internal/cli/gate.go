@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
@@ -37,22 +41,25 @@ func (o *gateResult) verdict() (verdict, reason string) {
 	case o.skipped != "":
 		return gateSkipped, o.skipped
 	case c.Regressed():
-		return gateFail, count(c, reports.Worse) + " worse"
+		return gateFail, share(c, reports.Worse)
 	case c.Lacks():
 		return gateFail, fmt.Sprintf("%s lacks %s", o.gate.Baseline, reports.Plural(len(c.OnlyNew), "configuration", "configurations"))
 	case c.Undecided():
-		return gateFail, count(c, reports.Inconclusive) + " inconclusive"
+		return gateFail, share(c, reports.Inconclusive)
 	}
 	return gatePass, ""
 }
 
-// count counts the configurations with a verdict: "1 of 3 configurations is".
-func count(c *reports.Comparison, v reports.Verdict) string {
+// share counts the configurations with a verdict: "1 of 3 configurations is worse".
+func share(c *reports.Comparison, v reports.Verdict) string {
+	if len(c.Judged) == 1 {
+		return string(v)
+	}
 	n, verb := c.Count(v), "are"
 	if n == 1 {
 		verb = "is"
 	}
-	return fmt.Sprintf("%s of %s %s", reports.Count(int64(n)), reports.Plural(len(c.Judged), "configuration", "configurations"), verb)
+	return fmt.Sprintf("%s of %s %s %s", reports.Count(int64(n)), reports.Plural(len(c.Judged), "configuration", "configurations"), verb, v)
 }
 
 // code is the exit code that the gate asks for.
@@ -119,7 +126,7 @@ func (a *app) evaluateGates(store *runlog.Store, p *planner.Plan, gates []*plann
 				b.results, b.err = a.readResults(store, path, predictions)
 				baselines[path] = b
 			}
-			if errors.Is(b.err, fs.ErrNotExist) {
+			if errors.Is(b.err, fs.ErrNotExist) && base == "" {
 				b.err = nil
 				o.skipped = fmt.Sprintf("there is no baseline %s; `%s` makes one of the last plan's results", path, a.again("baseline", "set", "-o", path))
 				if by.FailMissing {
@@ -212,13 +219,78 @@ func (a *app) judge(store *runlog.Store, p *planner.Plan, events runlog.Sink) ex
 		if events != nil {
 			events.Emit(results[i].event())
 		} else {
-			a.showOutcome(&results[i])
+			a.showGate(&results[i], true)
 		}
 	}
-	for i := range results {
-		a.complainOf(&results[i])
-	}
+	a.complain(results)
 	return codeOf(results)
+}
+
+// compareGates evaluates gates where compare is asked to: by -gate, or by nothing else where the last plan has some. done is
+// false where it is not.
+func (a *app) compareGates(cmd *cobra.Command, args []string, o *comparison) (done bool, err error) {
+	asked := slices.IndexFunc(askedFlags, cmd.Flags().Changed)
+	if len(o.gates) == 0 && (len(args) > 0 || asked >= 0) {
+		return false, nil
+	}
+	if asked >= 0 {
+		return true, fmt.Errorf("-%s has no effect on gates, which say themselves what they ask for: leave it or -gate out", askedFlags[asked])
+	}
+	store, err := a.runs()
+	if err != nil {
+		return true, err
+	}
+	path, base := store.PlanPath(), ""
+	if len(args) == 2 {
+		path = args[1]
+	}
+	if len(args) > 0 {
+		base = args[0]
+	}
+	p, err := planner.Load(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && len(o.gates) == 0:
+		return false, nil
+	case errors.Is(err, fs.ErrNotExist) && len(args) < 2:
+		return true, a.noPlan("name a saved one after the baseline")
+	case err != nil:
+		return true, err
+	}
+	gates, err := pickGates(p, o.gates)
+	if err != nil {
+		return true, err
+	}
+	if len(gates) == 0 {
+		return false, nil
+	}
+	results, err := a.evaluateGates(store, p, gates, base)
+	if err != nil {
+		return true, err
+	}
+	var all []*reports.Comparison
+	for i := range results {
+		if c := results[i].comparison; c != nil {
+			all = append(all, c)
+		}
+	}
+	if o.format != "text" || len(all) > 0 {
+		if err := reports.WriteComparisons(a.out, o.format, all); err != nil {
+			return true, err
+		}
+	}
+	if o.format == "text" {
+		if len(all) > 0 {
+			fmt.Fprintln(a.out)
+		}
+		for i := range results {
+			a.showGate(&results[i], false)
+		}
+	}
+	a.complain(results)
+	if code := codeOf(results); code != exitOK {
+		return true, code
+	}
+	return true, nil
 }
 
 func (o *gateResult) event() runlog.GateJudged {
@@ -230,21 +302,47 @@ func (o *gateResult) event() runlog.GateJudged {
 	return e
 }
 
-// complainOf tells on standard error what kept a gate from being evaluated.
-func (a *app) complainOf(o *gateResult) {
-	c := o.comparison
-	switch {
-	case o.err != nil:
-		a.fail(fmt.Errorf("gate %q: %w", o.gate.Name, o.err))
-	case o.skipped != "":
-		a.warn("gate %q was not evaluated: %s.", o.gate.Name, o.skipped)
-	case len(c.OnlyNew) > 0:
-		text := fmt.Sprintf("gate %q: %s lacks %s, such as %s, which was not judged; `%s` makes it anew", o.gate.Name, o.gate.Baseline,
-			reports.Plural(len(c.OnlyNew), "configuration", "configurations"), c.OnlyNew[0].Name(), a.again("baseline", "set", "-o", o.gate.Baseline))
-		if c.Lacks() {
-			a.fail(errors.New(text))
+// complain tells on standard error what kept gates from being evaluated, and what makes their verdicts doubtful: the same of
+// several gates once.
+func (a *app) complain(results []gateResult) {
+	var said []string
+	gates := map[string][]string{}
+	failed := map[string]bool{}
+	say := func(o *gateResult, text string, fails bool) {
+		if gates[text] == nil {
+			said = append(said, text)
+		}
+		gates[text] = append(gates[text], strconv.Quote(o.gate.Name))
+		failed[text] = failed[text] || fails
+	}
+	for i := range results {
+		o := &results[i]
+		c := o.comparison
+		switch {
+		case o.err != nil:
+			say(o, "not evaluated: "+o.err.Error(), true)
+			continue
+		case o.skipped != "":
+			say(o, "not evaluated: "+o.skipped, false)
+			continue
+		}
+		for _, warning := range c.Warnings {
+			say(o, strings.TrimSuffix(warning, "."), false)
+		}
+		if len(c.OnlyNew) > 0 {
+			say(o, fmt.Sprintf("%s lacks %s, such as %s; `%s` makes it anew", c.Base.Origin, reports.Plural(len(c.OnlyNew), "configuration", "configurations"),
+				c.OnlyNew[0].Name(), a.again("baseline", "set", "-o", c.Base.Origin)), c.Lacks())
+		}
+	}
+	for _, text := range said {
+		names := "gate " + gates[text][0]
+		if len(gates[text]) > 1 {
+			names = "gates " + strings.Join(gates[text], ", ")
+		}
+		if failed[text] {
+			a.fail(fmt.Errorf("%s: %s", names, text))
 		} else {
-			a.warn("%s.", text)
+			a.warn("%s: %s.", names, text)
 		}
 	}
 }
@@ -257,21 +355,23 @@ func (a *app) warn(format string, args ...any) {
 // shownPerGate is how many configurations are printed for each gate; `ftrun compare` has them all.
 const shownPerGate = 10
 
-// showOutcome prints a gate's verdict, and the configurations that it is about.
-func (a *app) showOutcome(o *gateResult) {
+// showGate prints a gate's verdict and, where they are wanted, the configurations that it is about.
+func (a *app) showGate(o *gateResult, configs bool) {
 	w := a.out
 	verdict, reason := o.verdict()
 	word := map[string]string{gatePass: a.paint(w, green, "PASS"), gateFail: a.paint(w, red, "FAIL"), gateSkipped: a.paint(w, yellow, "SKIP")}[verdict]
 	text := fmt.Sprintf("%s: %s", o.gate.Name, boundText(o.gate))
-	if o.comparison == nil {
-		fmt.Fprintf(w, "%s  %s\n", word, wrap(text, gateIndent, w.width()))
+	switch {
+	case o.comparison != nil:
+		text += ": " + cmp.Or(reason, tally(o.comparison))
+	case o.err != nil:
+		text += ": not evaluated"
+	}
+	fmt.Fprintf(w, "%s  %s\n", word, reports.Wrap(text, gateIndent, w.width()))
+	if o.comparison == nil || !configs {
 		return
 	}
 	c := o.comparison
-	if reason == "" {
-		reason = tally(c)
-	}
-	fmt.Fprintf(w, "%s  %s\n", word, wrap(text+": "+reason, gateIndent, w.width()))
 	shown := 0
 	for _, v := range []reports.Verdict{reports.Worse, reports.Inconclusive} {
 		for i := range c.Judged {
@@ -280,12 +380,12 @@ func (a *app) showOutcome(o *gateResult) {
 				continue
 			}
 			if shown++; shown <= shownPerGate {
-				fmt.Fprintf(w, "%*s%s\n", gateIndent, "", wrap(judgementText(j, &c.Criterion), gateIndent+2, w.width()))
+				fmt.Fprintf(w, "%*s%s\n", gateIndent, "", reports.Wrap(judgementText(j, &c.Criterion), gateIndent+2, w.width()))
 			}
 		}
 	}
 	if shown > shownPerGate {
-		fmt.Fprintf(w, "%*s… and %s: `%s` lists them.\n", gateIndent, "", reports.Plural(shown-shownPerGate, "more", "more"), a.again("compare", "-gate", o.gate.Name))
+		fmt.Fprintf(w, "%*s… and %s more: `%s` lists them.\n", gateIndent, "", reports.Count(int64(shown-shownPerGate)), a.again("compare", "-gate", o.gate.Name))
 	}
 }
 
@@ -316,18 +416,18 @@ func boundText(g *planner.Gate) string {
 func tally(c *reports.Comparison) string {
 	var parts []string
 	for _, v := range []reports.Verdict{reports.Worse, reports.Inconclusive, reports.Same, reports.Better} {
-		word := map[reports.Verdict]string{reports.Worse: "worse", reports.Inconclusive: "inconclusive", reports.Same: "no worse", reports.Better: "better"}[v]
-		if v == reports.Better && !c.Criterion.NeedsBaseline() {
+		word := string(v)
+		if v == reports.Better && c.Base == nil {
 			word = "within"
 		}
 		if n := c.Count(v); n > 0 {
-			parts = append(parts, fmt.Sprintf("%s %s", reports.Count(int64(n)), word))
+			parts = append(parts, reports.Count(int64(n))+" "+word)
 		}
 	}
 	return strings.Join(parts, ", ")
 }
 
-// judgementText says what is known of a configuration: "s[mode=scratch]: 0.346 → 0.301 (−0.045; −0.060 to −0.031), p = 0.016".
+// judgementText says what is known of a configuration: "s[mode=scratch]: 0.346 → 0.301 (−0.045; −0.060 to −0.031), p=0.016".
 func judgementText(j *reports.Judgement, by *reports.Criterion) string {
 	metric, _ := reports.LookupMetric(by.Metric)
 	text := j.Name() + ": "
@@ -343,7 +443,7 @@ func judgementText(j *reports.Judgement, by *reports.Criterion) string {
 	}
 	text += ")"
 	if j.P != nil && j.Verdict == reports.Worse {
-		text += fmt.Sprintf(", p = %.2g", j.P.Worse)
+		text += fmt.Sprintf(", p=%.2g", j.P.Worse)
 	}
 	if j.Why != "" {
 		text += ": " + j.Why
@@ -355,7 +455,7 @@ func judgementText(j *reports.Judgement, by *reports.Criterion) string {
 func (a *app) showGates(p *planner.Plan) {
 	for i := range p.Gates {
 		g := &p.Gates[i]
-		fmt.Fprintf(a.out, "%s\n", wrap(fmt.Sprintf("Gate %s: %s (%s of %s%s).", g.Name, boundText(g),
+		fmt.Fprintf(a.out, "%s\n", reports.Wrap(fmt.Sprintf("Gate %s: %s (%s of %s%s).", g.Name, boundText(g),
 			reports.Plural(len(p.Judged(g)), "configuration", "configurations"), g.Sweep, testText(g)), 2, a.out.width()))
 	}
 	if len(p.Gates) > 0 {
@@ -368,9 +468,9 @@ func testText(g *planner.Gate) string {
 	if g.Test == "none" {
 		return ""
 	}
-	text := fmt.Sprintf("; %s at alpha %g", strings.ReplaceAll(g.Test, "_", " "), g.Alpha)
+	text := fmt.Sprintf("; %s, alpha %g", g.Test, g.Alpha)
 	if g.Correction == "holm" {
-		text += ", corrected by Holm"
+		text += ", Holm"
 	}
 	return text
 }
