@@ -1,11 +1,14 @@
 package planner
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 
 	"github.com/ftrun/ftrun/internal/stats"
@@ -45,6 +48,7 @@ type weighing struct {
 // gateConfig is a configuration that a gate judges.
 type gateConfig struct {
 	Config
+	index    int
 	seeds    []int64
 	pictures int    // of the validation split
 	noise    *Noise // of the baseline; nil where that isn't known
@@ -62,7 +66,7 @@ func (p *planning) gateConfigs(g *spec.Gate, judged []bool) []gateConfig {
 		}
 		if c.combination != last {
 			last = c.combination
-			configs = append(configs, gateConfig{Config: p.config(c), pictures: p.datasets[c.dataset].Pictures["val"]})
+			configs = append(configs, gateConfig{Config: p.config(c), index: len(configs), pictures: p.datasets[c.dataset].Pictures["val"]})
 		}
 		at := &configs[len(configs)-1]
 		at.seeds = append(at.seeds, c.seed)
@@ -181,92 +185,135 @@ func (w *weighing) seedsFor(c *gateConfig) int {
 	return n
 }
 
-// weakness is what is known of a configuration on which twice the margin would not be found.
-type weakness struct {
-	config *gateConfig
-	wanted float64 // twice the margin
-	found  float64 // the smallest drop that is found; infinite where none is
-	noise  string
-	mend   string
+// design is a comparison before it is made; see package stats.
+type design interface {
+	Power(drop float64) float64
+	SmallestDrop(power float64) float64
+	Needed(drop, power float64) (n int, ok bool)
 }
 
-// warnOfWeak warns where the noise hides what is to be found. It tells the worst of the configurations.
+// designed is a configuration with its comparison.
+type designed struct {
+	*gateConfig
+	design
+	noise float64 // in the unit of the margin that is borne: at equal sizes, the more of it, the less power
+}
+
+// warnOfWeak warns where the noise hides what is to be found, and tells the worst of the configurations.
 func (w *weighing) warnOfWeak() {
 	g := w.gate
 	if g.Limit == 0 || g.Baseline == "" {
 		return // there is no size that is to be found
 	}
-	var weak []*gateConfig
-	var worst weakness
+	bySize := map[int][]designed{} // by what is compared of each: seeds or pictures
 	for i := range w.configs {
 		c := &w.configs[i]
-		examine := w.examineSeeds
 		if g.Test == "mcnemar" {
-			examine = w.examinePictures
+			if d, ok := w.pictureDesign(c); ok {
+				bySize[d.Pictures] = append(bySize[d.Pictures], designed{c, d, d.Discordant / d.Margin})
+			}
+		} else if d, ok := w.seedDesign(c); ok {
+			bySize[d.Seeds] = append(bySize[d.Seeds], designed{c, d, d.Std / d.Margin})
 		}
-		if now, ok := examine(c); ok {
-			weak = append(weak, c)
-			if worst.config == nil || now.found/now.wanted > worst.found/worst.wanted {
-				worst = now
+	}
+	var weak []*gateConfig
+	var worst designed
+	found := 0.0 // the smallest drop that is found, in units of the margin
+	for _, size := range slices.Sorted(maps.Keys(bySize)) {
+		group := bySize[size]
+		slices.SortStableFunc(group, func(a, b designed) int { return cmp.Compare(b.noise, a.noise) })
+		n := sort.Search(len(group), func(i int) bool {
+			return group[i].Power(2*w.margin(group[i].gateConfig)) >= wantedPower
+		})
+		for _, d := range group[:n] {
+			weak = append(weak, d.gateConfig)
+		}
+		if n > 0 {
+			if f := group[0].SmallestDrop(wantedPower) / w.margin(group[0].gateConfig); f > found {
+				worst, found = group[0], f
 			}
 		}
 	}
 	if len(weak) == 0 {
 		return
 	}
+	slices.SortFunc(weak, func(a, b *gateConfig) int { return a.index - b.index })
+	margin := w.margin(worst.gateConfig)
 	change := map[string]string{"max_drop": "drop", "max_rise": "rise"}[g.Bound]
-	found := fmt.Sprintf("the smallest that it finds so often is %s", figure(worst.found))
-	if math.IsInf(worst.found, 1) {
-		found = "it finds none so often"
+	least := "it finds none so often"
+	if !math.IsInf(found, 1) {
+		least = fmt.Sprintf("the smallest that it finds so often is %s", figure(found*margin))
 	}
+	noise, mend := w.explain(worst)
 	w.p.warn(&g.Range, "Gate with little power", "The gate %q will often be inconclusive%s. With %s and alpha = %s it finds a %s of %s, twice what it bears, "+
-		"in less than 4 of 5 cases; %s: %s.%s", g.Name, w.concerns(weak), w.seedsText(worst.config), w.alphaText(), change, figure(worst.wanted), found, worst.noise, worst.mend)
+		"in less than 4 of 5 cases; %s: %s in %s.%s", g.Name, w.concerns(weak), w.seedsText(worst.gateConfig), w.alphaText(), change, figure(2*margin), least, noise, g.Baseline, mend)
 }
 
-// examineSeeds looks whether sign flips find twice the margin; ok is false where they do, or where that isn't known.
-func (w *weighing) examineSeeds(c *gateConfig) (weakness, bool) {
-	d, ok := w.seedDesign(c)
-	if !ok {
-		return weakness{}, false
+// explain says how large the noise of a configuration is, and what would do.
+func (w *weighing) explain(d designed) (noise, mend string) {
+	c := d.gateConfig
+	n, ok := d.Needed(2*w.margin(c), wantedPower)
+	if w.gate.Test == "mcnemar" {
+		noise = fmt.Sprintf("two seeds of %s differ on %s %% of %s", c.Name(), figure(100*c.noise.Discordant), count(c.pictures, "picture", "pictures"))
+		if ok {
+			mend = fmt.Sprintf(" %s on each side would do, or %d pictures with the seeds there are.", count((n+c.pictures-1)/c.pictures, "seed", "seeds"), (n+c.pairs-1)/c.pairs)
+		}
+		return noise, mend
 	}
-	now := weakness{config: c, wanted: 2 * d.Margin}
-	if d.Power(now.wanted) >= wantedPower {
-		return now, false
+	noise = fmt.Sprintf("seeds of %s have a standard deviation of %s", c.Name(), figure(c.noise.summary().Std))
+	if ok {
+		mend = fmt.Sprintf(" %d seeds on each side would do.", n)
 	}
-	now.found = d.SmallestDrop(wantedPower)
-	now.noise = fmt.Sprintf("seeds of %s have a standard deviation of %s in %s", c.Name(), figure(d.Std/math.Sqrt2), w.gate.Baseline)
-	if n, ok := d.Needed(now.wanted, wantedPower); ok {
-		now.mend = fmt.Sprintf(" %d seeds on each side would do.", n)
-	}
-	return now, true
+	return noise, mend
 }
 
 // seedDesign is the comparison of a configuration by seeds. Both sides vary as the baseline does, and independently: seeds
 // are paired, but a change that matters leaves little in common between their courses.
 func (w *weighing) seedDesign(c *gateConfig) (d stats.SeedDesign, ok bool) {
-	if c.noise == nil || len(c.noise.Values) < 2 || !c.meet || w.gate.Test != "paired_permutation" || w.gate.Limit == 0 {
+	if c.noise == nil || len(c.noise.Values) < 2 || !c.meet || w.gate.Test != "paired_permutation" || w.margin(c) == 0 {
 		return d, false
 	}
 	return stats.SeedDesign{Seeds: c.pairs, Std: math.Sqrt2 * c.noise.summary().Std, Margin: w.margin(c), Alpha: w.alpha}, true
 }
 
-// examinePictures is examineSeeds for tests of single pictures. Seeds answer independently for a picture, where all pictures
-// are as likely to suffer: so many seeds are as many times the pictures.
-func (w *weighing) examinePictures(c *gateConfig) (weakness, bool) {
+// pictureDesign is the comparison of a configuration by pictures. Seeds answer independently for a picture, where all
+// pictures are as likely to suffer: so many seeds are as many times the pictures.
+func (w *weighing) pictureDesign(c *gateConfig) (d lossDesign, ok bool) {
 	if c.noise == nil || c.noise.Discordant < 0 {
-		return weakness{}, false
+		return d, false
 	}
-	d := stats.PictureDesign{Pictures: c.pictures * c.pairs, Discordant: c.noise.Discordant, Margin: w.margin(c), Alpha: w.alpha}
-	now := weakness{config: c, wanted: 2 * d.Margin}
-	if d.Power(now.wanted) >= wantedPower {
-		return now, false
+	return lossDesign{
+		stats.PictureDesign{Pictures: c.pictures * c.pairs, Discordant: c.noise.Discordant, Margin: w.margin(c), Alpha: w.alpha},
+		c.noise.summary().Mean,
+	}, true
+}
+
+// lossDesign is a comparison by pictures where a drop comes of each right answer being lost with the same probability,
+// drop/accuracy. What two models disagree on then grows: with p a picture's chance of being right, from q, the mean of
+// 2p(1 − p), to q + drop·(1 − q/accuracy).
+type lossDesign struct {
+	stats.PictureDesign
+	accuracy float64
+}
+
+func (d lossDesign) at(drop float64) stats.PictureDesign {
+	q := d.PictureDesign
+	if d.accuracy > q.Discordant {
+		q.Discordant = min(1, q.Discordant+drop*(1-q.Discordant/d.accuracy))
 	}
-	now.found = d.SmallestDrop(wantedPower)
-	now.noise = fmt.Sprintf("two seeds of %s differ on %s %% of %s in %s", c.Name(), figure(100*d.Discordant), count(c.pictures, "picture", "pictures"), w.gate.Baseline)
-	if n, ok := d.Needed(now.wanted, wantedPower); ok {
-		now.mend = fmt.Sprintf(" %s on each side would do, or %d pictures with the seeds there are.", count((n+c.pictures-1)/c.pictures, "seed", "seeds"), (n+c.pairs-1)/c.pairs)
+	return q
+}
+
+func (d lossDesign) Power(drop float64) float64 { return d.at(drop).Power(drop) }
+
+func (d lossDesign) Needed(drop, power float64) (int, bool) { return d.at(drop).Needed(drop, power) }
+
+func (d lossDesign) SmallestDrop(power float64) float64 {
+	drop := d.PictureDesign.SmallestDrop(power)
+	for range 6 { // each round adds a smaller part of the growth
+		drop = d.at(min(drop, 1)).SmallestDrop(power)
 	}
-	return now, true
+	return drop
 }
 
 // margin is what the gate bears of a configuration, in the metric's unit; 0 against a figure.
