@@ -133,6 +133,8 @@ type Row struct {
 	Failed    int
 	Open      int  // not finished and not failed
 	Best      bool // the highest mean accuracy of the table
+
+	runs []Run
 }
 
 // Table compares the configurations of one sweep.
@@ -226,7 +228,7 @@ func axes(labels []Labels) (vary, fixed, all []string) {
 }
 
 func row(runs []Run) Row {
-	r := Row{Labels: runs[0].Labels, Params: runs[0].Params}
+	r := Row{Labels: runs[0].Labels, Params: runs[0].Params, runs: runs}
 	var acc, epoch, seconds, speed []float64
 	for _, run := range runs {
 		switch {

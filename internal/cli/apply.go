@@ -257,7 +257,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 			return err
 		}
 		fmt.Fprintln(a.out)
-		if err := reports.Write(a.out, "text", rows); err != nil {
+		if err := reports.Write(a.out, "text", &reports.Report{Runs: rows}); err != nil {
 			return err
 		}
 	}

@@ -101,7 +101,7 @@ func TestDocumentationNamesEveryCommandAndFlag(t *testing.T) {
 		})
 		for _, line := range strings.Split(body, "\n") {
 			flag, isFlag := strings.CutPrefix(line, "| `-")
-			if !isFlag || flag[0] == '/' { // the sign -/+ of a plan
+			if !isFlag || strings.ContainsRune("/`", rune(flag[0])) { // the signs -/+ of a plan and - of a diff
 				continue
 			}
 			name := strings.FieldsFunc(flag, func(r rune) bool { return strings.ContainsRune("`, ", r) })[0]
@@ -194,10 +194,10 @@ func TestInterruptedPlanning(t *testing.T) {
 	if err := os.WriteFile("a.hcl", []byte("dataset \"d\" { kind = \"synthetic\" }\nsweep \"s\" {\n dataset = dataset.d\n run {\n arch = \"alexnet\"\n mode = \"scratch\"\n }\n}\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range []string{"plan", "apply", "graph", "init", "validate"} {
+	for _, command := range []string{"plan", "apply", "graph", "init", "validate", "diff a.hcl"} {
 		ctx, interrupt := context.WithCancel(context.Background())
 		interrupt()
-		a, _, err := newApp(command, "a.hcl")
+		a, _, err := newApp(append(strings.Fields(command), "a.hcl")...)
 		if code := a.run(ctx); code != exitInterrupted || err.String() != "Interrupted.\n" {
 			t.Errorf("%s: exit code %d, said %q", command, code, err)
 		}

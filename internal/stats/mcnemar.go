@@ -10,11 +10,11 @@ type McNemarResult struct {
 	ExactGreater, ExactLess, MidPGreater, MidPLess float64
 }
 
-// McNemar compares two classifiers on the same pictures: the first alone is right on b of them, the second alone on c; the
-// others say nothing. If both are right equally often, b has the binomial distribution of b + c trials at 1/2.
+// McNemar compares two classifiers on the same pictures: the first alone is right on b of them, the second alone on c;
+// the others say nothing. If both are right equally often, b has the binomial distribution of b + c trials at 1/2.
 //
-// The exact p values count what is at least as extreme, the mid-p ones half of what is equally extreme: they keep close to
-// alpha where the exact ones stay far below (M. W. Fagerland, S. Lydersen and P. Laake, "The McNemar test for binary
+// The exact p values count what is at least as extreme, the mid-p ones half of what is equally extreme: they keep close
+// to alpha where the exact ones stay far below (M. W. Fagerland, S. Lydersen and P. Laake, "The McNemar test for binary
 // matched-pairs data: mid-p and asymptotic are better than exact conditional", BMC Med. Res. Methodol. 13 (2013), 91).
 // Without discordant pictures every p value is 1.
 func McNemar(b, c int) (McNemarResult, error) {

@@ -14,9 +14,11 @@ type SeedDesign struct {
 	Alpha  float64 // one-sided; with Holm over k configurations Alpha/k is safe, and a little too strict
 }
 
-// PictureDesign is a comparison by Pictures before it is made. It counts on one seed: several only help.
+// PictureDesign is a comparison by Pictures before it is made. Seeds that err independently of each other, as far as a
+// picture's difficulty leaves it to chance, are as many times the pictures; a drop that hits the same pictures with
+// every seed is found less often than that.
 type PictureDesign struct {
-	Pictures   int
+	Pictures   int     // times seeds
 	Discordant float64 // share of pictures on which the two sides differ where there is no drop, as between two seeds
 	Margin     float64 // a drop is found where d ≤ Margin is rejected
 	Alpha      float64 // as of SeedDesign
@@ -36,11 +38,11 @@ func (d PictureDesign) CanReject() bool {
 
 // Power is the probability that a true drop is found.
 //
-// Sign flips reject where the smallest mean of a subset of rank ⌊Alpha·2^n⌋ is above the margin (see SignFlip). Of rank 1 and
-// 2 these are means of the least value and of the least two, whose distribution is known for normal differences; of higher
-// ranks the test is close to Student's, whose power is the noncentral t's, at the alpha that it attains, ⌊Alpha·2^n⌋/2^n
-// (E. L. Lehmann and J. P. Romano, Testing Statistical Hypotheses, 3rd ed., § 15.2: asymptotically they are one). Tests hold it
-// within 5 points of simulations.
+// Sign flips reject where the smallest mean of a subset of rank ⌊Alpha·2^n⌋ is above the margin (see SignFlip). Of rank
+// 1 and 2 these are means of the least value and of the least two, whose distribution is known for normal differences;
+// of higher ranks the test is close to Student's, whose power is the noncentral t's, at the alpha that it attains,
+// ⌊Alpha·2^n⌋/2^n (E. L. Lehmann and J. P. Romano, Testing Statistical Hypotheses, 3rd ed., § 15.2: asymptotically they
+// are one). Tests hold it within 5 points of simulations.
 func (d SeedDesign) Power(drop float64) float64 {
 	d.check()
 	rank := d.rank()
@@ -68,13 +70,13 @@ func (d SeedDesign) Power(drop float64) float64 {
 	return noncentralAbove(studentQuantile(1-attained, nu), nu, effect*math.Sqrt(float64(d.Seeds)))
 }
 
-// Power is the probability that a true drop is found: the number of discordant pictures is binomial, of these those on which
-// the first side is right are binomial, and the test is that of Pictures. A drop above Discordant needs as many discordant
-// pictures as it is large.
+// Power is the probability that a true drop is found: the number of discordant pictures is binomial, of these those on
+// which the first side is right are binomial, and the test is that of Pictures. A drop adds as many discordant pictures
+// as it is large.
 func (d PictureDesign) Power(drop float64) float64 {
 	d.check()
-	discordant := max(d.Discordant, math.Abs(drop))
-	if d.Pictures == 0 || discordant == 0 || discordant > 1 {
+	discordant := min(1, d.Discordant+math.Abs(drop))
+	if d.Pictures == 0 || discordant == 0 || math.Abs(drop) > 1 {
 		return 0
 	}
 	n, first := float64(d.Pictures), (1+drop/discordant)/2
@@ -92,8 +94,8 @@ func (d PictureDesign) Power(drop float64) float64 {
 	return found / all
 }
 
-// SmallestDrop is the least drop that is found with this power, +∞ where none is. Less than it may be found, too, with less
-// luck.
+// SmallestDrop is the least drop that is found with this power, +∞ where none is. Less than it may be found, too, with
+// less luck.
 func (d SeedDesign) SmallestDrop(power float64) float64 {
 	checkPower(power)
 	if !d.CanReject() {
@@ -137,8 +139,8 @@ func (d SeedDesign) Needed(drop, power float64) (seeds int, ok bool) {
 	return 0, false
 }
 
-// Needed is how many pictures find a drop with this power, to 1 %; ok is false where ten million don't, as of a drop within
-// the margin.
+// Needed is how many pictures find a drop with this power, to 1 %; ok is false where ten million don't, as of a drop
+// within the margin.
 func (d PictureDesign) Needed(drop, power float64) (pictures int, ok bool) {
 	if drop <= d.Margin {
 		return 0, false
@@ -198,8 +200,8 @@ func (d PictureDesign) p(b, c int) float64 {
 	return test.At(d.Margin).Greater
 }
 
-// leastTwoAbove is the probability that the mean of the least two of n standard normal values is above x: with the least at
-// u, all others are above both u and 2x − u.
+// leastTwoAbove is the probability that the mean of the least two of n standard normal values is above x: with the
+// least at u, all others are above both u and 2x − u.
 func leastTwoAbove(x float64, n int) float64 {
 	return simpson(-9, 9, 720, func(u float64) float64 {
 		return float64(n) * normalDensity(u) * math.Pow(normal(-max(u, 2*x-u)), float64(n-1))
