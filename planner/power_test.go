@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ftrun/ftrun/internal/stats"
 )
@@ -134,6 +135,36 @@ func TestWeighGates(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, test.want)
 			}
 		})
+	}
+}
+
+// growingNoise is a baseline whose configurations vary the more, the later they come.
+type growingNoise struct{ of int }
+
+func (g growingNoise) Noise(string, string, bool) (func(*Config) (Noise, bool), error) {
+	return func(c *Config) (Noise, bool) {
+		share, err := strconv.ParseFloat(c.Labels[0].Text(), 64)
+		share /= float64(g.of)
+		return Noise{spread(6, 0.8, 0.02*share), 0.2 * share}, err == nil
+	}, nil
+}
+
+// Of many configurations the weak ones are counted, and the worst is told.
+func TestWeighManyConfigurations(t *testing.T) {
+	for _, test := range []struct {
+		attributes, want string
+	}{
+		{`max_drop = 0.01`, ` on (\d+) of 500 configurations, such as s\[lr=\d+\]\. With 6 seeds .* is 0\.044\d: seeds of s\[lr=500\] have a standard deviation of 0\.02 `},
+		{"max_drop = 0.01\n test = \"mcnemar\"", ` on (\d+) of 500 configurations, such as s\[lr=\d+\]\. .* two seeds of s\[lr=500\] differ on 20 % `},
+	} {
+		start := time.Now()
+		warning := weighed(t, growingNoise{500}, 500, 6, 500, test.attributes+"\n correction = \"none\"\n baseline = \"base.json\"")
+		if n := figureIn(t, warning, test.want); n < 10 || n > 490 {
+			t.Errorf("%g configurations are weak: %s", n, warning)
+		}
+		if d := time.Since(start); d > 10*time.Second {
+			t.Errorf("%s took %v", test.attributes, d)
+		}
 	}
 }
 
