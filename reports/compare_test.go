@@ -357,6 +357,33 @@ func TestWhatCannotBeCompared(t *testing.T) {
 	}
 }
 
+func TestRunsThatLackTheMetric(t *testing.T) {
+	for name, change := range map[string]func(*runlog.Metrics){
+		"none":             func(m *runlog.Metrics) { m.TestAcc = nil },
+		"one out of reach": func(m *runlog.Metrics) { *m.TestAcc = -1e308 },
+	} {
+		base, newer := configOf("s", noisy), configOf("s", plus(noisy, -0.1))
+		for _, c := range []ConfigResults{base, newer} {
+			for i := range c.Seeds {
+				acc := c.Seeds[i].Metrics.ValAcc
+				c.Seeds[i].Metrics.TestAcc = &acc
+			}
+		}
+		by := criterionOf(t, "test_acc", nil)
+		if j := mustCompare(t, baseOf(base), newerOf(newer), by).Judged[0]; j.Verdict != Worse {
+			t.Errorf("%s: with the metric %s", name, j.Verdict)
+		}
+		change(newer.Seeds[2].Metrics)
+		c := mustCompare(t, baseOf(base), newerOf(newer), by)
+		if j := c.Judged[0]; j.Verdict != Inconclusive || j.Why != "seed 2 has no test_acc" || j.New.N != 5 || j.New.Mean < 0.7 {
+			t.Errorf("%s: %s (%s), new %+v", name, j.Verdict, j.Why, j.New)
+		}
+		if err := WriteComparisons(io.Discard, "json", []*Comparison{c}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestOneSideOnly(t *testing.T) {
 	a, b, c := label("arch", "a"), label("arch", "b"), label("arch", "c")
 	base := baseOf(configOf("s", noisy, a), configOf("s", noisy, b), configOf("other", noisy, a))

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -38,8 +39,8 @@ func (k *comparing) sample(p pair) (s sample) {
 	newer := finishedSeeds(p.newer)
 	s.lacks = withoutResults(p.newer, "")
 	if p.base == nil {
+		s.newer = k.measure(&s, p.newer, newer, "")
 		for _, r := range newer {
-			s.newer = append(s.newer, k.measure(&s, p.newer, r, ""))
 			s.seeds = append(s.seeds, r.Seed)
 		}
 		s.least = len(s.newer)
@@ -68,12 +69,8 @@ func (k *comparing) sample(p pair) (s sample) {
 	if k.by.NeedsPredictions() && s.lacks == "" {
 		k.pictures(&s, p, base, newer)
 	} else {
-		for _, r := range base {
-			s.base = append(s.base, k.measure(&s, p.base, r, " of the baseline"))
-		}
-		for _, r := range newer {
-			s.newer = append(s.newer, k.measure(&s, p.newer, r, ""))
-		}
+		s.base = k.measure(&s, p.base, base, " of the baseline")
+		s.newer = k.measure(&s, p.newer, newer, "")
 	}
 	s.same = s.same && slices.Equal(s.base, s.newer)
 	for _, r := range append(slices.Clone(base), newer...) {
@@ -84,13 +81,21 @@ func (k *comparing) sample(p pair) (s sample) {
 	return s
 }
 
-// measure gives the metric of a run, or notes that there is none.
-func (k *comparing) measure(s *sample, c *ConfigResults, r *SeedResult, of string) float64 {
-	v, ok := k.metric.value(c, r)
-	if !ok && s.lacks == "" {
-		s.lacks = fmt.Sprintf("seed %d%s has no %s", r.Seed, of, k.metric.Name)
+// greatest is more than any metric can be: it is far beyond what 32 bits hold, and its square is still a number.
+const greatest = 1e100
+
+// measure gives the metric of runs, and notes where one has none.
+func (k *comparing) measure(s *sample, c *ConfigResults, runs []*SeedResult, of string) []float64 {
+	var values []float64
+	for _, r := range runs {
+		v, ok := k.metric.value(c, r)
+		if ok = ok && math.Abs(v) <= greatest; ok {
+			values = append(values, v)
+		} else if s.lacks == "" {
+			s.lacks = fmt.Sprintf("seed %d%s has no %s", r.Seed, of, k.metric.Name)
+		}
 	}
-	return v
+	return values
 }
 
 // finishedSeeds lists the runs that have results.
