@@ -273,8 +273,8 @@ func (a *app) compareGates(cmd *cobra.Command, args []string, o *comparison) (do
 			all = append(all, c)
 		}
 	}
-	if o.format != "text" || len(all) > 0 {
-		if err := reports.WriteComparisons(a.out, o.format, all); err != nil {
+	if o.format != "text" || o.output != "" || len(all) > 0 {
+		if err := a.writeComparisons(args, o, all); err != nil {
 			return true, err
 		}
 	}
