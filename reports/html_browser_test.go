@@ -38,6 +38,8 @@ func TestPageInBrowser(t *testing.T) {
 	if browser == "" {
 		t.Skip("there is no chromium, chromium-browser or google-chrome in PATH to open the page with")
 	}
+	odd := swept(4, 2, 5, 8)
+	odd.Comparisons = spiteful(t)
 	for name, c := range map[string]struct {
 		report *Report
 		want   inspection
@@ -50,7 +52,7 @@ func TestPageInBrowser(t *testing.T) {
 			},
 			Columns: map[string][]string{"val acc": {"1", "2"}, "trained": {"1", "2"}, "#": {"1", "2"}, "mode": {"2", "1"}, "time": {"1", "2"}},
 		}},
-		"hostile names": {swept(4, 2, 5, 8), inspection{
+		"hostile names, with comparisons": {odd, inspection{
 			Title: `</title></style></script><script>document.title="taken"</script> – ftrun report`,
 			Plots: []string{
 				"Validation accuracy by epoch", "Validation loss by epoch", "Validation accuracy against trained parameters",

@@ -21,6 +21,7 @@ type (
 		ID, Title string
 		Counts    []verdictCount
 		Tables    []comparisonTable
+		Forest    bool // of one of the tables
 		Notes     []string
 		Warnings  []string
 	}
@@ -102,6 +103,7 @@ func (c *Comparison) view(id string, left *int) comparisonView {
 			table.LeftOut = fmt.Sprintf("%s left out: `ftrun compare -format csv` has them all.", Plural(n, "more configuration is", "more configurations are"))
 		}
 		v.Tables = append(v.Tables, table)
+		v.Forest = v.Forest || table.Forest
 	}
 	return v
 }

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func label(axis, text string) Label {
 	value := json.RawMessage(text)
 	if !json.Valid(value) {
-		value = json.RawMessage(strconv.Quote(text))
+		value = json.RawMessage(mustJSON(text))
 	}
 	return Label{Axis: axis, Text: text, Value: value}
 }

@@ -1,5 +1,5 @@
-// Package reports compares runs: it groups them by configuration, sets accuracy against trained parameters, and writes
-// the comparison as text, Markdown, CSV and JSON.
+// Package reports compares runs: it groups them by configuration, sets accuracy against trained parameters, holds results
+// against a baseline, and writes what it finds for people and for programs.
 package reports
 
 import (
