@@ -28,16 +28,8 @@ func (p *planning) weighGates() {
 			continue
 		}
 		w := weighing{p: p, gate: g, alpha: g.Alpha, configs: p.gateConfigs(g, p.judged[i])}
-		w.family = len(w.configs)
 		if g.Correction == "holm" {
-			// What no data could reject is no chance of a false alarm, and is not counted.
-			for i := range w.configs {
-				if w.hopeless(&w.configs[i]) {
-					w.family--
-				}
-			}
-			w.family = max(w.family, 1)
-			w.alpha /= float64(w.family)
+			w.alpha /= float64(len(w.configs))
 		}
 		if len(w.configs) > 0 && !w.warnOfFew() {
 			w.warnOfWeak()
@@ -50,7 +42,6 @@ type weighing struct {
 	p       *planning
 	gate    *spec.Gate
 	configs []gateConfig
-	family  int     // configurations that Holm's correction counts
 	alpha   float64 // for one configuration
 }
 
@@ -343,10 +334,10 @@ func (w *weighing) concerns(some []*gateConfig) string {
 
 // alphaText is the alpha of one configuration: "0.05", or "0.05/3 = 0.0167 (Holm, 3 configurations)".
 func (w *weighing) alphaText() string {
-	if w.gate.Correction != "holm" || w.family == 1 {
+	if w.gate.Correction != "holm" || len(w.configs) == 1 {
 		return figure(w.alpha)
 	}
-	return fmt.Sprintf("%s/%d = %s (Holm, %d configurations)", figure(w.gate.Alpha), w.family, figure(w.alpha), w.family)
+	return fmt.Sprintf("%s/%d = %s (Holm, %d configurations)", figure(w.gate.Alpha), len(w.configs), figure(w.alpha), len(w.configs))
 }
 
 // seedsText says how many seeds can be compared.

@@ -222,7 +222,7 @@ func (a *app) judge(store *runlog.Store, p *planner.Plan, events runlog.Sink) ex
 			a.showGate(&results[i], true)
 		}
 	}
-	a.complain(results)
+	a.complain(results, true)
 	return codeOf(results)
 }
 
@@ -279,14 +279,14 @@ func (a *app) compareGates(cmd *cobra.Command, args []string, o *comparison) (do
 		}
 	}
 	if o.format == "text" {
-		if len(all) > 0 {
+		if len(all) > 0 && o.output == "" {
 			fmt.Fprintln(a.out)
 		}
 		for i := range results {
 			a.showGate(&results[i], false)
 		}
 	}
-	a.complain(results)
+	a.complain(results, false)
 	if code := codeOf(results); code != exitOK {
 		return true, code
 	}
@@ -302,9 +302,9 @@ func (o *gateResult) event() runlog.GateJudged {
 	return e
 }
 
-// complain tells on standard error what kept gates from being evaluated, and what makes their verdicts doubtful: the same of
-// several gates once.
-func (a *app) complain(results []gateResult) {
+// complain tells on standard error what kept gates from being evaluated and, where no comparison that is printed does, what
+// makes their verdicts doubtful: the same of several gates once.
+func (a *app) complain(results []gateResult, doubts bool) {
 	var said []string
 	gates := map[string][]string{}
 	failed := map[string]bool{}
@@ -326,8 +326,10 @@ func (a *app) complain(results []gateResult) {
 			say(o, "not evaluated: "+o.skipped, false)
 			continue
 		}
-		for _, warning := range c.Warnings {
-			say(o, strings.TrimSuffix(warning, "."), false)
+		if doubts {
+			for _, warning := range c.Warnings {
+				say(o, strings.TrimSuffix(warning, "."), false)
+			}
 		}
 		if len(c.OnlyNew) > 0 {
 			say(o, fmt.Sprintf("%s lacks %s, such as %s; `%s` makes it anew", c.Base.Origin, reports.Plural(len(c.OnlyNew), "configuration", "configurations"),
