@@ -20,6 +20,7 @@ type Plan struct {
 	// Estimates are distinct; runs refer by index.
 	Estimates []Estimate `json:"estimates,omitempty"`
 	Runs      []Run      `json:"runs"` // in an order of execution: a run comes after those that it waits for
+	Gates     []Gate     `json:"gates,omitempty"`
 	Warnings  []string   `json:"warnings,omitempty"`
 }
 

@@ -67,6 +67,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			if asJSON {
 				err = planner.WriteJSON(a.out, p)
 			} else if err = errors.Join(a.showMatrix(p), a.showSharing(p)); err == nil {
+				a.showGates(p)
 				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 				if unsaved == nil {
 					a.sayNext(p, store, out)
@@ -173,7 +174,7 @@ func (a *app) showMatrix(p *planner.Plan) error {
 			for _, axis := range axes {
 				row = append(row, labelText(&p.Configs[l.config], axis))
 			}
-			row = append(row, ranges(seeds[l]), reports.Count(l.params.Trainable), reports.Count(l.params.Total))
+			row = append(row, reports.Ranges(seeds[l]), reports.Count(l.params.Trainable), reports.Count(l.params.Total))
 			if moving > 0 {
 				row = append(row, reports.Count(l.params.Moving))
 			}
@@ -291,25 +292,4 @@ func labelText(c *planner.Config, axis string) string {
 		}
 	}
 	return "–"
-}
-
-// ranges writes whole numbers in short: 0-5, 7.
-func ranges(n []int64) string {
-	var parts []string
-	for i := 0; i < len(n); {
-		j := i
-		for j+1 < len(n) && n[j+1] == n[j]+1 {
-			j++
-		}
-		switch {
-		case j == i:
-			parts = append(parts, fmt.Sprint(n[i]))
-		case j == i+1:
-			parts = append(parts, fmt.Sprint(n[i]), fmt.Sprint(n[j]))
-		default:
-			parts = append(parts, fmt.Sprintf("%d-%d", n[i], n[j]))
-		}
-		i = j + 1
-	}
-	return strings.Join(parts, ", ")
 }

@@ -21,7 +21,7 @@ var allowed = map[string][]string{
 	"planner":                     {"spec", "internal/stats", "internal/durable"},
 	"executor":                    {"planner", "models", "internal/runlog", "internal/nn", "internal/kernels", "internal/data", "internal/features", "internal/weights", "internal/durable", "internal/host"},
 	"models":                      {"internal/nn"},
-	"reports":                     {"internal/runlog", "internal/stats"},
+	"reports":                     {"internal/runlog", "internal/stats", "internal/durable"},
 	"internal/runlog":             {"internal/durable"},
 	"internal/nn":                 {"internal/kernels"},
 	"internal/nn/optim":           {"internal/nn", "internal/kernels"},
