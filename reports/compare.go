@@ -18,6 +18,9 @@ func Compare(base, newer *Results, by Criterion) (*Comparison, error) {
 	if !ok {
 		panic("reports: no metric " + by.Metric)
 	}
+	if by.NeedsPredictions() && (by.Metric != "val_acc" || by.Bound != MaxDrop) {
+		panic("reports: predictions say nothing of " + by.Metric + ", " + string(by.Bound))
+	}
 	k := &comparing{by: by, metric: metric, base: base, newer: newer, common: map[[2]*Data]*commonPictures{}}
 	k.out = &Comparison{Criterion: by, New: side(newer), OnlyBase: []Unmatched{}, OnlyNew: []Unmatched{}, Warnings: []string{}}
 	pairs := k.judged()
