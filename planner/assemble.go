@@ -59,6 +59,7 @@ func (p *planning) assemble(diags spec.Diagnostics) *Plan {
 			Sharing:  c.sharing, Seed: c.seed, Action: p.actions[c.id], Replaces: p.replaces[c.id], Needs: p.needs(c), From: p.from[c.id], Params: c.params,
 		})
 	}
+	plan.Gates = p.gates(configs)
 	return plan
 }
 

@@ -44,6 +44,9 @@ func WriteJSON(w io.Writer, p *Plan) error {
 	writeList(b, "configurations", p.Configs)
 	writeList(b, "sharing", p.Sharing)
 	writeList(b, "runs", p.Runs)
+	if len(p.Gates) > 0 {
+		writeList(b, "gates", p.Gates)
+	}
 	if len(p.Warnings) > 0 {
 		writeList(b, "warnings", p.Warnings)
 	}
@@ -241,7 +244,7 @@ func (p *Plan) verify() error {
 			return fmt.Errorf("run %d has the unknown action %q", i, r.Action)
 		}
 	}
-	return nil
+	return p.verifyGates()
 }
 
 func inside[T any](i int, list []T) bool { return i >= 0 && i < len(list) }

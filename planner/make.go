@@ -29,12 +29,14 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		}
 	}
 	p.checkUnsettled()
+	p.judge()
 	if p.faults == 0 {
 		p.dropRepeats()
 		p.choose()
 		p.decide()
 		p.continueShorter()
 		p.share()
+		p.weighGates()
 	}
 	diags := p.diagnostics()
 	if diags.HasErrors() {
@@ -72,6 +74,7 @@ type planning struct {
 	planned     map[string]bool // ids of chosen candidates
 	actions     map[string]Action
 	sharings    []Sharing
+	judged      [][]bool          // by gate, then by combination of its sweep
 	replaces    map[string]string // when the runs that are to be replaced were begun
 	from        map[string]string // ids of runs that go on where another one of their trajectory ends, and of those
 

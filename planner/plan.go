@@ -18,6 +18,7 @@ type Plan struct {
 	Configs  []Config   `json:"configurations"`
 	Sharing  []Sharing  `json:"sharing"`
 	Runs     []Run      `json:"runs"` // in an order of execution: a run comes after those that it waits for
+	Gates    []Gate     `json:"gates,omitempty"`
 	Warnings []string   `json:"warnings,omitempty"`
 }
 

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Count writes a whole number with commas: 11,177,538.
@@ -64,6 +66,31 @@ func Shorten(s string, most int) string {
 	head := most / 2
 	return string(r[:head]) + "…" + string(r[len(r)-(most-head-1):])
 }
+
+// printable keeps a text on its line and in its column of a terminal: what is not to be seen or moves what is stands there
+// as Go writes it in quotes, "\\n" and "\\u202e".
+func printable(s string) string { return escapeRunes(s, unprintable) }
+
+// escapeRunes writes the characters that are to be escaped as Go writes them in quotes.
+func escapeRunes(s string, escaped func(rune) bool) string {
+	if !strings.ContainsFunc(s, escaped) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if c := s[:n]; escaped(r) {
+			c = strconv.QuoteToASCII(c)
+			b.WriteString(c[1 : len(c)-1])
+		} else {
+			b.WriteString(c)
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
 
 // Ranges writes whole numbers, ascending, in short: 0-5, 7.
 func Ranges(n []int64) string {

@@ -1,5 +1,5 @@
-// Package reports compares runs: it groups them by configuration, sets accuracy against trained parameters, and writes
-// the comparison as text, Markdown, CSV and JSON.
+// Package reports compares runs: it groups them by configuration, sets accuracy against trained parameters, holds results
+// against a baseline, and writes what it finds for people and for programs.
 package reports
 
 import (
@@ -133,6 +133,8 @@ type Row struct {
 	Failed    int
 	Open      int  // not finished and not failed
 	Best      bool // the highest mean accuracy of the table
+
+	runs []Run
 }
 
 // Table compares the configurations of one sweep.
@@ -226,7 +228,7 @@ func axes(labels []Labels) (vary, fixed, all []string) {
 }
 
 func row(runs []Run) Row {
-	r := Row{Labels: runs[0].Labels, Params: runs[0].Params}
+	r := Row{Labels: runs[0].Labels, Params: runs[0].Params, runs: runs}
 	var acc, epoch, seconds, speed []float64
 	for _, run := range runs {
 		switch {

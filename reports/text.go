@@ -62,6 +62,9 @@ func writePlain(w *bytes.Buffer, header []string, right int, rows [][]string) er
 	table := plain(&b)
 	fill(table, header, right)
 	for i := range right {
+		for _, r := range rows {
+			r[i] = printable(r[i])
+		}
 		shortenColumn(rows, i, widest)
 	}
 	for _, r := range rows {

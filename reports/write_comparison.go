@@ -2,7 +2,6 @@ package reports
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -11,42 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// comparisonFormats are the formats in which comparisons are written.
-var comparisonFormats = []struct {
-	name  string
-	write func(io.Writer, []*Comparison) error
-}{
-	{"text", writeComparisonsText},
-	{"json", writeComparisonsJSON},
-}
-
-// ComparisonFormats are the names that WriteComparisons takes.
-func ComparisonFormats() []string {
-	names := make([]string, len(comparisonFormats))
-	for i, f := range comparisonFormats {
-		names[i] = f.name
-	}
-	return names
-}
-
-// WriteComparisons writes comparisons, one for each metric or gate, in one of ComparisonFormats.
-func WriteComparisons(w io.Writer, format string, all []*Comparison) error {
-	for _, f := range comparisonFormats {
-		if f.name == format {
-			return f.write(w, all)
-		}
-	}
-	return fmt.Errorf("there is no format %q of comparisons: use one of %s", format, strings.Join(ComparisonFormats(), ", "))
-}
-
 func writeComparisonsJSON(w io.Writer, all []*Comparison) error {
 	if all == nil {
 		all = []*Comparison{}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(map[string]any{"comparisons": all})
+	return writeJSON(w, map[string]any{"comparisons": all})
 }
 
 // columnsOfText is how wide a comparison is as text, and listed how many configurations are named one by one.
@@ -71,7 +39,7 @@ func writeComparisonsText(w io.Writer, all []*Comparison) error {
 }
 
 func (c *Comparison) writeText(b *bytes.Buffer) error {
-	para := func(text string) { fmt.Fprintln(b, Wrap(text, 0, columnsOfText)) }
+	para := func(text string) { fmt.Fprintln(b, Wrap(printable(text), 0, columnsOfText)) }
 	para(c.Title())
 	for _, t := range c.Tables() {
 		fmt.Fprintln(b)
@@ -105,6 +73,25 @@ func (c *Comparison) writeText(b *bytes.Buffer) error {
 // textCells are the cells of a table for a terminal. Where they would be too wide, labels are cut further, and then the
 // interval and the p value left out.
 func (c *Comparison) textCells(t *SweepTable, shown []*Judgement) (header []string, right int, rows [][]string) {
+	header, right, rows = c.cells(t, shown)
+	for most := widest; tableWidth(header, rows) > columnsOfText && most >= 8; most -= 4 {
+		for i := range right {
+			header[i] = Shorten(header[i], most)
+			shortenColumn(rows, i, most)
+		}
+	}
+	for len(header) > right+4 && tableWidth(header, rows) > columnsOfText { // p first, then the interval
+		at := len(header) - 2
+		header = slices.Delete(header, at, at+1)
+		for i := range rows {
+			rows[i] = slices.Delete(rows[i], at, at+1)
+		}
+	}
+	return header, right, rows
+}
+
+// cells are those of a table: the axes that vary and, from right on, the figures with the verdict at the end.
+func (c *Comparison) cells(t *SweepTable, shown []*Judgement) (header []string, right int, rows [][]string) {
 	m := c.metric()
 	tested := slices.ContainsFunc(shown, func(j *Judgement) bool { return j.Interval != nil })
 	figures := []string{"baseline", "new", "change"}
@@ -122,7 +109,7 @@ func (c *Comparison) textCells(t *SweepTable, shown []*Judgement) (header []stri
 	for _, j := range shown {
 		row := make([]string, 0, right+len(figures)+1)
 		for _, axis := range t.Axes {
-			row = append(row, orDash(j.Labels.Text(axis)))
+			row = append(row, orDash(printable(j.Labels.Text(axis))))
 		}
 		if len(t.Axes) == 0 {
 			row = append(row, t.Sweep)
@@ -136,21 +123,7 @@ func (c *Comparison) textCells(t *SweepTable, shown []*Judgement) (header []stri
 		}
 		rows = append(rows, append(row, string(j.Verdict)))
 	}
-	header = append(append(slices.Clone(labels), figures...), "verdict")
-	for most := widest; tableWidth(header, rows) > columnsOfText && most >= 8; most -= 4 {
-		for i := range right {
-			header[i] = Shorten(header[i], most)
-			shortenColumn(rows, i, most)
-		}
-	}
-	for tested && tableWidth(header, rows) > columnsOfText && len(header) > right+4 { // p first, then the interval
-		at := len(header) - 2
-		header = slices.Delete(header, at, at+1)
-		for i := range rows {
-			rows[i] = slices.Delete(rows[i], at, at+1)
-		}
-	}
-	return header, right, rows
+	return append(append(slices.Clone(labels), figures...), "verdict"), right, rows
 }
 
 // tableWidth is the number of characters of the widest line of a table in style plain.

@@ -169,24 +169,13 @@ func (w *walk) excluded(e *evaluation) (bool, Diagnostics) {
 		if w.failed[i] {
 			continue
 		}
-		v := x.constant
-		if v == cty.NilVal {
-			var d Diagnostics
-			v, d = x.term.value(e)
-			if !d.HasErrors() && v.IsKnown() && !v.IsNull() {
-				if _, p := asBool("when", v); p != nil {
-					one := errorAt(x.rng, p.summary, "%s", p.detail)
-					one.Expression, one.EvalContext = x.term.expr, e.context()
-					d = append(d, one)
-				}
-			}
-			if d.HasErrors() {
-				w.failed[i] = true
-				diags = append(diags, d...)
-				continue
-			}
+		out, d := x.holds(e, false)
+		if d.HasErrors() {
+			w.failed[i] = true
+			diags = append(diags, d...)
+			continue
 		}
-		if v.IsKnown() && !v.IsNull() && v.True() {
+		if out {
 			w.removed[i]++
 			return true, diags
 		}

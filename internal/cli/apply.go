@@ -55,13 +55,15 @@ func (a *app) applyCommand() *cobra.Command {
 		Use:   "apply [PLAN|FILE|DIR]",
 		Short: "Train what the plan says, and compare",
 		Long: `apply trains the runs of a plan that are not done: the plan that "ftrun plan" saved last, a saved plan by its file, or a
-new plan of configuration files. On a terminal it asks first. It ends with the comparison table.
+new plan of configuration files. On a terminal it asks first. It ends with the comparison table, and with what came of the
+gates.
 
 Ctrl-C finishes the step, saves the runs under way and says how to go on; the same command resumes. A second Ctrl-C
 stops at once, and so does a crash or a power cut: the same command then goes on from the last checkpoint. A run that
 fails is told at once, and the others go on.
 
-Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
+Exit codes: 0 fine, 1 error, 3 some runs failed, 4 a gate found a regression, 5 a gate that wants a verdict found none, 130
+interrupted.`,
 		Example: "  ftrun apply\n  ftrun apply -auto-approve -threads 4 sweep.hcl\n  ftrun apply -json sweep.hcl > events.jsonl",
 		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -255,21 +257,32 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 			return err
 		}
 		fmt.Fprintln(a.out)
-		if err := reports.Write(a.out, "text", rows); err != nil {
+		if err := reports.Write(a.out, "text", &reports.Report{Runs: rows}); err != nil {
 			return err
 		}
 	}
-	return a.conclude(summary, again, r.failFast)
+	judged := exit(exitOK)
+	if !summary.Interrupted {
+		var events runlog.Sink
+		if r.json {
+			events = sink
+		}
+		judged = a.judge(store, p, events)
+	}
+	return a.conclude(summary, again, r.failFast, judged)
 }
 
-// conclude says what is left to do and gives the exit code.
-func (a *app) conclude(s executor.Summary, again string, failFast bool) error {
+// conclude says what is left to do and gives the exit code; judged is that of the gates.
+func (a *app) conclude(s executor.Summary, again string, failFast bool, judged exit) error {
 	if s.Interrupted {
 		fmt.Fprintf(a.err, "Interrupted: what was under way is saved, and `%s` goes on from there.\n", again)
 		return exit(exitInterrupted)
 	}
 	if s.Failed == 0 && s.Skipped == 0 {
-		return nil
+		if judged == exitOK {
+			return nil
+		}
+		return judged
 	}
 	var parts []string
 	if s.Failed > 0 {
@@ -282,6 +295,9 @@ func (a *app) conclude(s executor.Summary, again string, failFast bool) error {
 		parts = append(parts, reports.Plural(s.Skipped, "run was", "runs were")+" skipped")
 	}
 	fmt.Fprintf(a.err, "%s %s; what finished is kept. When the cause is mended, `%s` trains the rest.\n", a.paint(a.err, red, "Error:"), strings.Join(parts, ", "), again)
+	if judged == exitError {
+		return judged
+	}
 	return exit(exitRunsFailed)
 }
 

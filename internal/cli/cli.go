@@ -142,7 +142,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.planCommand(), a.applyCommand(), a.validateCommand(), a.fmtCommand(),
 		a.reportCommand(), a.compareCommand(), a.baselineCommand(), a.showCommand(), a.explainCommand(), a.graphCommand(),
-		a.initCommand(), a.predictCommand(), a.exportCommand(), a.runsCommand(), a.gcCommand(),
+		a.diffCommand(), a.initCommand(), a.predictCommand(), a.exportCommand(), a.runsCommand(), a.gcCommand(),
 		a.devicesCommand(), a.benchCommand(), a.versionCommand(),
 	)
 	a.addHelp(root)

@@ -102,7 +102,7 @@ func TestDocumentationNamesEveryCommandAndFlag(t *testing.T) {
 		})
 		for _, line := range strings.Split(body, "\n") {
 			flag, isFlag := strings.CutPrefix(line, "| `-")
-			if !isFlag || flag[0] == '/' { // the sign -/+ of a plan
+			if !isFlag || strings.ContainsRune("/`", rune(flag[0])) { // the signs -/+ of a plan and - of a diff
 				continue
 			}
 			name := strings.FieldsFunc(flag, func(r rune) bool { return strings.ContainsRune("`, ", r) })[0]
@@ -201,10 +201,10 @@ func TestInterruptedPlanning(t *testing.T) {
 	if err := os.WriteFile("a.hcl", []byte("dataset \"d\" { kind = \"synthetic\" }\nsweep \"s\" {\n dataset = dataset.d\n run {\n arch = \"alexnet\"\n mode = \"scratch\"\n }\n}\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range []string{"plan", "apply", "graph", "init", "validate"} {
+	for _, command := range []string{"plan", "apply", "graph", "init", "validate", "diff a.hcl"} {
 		ctx, interrupt := context.WithCancel(context.Background())
 		interrupt()
-		a, _, err := newApp(command, "a.hcl")
+		a, _, err := newApp(append(strings.Fields(command), "a.hcl")...)
 		if code := a.run(ctx); code != exitInterrupted || err.String() != "Interrupted.\n" {
 			t.Errorf("%s: exit code %d, said %q", command, code, err)
 		}
@@ -214,25 +214,30 @@ func TestInterruptedPlanning(t *testing.T) {
 	}
 }
 
-// Of several exit codes the first of 130, 1, 3 wins.
+// Of several exit codes the first of 130, 1, 3, 4, 5 wins.
 func TestConclude(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		sum      executor.Summary
 		failFast bool
+		judged   exit
 		want     error
 		says     string
 	}{
-		{"all well", executor.Summary{Finished: 3}, true, nil, ""},
-		{"some failed", executor.Summary{Finished: 1, Failed: 2}, false, exit(3), "2 runs failed; what finished is kept. When the cause is mended, `ftrun apply x.plan` trains"},
-		{"some skipped", executor.Summary{Skipped: 1}, false, exit(3), "1 run was skipped; "},
-		{"failed and stopped by -fail-fast", executor.Summary{Failed: 1, Skipped: 2}, true, exit(3), "1 run failed, -fail-fast stopped the others; "},
-		{"-fail-fast with nothing left to stop", executor.Summary{Failed: 1}, true, exit(3), "1 run failed; "},
-		{"interrupted with a failure before", executor.Summary{Failed: 1, Interrupted: true}, false, exit(130), "`ftrun apply x.plan` goes on"},
+		{"all well", executor.Summary{Finished: 3}, true, 0, nil, ""},
+		{"some failed", executor.Summary{Finished: 1, Failed: 2}, false, 0, exit(3), "2 runs failed; what finished is kept. When the cause is mended, `ftrun apply x.plan` trains"},
+		{"some skipped", executor.Summary{Skipped: 1}, false, 0, exit(3), "1 run was skipped; "},
+		{"failed and stopped by -fail-fast", executor.Summary{Failed: 1, Skipped: 2}, true, 0, exit(3), "1 run failed, -fail-fast stopped the others; "},
+		{"-fail-fast with nothing left to stop", executor.Summary{Failed: 1}, true, 0, exit(3), "1 run failed; "},
+		{"a regression", executor.Summary{Finished: 3}, false, 4, exit(4), ""},
+		{"inconclusive", executor.Summary{}, false, 5, exit(5), ""},
+		{"failed, and a regression", executor.Summary{Failed: 1}, false, 4, exit(3), "1 run failed; "},
+		{"failed, and a gate that can't be evaluated", executor.Summary{Failed: 1}, false, 1, exit(1), "1 run failed; "},
+		{"interrupted with a failure before", executor.Summary{Failed: 1, Interrupted: true}, false, 0, exit(130), "`ftrun apply x.plan` goes on"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, _, err := newApp()
-			if got := a.conclude(c.sum, "ftrun apply x.plan", c.failFast); got != c.want {
+			if got := a.conclude(c.sum, "ftrun apply x.plan", c.failFast, c.judged); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 			if !strings.Contains(err.String(), c.says) || (c.says == "") != (err.Len() == 0) {

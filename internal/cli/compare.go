@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"slices"
@@ -24,8 +25,12 @@ type comparison struct {
 	alpha                 float64
 	minSeeds              int
 	inconclusive, missing string
-	format                string
+	gates                 []string
+	format, output        string
 }
+
+// askedFlags say what is asked for; gates say it themselves.
+var askedFlags = []string{"metric", "max-drop", "max-rise", "test", "alpha", "correction", "min-seeds", "inconclusive", "missing"}
 
 const defaultBaseline = "baseline.json"
 
@@ -41,8 +46,11 @@ are looked up, or a report as JSON. Configurations are paired by sweep and label
 A configuration is worse where it is shown that it lies below the baseline by more than what is borne (-max-drop, 0.01
 of an accuracy), same or better where it is shown that it does not, and inconclusive otherwise: more seeds would tell.
 
+Where the last plan has gates and nothing is asked for or named, they are evaluated, each with its own baseline; -gate picks
+some of them. BASE then takes the place of their baselines, and OTHER is a saved plan.
+
 Exit codes: 0 fine, 1 error, 4 something is worse, 5 something is inconclusive, with -inconclusive fail.`,
-		Example: "  ftrun compare\n  ftrun compare -max-drop 0.02 -test mcnemar\n  ftrun compare -metric val_acc -metric seconds old.plan new.plan",
+		Example: "  ftrun compare\n  ftrun compare -gate no_worse\n  ftrun compare -max-drop 0.02 -test mcnemar\n  ftrun compare -metric val_acc -metric seconds old.plan new.plan\n  ftrun compare -o comparison.html\n  ftrun compare -format junit -o gates.xml",
 		Args:    arguments(0, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.compare(cmd, args, &o)
@@ -58,7 +66,9 @@ Exit codes: 0 fine, 1 error, 4 something is worse, 5 something is inconclusive, 
 	f.IntVar(&o.minSeeds, "min-seeds", 1, "a configuration with fewer is inconclusive")
 	f.StringVar(&o.inconclusive, "inconclusive", "pass", "pass or fail: what an inconclusive configuration does; `HOW`")
 	f.StringVar(&o.missing, "missing", "warn", "warn or fail: what a configuration does that BASE lacks; `HOW`")
-	f.StringVar(&o.format, "format", "text", "`FORMAT`: "+list(reports.ComparisonFormats()))
+	f.StringArrayVar(&o.gates, "gate", nil, "evaluate the gate `NAME` of the plan; may be given again")
+	f.StringVar(&o.format, "format", "text", "`FORMAT`: "+list(reports.ComparisonFormats())+"; by -o's ending where it has one of these")
+	f.StringVarP(&o.output, "output", "o", "", "write `FILE` instead of standard output")
 	return cmd
 }
 
@@ -75,8 +85,14 @@ func list[T ~string](names []T) string {
 }
 
 func (a *app) compare(cmd *cobra.Command, args []string, o *comparison) error {
+	if !cmd.Flags().Changed("format") {
+		o.format = formatOf(o.output, reports.ComparisonFormats())
+	}
 	if !slices.Contains(reports.ComparisonFormats(), o.format) {
 		return reports.WriteComparisons(a.out, o.format, nil) // says which there are
+	}
+	if done, err := a.compareGates(cmd, args, o); done || err != nil {
+		return err
 	}
 	criteria, err := o.criteria(cmd.Flags().Changed)
 	if err != nil {
@@ -93,10 +109,30 @@ func (a *app) compare(cmd *cobra.Command, args []string, o *comparison) error {
 			return err
 		}
 	}
-	if err := reports.WriteComparisons(a.out, o.format, all); err != nil {
+	if err := a.writeComparisons(args, o, all); err != nil {
 		return err
 	}
 	return askedFor(all)
+}
+
+// writeComparisons writes comparisons as asked for. On a page the runs that were compared follow, where OTHER is a plan.
+func (a *app) writeComparisons(args []string, o *comparison, all []*reports.Comparison) error {
+	return a.writeTo(o.output, func(w io.Writer) error {
+		if o.format != "html" {
+			return reports.WriteComparisons(w, o.format, all)
+		}
+		store, err := a.runs()
+		if err != nil {
+			return err
+		}
+		source, err := a.planSource(store, args[min(1, len(args)):])
+		if err != nil { // OTHER is a baseline or a report: nothing is known of how its runs went
+			return reports.WriteComparisons(w, o.format, all)
+		}
+		page := a.report(store, source)
+		page.Comparisons = all
+		return reports.Write(w, o.format, page)
+	})
 }
 
 // askedFor is the error, or the exit code, that comparisons ask for; nil where all is well.

@@ -67,6 +67,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			if asJSON {
 				err = planner.WriteJSON(a.out, p)
 			} else if err = errors.Join(a.showMatrix(p), a.showSharing(p)); err == nil {
+				a.showGates(p)
 				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 				if unsaved == nil {
 					a.sayNext(p, store, out)

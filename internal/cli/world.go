@@ -14,6 +14,7 @@ import (
 	"github.com/ftrun/ftrun/internal/weights"
 	"github.com/ftrun/ftrun/models"
 	"github.com/ftrun/ftrun/planner"
+	"github.com/ftrun/ftrun/reports"
 	"github.com/ftrun/ftrun/spec"
 )
 
@@ -27,12 +28,13 @@ func (a *app) world() (planner.World, error) {
 		return planner.World{}, err
 	}
 	return planner.World{
-		Models:   architectures{},
-		Data:     datasets{store},
-		Weights:  catalogue{},
-		Store:    shelf{store},
-		Version:  Version(),
-		Numerics: numericsVersion,
+		Models:    architectures{},
+		Data:      datasets{store},
+		Weights:   catalogue{},
+		Store:     shelf{store},
+		Baselines: baselines{a, store, map[string]*reports.Results{}},
+		Version:   Version(),
+		Numerics:  numericsVersion,
 	}, nil
 }
 

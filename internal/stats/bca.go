@@ -9,14 +9,15 @@ import (
 	"sort"
 )
 
-// BCa makes a test from the bias-corrected and accelerated bootstrap of a statistic, such as Mean of paired differences:
-// resamples of the values, drawn with replacement from seed, are what the statistic could have been (B. Efron, "Better
-// bootstrap confidence intervals", JASA 82 (1987), 171–185). Interval gives Efron's interval, with quantiles interpolated as
-// in scipy.stats.bootstrap; At gives the p values at which it just touches the margin. The level is given to the Test, since
-// all levels are answered by the same resamples.
+// BCa makes a test from the bias-corrected and accelerated bootstrap of a statistic, such as Mean of paired
+// differences: resamples of the values, drawn with replacement from seed, are what the statistic could have been (B.
+// Efron, "Better bootstrap confidence intervals", JASA 82 (1987), 171–185). Interval gives Efron's interval, with
+// quantiles interpolated as in scipy.stats.bootstrap; At gives the p values at which it just touches the margin. The
+// level is given to the Test, since all levels are answered by the same resamples.
 //
-// The statistic must not keep or change its argument. With fewer than about 20 values the interval is too short: the
-// bootstrap can't know a spread that so few values don't show. DefaultResamples will do for levels up to 0.99.
+// The statistic must not keep or change its argument. With fewer than about 20 values the interval is too short, as so
+// few don't show how far they spread: means of 5 normal values are outside of one end in 11 % of cases instead of 5 %,
+// of 20 in 6 %. DefaultResamples will do for levels up to 0.99.
 func BCa(values []float64, statistic func([]float64) float64, resamples int, seed uint64) (Test, error) {
 	if len(values) < 2 {
 		return nil, fmt.Errorf("the bootstrap needs at least two values, and there are %d", len(values))

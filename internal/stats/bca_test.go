@@ -7,8 +7,8 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// All 5^5 resamples of five values, so that nothing is drawn. The figures are numpy 2's and scipy 1.17.1's for the formulas of
-// scipy.stats.bootstrap(method="BCa") over the same resamples.
+// All 5^5 resamples of five values, so that nothing is drawn. The figures are numpy 2's and scipy 1.17.1's for the
+// formulas of scipy.stats.bootstrap(method="BCa") over the same resamples.
 func TestBCaOverAllResamples(t *testing.T) {
 	values := []float64{0.9, 1.4, 3.2, 7.7, 2.0}
 	var all []float64

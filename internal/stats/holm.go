@@ -5,10 +5,11 @@ import (
 	"slices"
 )
 
-// Holm adjusts the p values of a family of hypotheses, so that rejecting those with at most alpha rejects a true one with a
-// probability of at most alpha, however they depend on each other: with p ascending, max over j ≤ i of (k − j + 1)·p_j, at
-// most 1 (S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Stat. 6 (1979), 65–70). The order
-// is kept. A hypothesis that can't be tested has the p value 1 and counts; a p outside of [0, 1] panics.
+// Holm adjusts the p values of a family of hypotheses, so that rejecting those with at most alpha rejects a true one
+// with a probability of at most alpha, however they depend on each other: with p ascending, max over j ≤ i of (k − j +
+// 1)·p_j, at most 1 (S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Stat. 6 (1979),
+// 65–70). The order is kept. A hypothesis that can't be tested has the p value 1 and counts; a p outside of [0, 1]
+// panics.
 func Holm(p []float64) []float64 {
 	order := make([]int, len(p))
 	for i := range order {

@@ -75,9 +75,3 @@ func checkValues(x []float64) error {
 // draws is how many patterns or resamples are drawn where there are too many to count. A p value of 0.05 then has a
 // standard error of 0.0007.
 const draws = 99_999
-
-// normal is the standard normal distribution function.
-func normal(z float64) float64 { return 0.5 * math.Erfc(-z/math.Sqrt2) }
-
-// normalQuantile is its inverse: −∞ for 0, +∞ for 1.
-func normalQuantile(p float64) float64 { return -math.Sqrt2 * math.Erfcinv(2*p) }

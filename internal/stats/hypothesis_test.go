@@ -166,8 +166,8 @@ func mcnemarOf(r *rand.Rand) McNemarResult {
 	return result
 }
 
-// picturesP compares two sides on pictures of unequal difficulty, which all seeds share. The first is right more often by
-// margin.
+// picturesP compares two sides on pictures of unequal difficulty, which all seeds share. The first is right more often
+// by margin.
 func picturesP(pictures, seeds int, margin float64) func(*rand.Rand) float64 {
 	return func(r *rand.Rand) float64 {
 		d := make([]Discordance, pictures)

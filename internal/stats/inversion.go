@@ -7,10 +7,10 @@ import (
 )
 
 // inversion is a permutation test in the form that answers for all margins at once. Each pattern of the test, such as a
-// choice of signs, is at least as extreme as the data if and only if a value that belongs to it, and does not depend on the
-// margin, is at most the margin (at least it, on the other side). So a p value is a count of values, and the ends of the
-// interval are values of a certain rank: J. A. Hartigan, "Using subsample values as typical values", JASA 64 (1969),
-// 1303–1317.
+// choice of signs, is at least as extreme as the data if and only if a value that belongs to it, and does not depend on
+// the margin, is at most the margin (at least it, on the other side). So a p value is a count of values, and the ends
+// of the interval are values of a certain rank: J. A. Hartigan, "Using subsample values as typical values", JASA 64
+// (1969), 1303–1317.
 type inversion struct {
 	diff     float64
 	patterns float64 // all of them, those that change nothing included

@@ -2,9 +2,9 @@ package stats
 
 import "testing"
 
-// Exact p values: scipy 1.17.1, scipy.stats.binomtest(b, b + c, 0.5, alternative), the two-sided ones equal to statsmodels
-// 0.15.0, mcnemar(exact=True). Mid-p: 2·binom.cdf(min) − binom.pmf(min). Fagerland, Lydersen and Laake (2013) give 0.0703
-// and 0.0391 for the first, on airway hyper-responsiveness.
+// Exact p values: scipy 1.17.1, scipy.stats.binomtest(b, b + c, 0.5, alternative), the two-sided ones equal to
+// statsmodels 0.15.0, mcnemar(exact=True). Mid-p: 2·binom.cdf(min) − binom.pmf(min). Fagerland, Lydersen and Laake
+// (2013) give 0.0703 and 0.0391 for the first, on airway hyper-responsiveness.
 func TestMcNemar(t *testing.T) {
 	for _, c := range []struct {
 		name                       string

@@ -10,13 +10,13 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// Permutation tests the difference mean(x) − mean(y) of two samples that are not paired. If x − margin and y come from one
-// distribution, every way to divide the values into two groups of these sizes is equally likely: the p value is the share
-// of those with a difference at least as far on that side (R. A. Fisher, 1935; E. J. G. Pitman, J. R. Stat. Soc. Suppl. 4
-// (1937), 119–130).
+// Permutation tests the difference mean(x) − mean(y) of two samples that are not paired. If x − margin and y come from
+// one distribution, every way to divide the values into two groups of these sizes is equally likely: the p value is the
+// share of those with a difference at least as far on that side (R. A. Fisher, 1935; E. J. G. Pitman, J. R. Stat. Soc.
+// Suppl. 4 (1937), 119–130).
 //
-// Up to 16 values a side all ways are counted; beyond, 99,999 are drawn from seed, which is not used otherwise. Ways that
-// tie with the data count as at least as extreme.
+// Up to 16 values a side all ways are counted; beyond, 99,999 are drawn from seed, which is not used otherwise. Ways
+// that tie with the data count as at least as extreme.
 //
 // The margin is given to the Test, as with SignFlip: a way exchanges a set A of x with a set B of y, equally many, and
 // makes the difference larger or leaves it if and only if mean(A) − mean(B) is at most the margin.
@@ -71,8 +71,8 @@ func Permutation(x, y []float64, seed uint64) (Test, error) {
 	return v, nil
 }
 
-// drawExchanges draws ways to divide x and y anew, and gives mean(A) − mean(B) of what they exchange, and how many exchange
-// nothing.
+// drawExchanges draws ways to divide x and y anew, and gives mean(A) − mean(B) of what they exchange, and how many
+// exchange nothing.
 func drawExchanges(x, y []float64, seed uint64) (values []float64, idle int) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	order := make([]int, len(x)+len(y))

@@ -8,8 +8,8 @@ import (
 )
 
 // The p values are those of scipy 1.17.1: scipy.stats.permutation_test((x − margin, y), difference of means,
-// permutation_type="independent", n_resamples=inf, alternative="greater" and "less"). The second row is counted in whole per
-// cents: in floating point scipy takes some of its ties for less extreme.
+// permutation_type="independent", n_resamples=inf, alternative="greater" and "less"). The second row is counted in
+// whole per cents: in floating point scipy takes some of its ties for less extreme.
 func TestPermutation(t *testing.T) {
 	x, y := []float64{0.91, 0.93, 0.90, 0.95, 0.92}, []float64{0.89, 0.91, 0.92, 0.88, 0.87}
 	x2, y2 := []float64{12.1, 14.3, 11.8}, []float64{10.2, 11.9, 12.4, 9.8, 13.0, 11.1}

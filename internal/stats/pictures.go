@@ -15,17 +15,17 @@ type Discordance struct {
 }
 
 // Pictures compares the shares of pictures that two sides have right, with the pictures as the sample: d is the mean of
-// (First − Second)/seeds, and the answer holds for these very models on pictures like these. Every picture is in d, those on
-// which nothing differs too. Where the seeds of the two sides don't meet they may be paired in any order: d does not depend
-// on it.
+// (First − Second)/seeds, and the answer holds for these very models on pictures like these. Every picture is in d,
+// those on which nothing differs too. Where the seeds of the two sides don't meet they may be paired in any order: d
+// does not depend on it.
 //
-// The seeds' answers to one picture depend on each other, so the picture is the unit. At the margin 0 the p values are those
-// of flipping the signs of the pictures' differences, counted exactly with ties by half (mid-p); with one seed that is the
-// mid-p McNemar test. At other margins the sign of a difference can't be flipped, since most are 0 and none the margin: it is
-// Tango's score test on counts that are divided by the design effect, by how much the variance of d exceeds that of
-// independent answers (J. N. K. Rao and A. J. Scott, "A simple method for the analysis of clustered binary data", Biometrics
-// 48 (1992), 577–585). With one seed that is Tango's test. Where the two differ at 0, p
-// values and interval follow the first.
+// The seeds' answers to one picture depend on each other, so the picture is the unit. At the margin 0 the p values are
+// those of flipping the signs of the pictures' differences, counted exactly with ties by half (mid-p); with one seed
+// that is the mid-p McNemar test. At other margins the sign of a difference can't be flipped, since most are 0 and none
+// the margin: it is Tango's score test on counts that are divided by the design effect, by how much the variance of d
+// exceeds that of independent answers (J. N. K. Rao and A. J. Scott, "A simple method for the analysis of clustered
+// binary data", Biometrics 48 (1992), 577–585). With one seed that is Tango's test. Where the two differ at 0, p values
+// and interval follow the first.
 func Pictures(d []Discordance, seeds int) (Test, error) {
 	if len(d) == 0 {
 		return nil, errors.New("a comparison by pictures needs at least one picture, and there is none")
@@ -86,8 +86,8 @@ func (p *pictures) Interval(level float64) Interval {
 	return i
 }
 
-// designEffect is the variance of the mean over that of as many independent answers. It lies between 1, as of independent
-// answers, and seeds, as where all seeds say the same; that is assumed where nothing differs.
+// designEffect is the variance of the mean over that of as many independent answers. It lies between 1, as of
+// independent answers, and seeds, as where all seeds say the same; that is assumed where nothing differs.
 func designEffect(d []Discordance, seeds int) float64 {
 	differences := make([]float64, len(d))
 	discordant := 0.0
@@ -103,9 +103,9 @@ func designEffect(d []Discordance, seeds int) float64 {
 	return min(max(clustered/independent, 1), float64(seeds))
 }
 
-// flipCounts gives the mid-p values of flipping the signs of the pictures' differences, and the least that is possible. The
-// differences are whole numbers k, and with n_k of absolute value k the sum of those that stay positive is the sum over k of
-// k times a binomial of n_k trials at 1/2: its distribution is the convolution of these.
+// flipCounts gives the mid-p values of flipping the signs of the pictures' differences, and the least that is possible.
+// The differences are whole numbers k, and with n_k of absolute value k the sum of those that stay positive is the sum
+// over k of k times a binomial of n_k trials at 1/2: its distribution is the convolution of these.
 func flipCounts(d []Discordance, seeds int) (greater, less, least float64) {
 	bySize := make([]int, seeds+1)
 	positive, flips := 0, 0
@@ -148,7 +148,7 @@ const negligible = 1e-20
 func addBinomial(mass []float64, k, n int) []float64 {
 	sum := make([]float64, len(mass)+k*n)
 	for x := range n + 1 {
-		p := halfBinomial(x, n)
+		p := binomial(x, n, 0.5)
 		if p < negligible {
 			continue
 		}

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// The p values are counted by Python's itertools over all choices of signs of the seven differences that are not 0, ties by
-// half.
+// The p values are counted by Python's itertools over all choices of signs of the seven differences that are not 0,
+// ties by half.
 func TestPictures(t *testing.T) {
 	d := []Discordance{{2, 0}, {2, 1}, {0, 1}, {0, 0}, {1, 1}, {3, 0}, {1, 0}, {0, 2}, {1, 0}, {1, 0}}
 	r := made(t)(Pictures(d, 3)).At(0)

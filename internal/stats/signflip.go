@@ -9,16 +9,16 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// SignFlip tests the mean of paired differences, such as those of runs with the same seed. If d_i − margin is as likely as
-// its negative, every choice of signs is: the p value is the share of the 2^n choices with a mean at least as far on that
-// side (R. A. Fisher, The Design of Experiments, 1935, § 21). So with n differences no p value is below 2^−n, and at alpha
-// 0.05 fewer than 5 can't show anything.
+// SignFlip tests the mean of paired differences, such as those of runs with the same seed. If d_i − margin is as likely
+// as its negative, every choice of signs is: the p value is the share of the 2^n choices with a mean at least as far on
+// that side (R. A. Fisher, The Design of Experiments, 1935, § 21). So with n differences no p value is below 2^−n, and
+// at alpha 0.05 fewer than 5 can't show anything.
 //
 // Up to 32 differences all choices are counted; beyond, 99,999 are drawn from seed, which is not used otherwise. Choices
 // that tie with the data count as at least as extreme.
 //
-// The margin is not given here but to the Test: flipping the signs of a set A of the d_i − margin makes their sum larger or
-// leaves it if and only if the mean of d over A is at most the margin, so one computation serves all margins.
+// The margin is not given here but to the Test: flipping the signs of a set A of the d_i − margin makes their sum
+// larger or leaves it if and only if the mean of d over A is at most the margin, so one computation serves all margins.
 func SignFlip(d []float64, seed uint64) (Test, error) {
 	if len(d) == 0 {
 		return nil, errors.New("sign flips need at least one difference, and there is none")
@@ -50,8 +50,8 @@ func subsetMeansAtMost(d []float64, sign, m float64) float64 {
 	return pairsAtMost(subsetSums(shifted[:half]), subsetSums(shifted[half:]), 0) - 1
 }
 
-// drawSubsetMeans draws subsets of d, each element with probability 1/2, and gives the means of those that are not empty,
-// and how many are.
+// drawSubsetMeans draws subsets of d, each element with probability 1/2, and gives the means of those that are not
+// empty, and how many are.
 func drawSubsetMeans(d []float64, seed uint64) (means []float64, empty int) {
 	// Eight values at a time go by a table of their 256 subsets.
 	type subset struct {

@@ -55,7 +55,8 @@ func TestTiesAreSeenDespiteRounding(t *testing.T) {
 }
 
 // The ends are order statistics of the means of subsets, enumerated in Python: the third of 63 from each end for six
-// differences at 0.05, since 3/64 is the largest p value below it, and the 819th of 32,767 for Darwin's fifteen at 0.025.
+// differences at 0.05, since 3/64 is the largest p value below it, and the 819th of 32,767 for Darwin's fifteen at
+// 0.025.
 func TestSignFlipInterval(t *testing.T) {
 	seeds := []float64{0.02, 0.013, -0.004, 0.021, 0.009, 0.017}
 	for _, c := range []struct {

@@ -2,8 +2,8 @@ package stats
 
 import "testing"
 
-// The figures are those of scipy 1.17.1: scipy.stats.t.interval(level, n − 1, mean, sem). Fisher gives t = 2.148 for these
-// plants.
+// The figures are those of scipy 1.17.1: scipy.stats.t.interval(level, n − 1, mean, sem). Fisher gives t = 2.148 for
+// these plants.
 func TestStudentInterval(t *testing.T) {
 	got, err := StudentInterval(darwin, 0.95)
 	if err != nil {

@@ -5,10 +5,10 @@ import (
 	"math"
 )
 
-// Tango tests the difference of paired proportions, p_b − p_c, against a margin by the score test of T. Tango, "Equivalence
-// test and confidence interval for the difference in proportions for the paired-sample design", Stat. Med. 17 (1998),
-// 891–908: of n pictures the first side alone is right on b, the second alone on c. Margins and the difference are shares of
-// 1. At the margin 0 it is McNemar's test by its normal approximation.
+// Tango tests the difference of paired proportions, p_b − p_c, against a margin by the score test of T. Tango,
+// "Equivalence test and confidence interval for the difference in proportions for the paired-sample design", Stat. Med.
+// 17 (1998), 891–908: of n pictures the first side alone is right on b, the second alone on c. Margins and the
+// difference are shares of 1. At the margin 0 it is McNemar's test by its normal approximation.
 func Tango(b, c, n int) (Test, error) {
 	if b < 0 || c < 0 || n < 1 || b+c > n {
 		return nil, fmt.Errorf("of %d pictures, %d and %d can't be those that one side alone has right", n, b, c)
@@ -35,8 +35,8 @@ func (t *tango) Interval(level float64) Interval {
 	}
 }
 
-// z is the score statistic, standard normal if d = margin: (b − c − n·margin) / √(n·(2q + margin·(1 − margin))), with q the
-// maximum-likelihood estimate of p_c where p_b − p_c = margin, a root of 2n·q² + (margin·(2n − b + c) − b − c)·q −
+// z is the score statistic, standard normal if d = margin: (b − c − n·margin) / √(n·(2q + margin·(1 − margin))), with q
+// the maximum-likelihood estimate of p_c where p_b − p_c = margin, a root of 2n·q² + (margin·(2n − b + c) − b − c)·q −
 // c·margin·(1 − margin).
 func (t *tango) z(margin float64) float64 {
 	if margin < 0 {

@@ -2,9 +2,10 @@ package stats
 
 import "testing"
 
-// Intervals and p values: scipy 1.17.1 with the likelihood maximised by scipy.optimize.minimize_scalar instead of the closed
-// form, and the ends found by brentq. M. W. Fagerland, S. Lydersen and P. Laake, "Recommended tests and confidence intervals
-// for paired binomial proportions", Stat. Med. 33 (2014), 2850–2875, give (−0.517, −0.026) for the first.
+// Intervals and p values: scipy 1.17.1 with the likelihood maximised by scipy.optimize.minimize_scalar instead of the
+// closed form, and the ends found by brentq. M. W. Fagerland, S. Lydersen and P. Laake, "Recommended tests and
+// confidence intervals for paired binomial proportions", Stat. Med. 33 (2014), 2850–2875, give (−0.517, −0.026) for the
+// first.
 func TestTango(t *testing.T) {
 	for _, c := range []struct {
 		name              string
