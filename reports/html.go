@@ -128,7 +128,8 @@ type (
 	cellView struct{ Text, Value string }
 
 	legendView struct {
-		Series int // 0: all the others
+		Series int    // 0: all the others
+		Place  string // in the table
 		Text   string
 	}
 	configView struct {
@@ -403,12 +404,16 @@ func lead(t Table) string {
 		name(t, r), spread(r.Acc, 3), over, Count(r.Params.Trainable), Count(r.Params.Total))
 }
 
-// name is a configuration by the axes that vary.
+// name is a configuration by the axes that vary: "resnet18, lr 0.003". A word tells what it is of, a number does not.
 func name(t Table, r Row) string {
 	var parts []string
-	for _, a := range t.Axes {
-		if v := r.Labels.Text(a); v != "" {
-			parts = append(parts, v)
+	for _, l := range r.Labels {
+		switch {
+		case !slices.Contains(t.Axes, l.Axis) || l.Text == "":
+		case bytes.HasPrefix(l.Value, []byte{'"'}):
+			parts = append(parts, l.Text)
+		default:
+			parts = append(parts, l.Axis+" "+l.Text)
 		}
 	}
 	if len(parts) == 0 {
