@@ -586,26 +586,37 @@ func (b *sweepBuilder) againstParams(rows []Row) (f figure, why string) {
 	return f, ""
 }
 
-// separate moves the numbers off the points, and apart where two would lie on each other.
+// separate moves the numbers off the points, to where each is nearest to its own, and apart where two would lie on each
+// other.
 func separate(texts, points []chartText) {
 	for i := range texts {
 		t := &texts[i]
 		x, y := t.X, t.Y
 		width := 6.5 * float64(len(t.Text))
-		free := func(dx, dy float64) bool {
-			t.X, t.Y = x+dx, y+dy
-			if t.X+width > frameRight || t.X < frameLeft || t.Y < frameTop+8 || t.Y > frameBottom {
-				return false
-			}
-			// Its middle is 4 above its foot.
-			covers := func(p chartText, right, high float64) bool {
-				return p.X+right > t.X-2 && p.X < t.X+width+2 && math.Abs(p.Y-(t.Y-4)) < high
-			}
-			return !slices.ContainsFunc(texts[:i], func(o chartText) bool { return covers(chartText{X: o.X, Y: o.Y - 4}, 6.5*float64(len(o.Text)), 10) }) &&
-				!slices.ContainsFunc(points, func(p chartText) bool { return (p.X != x || p.Y != y) && covers(chartText{X: p.X - 4, Y: p.Y}, 8, 8) })
+		// covers tells whether the number lies on something about p; its middle is 4 above its foot.
+		covers := func(p chartText, right, high float64) bool {
+			return p.X+right > t.X-2 && p.X < t.X+width+2 && math.Abs(p.Y-(t.Y-4)) < high
 		}
-		right, left := 7.0, -6-width
-		_ = free(right, -5) || free(right, 12) || free(left, -5) || free(left, 12) || free(right, -16) || free(left, -16) || free(right, 23) || free(left, 23) || free(right, -5)
+		distance := func(p chartText) float64 { return math.Hypot(p.X-(t.X+width/2), p.Y-(t.Y-4)) }
+		free := func(near bool) bool {
+			for _, offset := range [][2]float64{{7, -5}, {7, 12}, {-6 - width, -5}, {-6 - width, 12}, {-width / 2, -8}, {-width / 2, 17}, {7, -16}, {-6 - width, -16}, {7, 23}, {-6 - width, 23}} {
+				t.X, t.Y = x+offset[0], y+offset[1]
+				if t.X+width > frameRight || t.X < frameLeft || t.Y < frameTop+8 || t.Y > frameBottom {
+					continue
+				}
+				own := distance(chartText{X: x, Y: y})
+				if !slices.ContainsFunc(texts[:i], func(o chartText) bool { return covers(chartText{X: o.X, Y: o.Y - 4}, 6.5*float64(len(o.Text)), 10) }) &&
+					!slices.ContainsFunc(points, func(p chartText) bool {
+						return (p.X != x || p.Y != y) && (covers(chartText{X: p.X - 4, Y: p.Y}, 8, 8) || near && distance(p) < own)
+					}) {
+					return true
+				}
+			}
+			return false
+		}
+		if !free(true) && !free(false) {
+			t.X, t.Y = x+7, y-5
+		}
 	}
 }
 

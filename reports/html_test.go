@@ -521,3 +521,29 @@ func TestAgainstParams(t *testing.T) {
 		}
 	}
 }
+
+// However close the points, each number is nearest to its own, as long as there is room.
+func TestNumbersStandByTheirPoints(t *testing.T) {
+	var points, texts []chartText
+	for i := range 8 {
+		p := chartText{X: 200 + 9*float64(i), Y: 100 + 20*float64(i%3), Text: strconv.Itoa(i + 1)}
+		points, texts = append(points, p), append(texts, p)
+	}
+	separate(texts, points)
+	for i, text := range texts {
+		nearest, least := 0, math.Inf(1)
+		for k, p := range points {
+			if d := math.Hypot(p.X-(text.X+3.25), p.Y-(text.Y-4)); d < least {
+				nearest, least = k, d
+			}
+		}
+		if nearest != i {
+			t.Errorf("%s stands by the point of %s", text.Text, points[nearest].Text)
+		}
+		for k, other := range texts[:i] {
+			if math.Abs(other.X-text.X) < 6 && math.Abs(other.Y-text.Y) < 9 {
+				t.Errorf("%s lies on %s", text.Text, texts[k].Text)
+			}
+		}
+	}
+}
