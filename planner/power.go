@@ -50,13 +50,15 @@ type gateConfig struct {
 	Config
 	index    int
 	seeds    []int64
-	pictures int    // of the validation split
-	noise    *Noise // of the baseline; nil where that isn't known
-	pairs    int    // seeds that can be compared: the common ones; where none are, all of the side that has fewer
-	meet     bool   // there are common ones
+	ids      []string // of the runs, by seed
+	pictures int      // of the validation split
+	noise    *Noise   // of the baseline; nil where that isn't known
+	pairs    int      // seeds that can be compared: the common ones; where none are, all of the side that has fewer
+	meet     bool     // there are common ones
 }
 
-// gateConfigs lists what a gate judges of what is planned.
+// gateConfigs lists what a gate will compare of what is planned: the configurations that have changed since the baseline was
+// made. Where none has, they are all, for a change to come.
 func (p *planning) gateConfigs(g *spec.Gate, judged []bool) []gateConfig {
 	var configs []gateConfig
 	last := -1
@@ -69,46 +71,58 @@ func (p *planning) gateConfigs(g *spec.Gate, judged []bool) []gateConfig {
 			configs = append(configs, gateConfig{Config: p.config(c), index: len(configs), pictures: p.datasets[c.dataset].Pictures["val"]})
 		}
 		at := &configs[len(configs)-1]
-		at.seeds = append(at.seeds, c.seed)
+		at.seeds, at.ids = append(at.seeds, c.seed), append(at.ids, c.id)
 	}
-	noise := p.noiseOf(g)
-	for i := range configs {
-		c := &configs[i]
-		c.pairs, c.meet = len(c.seeds), true
-		n, known := noise(&c.Config)
-		if !known || len(n.Values) == 0 {
-			continue
-		}
-		c.noise = &n
-		c.pairs = 0
-		for _, seed := range c.seeds {
-			if _, ok := n.Values[seed]; ok {
-				c.pairs++
+	noise, there := p.noiseOf(g)
+	known := configs[:0:0]
+	changed := configs[:0:0]
+	for _, c := range configs {
+		if !there {
+			c.pairs, c.meet = len(c.seeds), true
+			known = append(known, c)
+		} else if n, ok := noise(&c.Config); ok && len(n.Values) > 0 { // what the baseline lacks is not compared
+			if c.pair(&n) {
+				changed = append(changed, c)
 			}
-		}
-		if c.pairs == 0 {
-			c.pairs, c.meet = min(len(c.seeds), len(n.Values)), false
+			known = append(known, c)
 		}
 	}
-	return configs
+	if len(changed) > 0 {
+		return changed
+	}
+	return known
 }
 
-// noiseOf asks for the noise of a gate's baseline. That there is no baseline yet is told when the gate is evaluated.
-func (p *planning) noiseOf(g *spec.Gate) func(*Config) (Noise, bool) {
-	unknown := func(*Config) (Noise, bool) { return Noise{}, false }
+// pair finds the seeds that can be compared, and tells whether a run has changed since the baseline was made.
+func (c *gateConfig) pair(n *Noise) (changed bool) {
+	c.noise = n
+	for i, seed := range c.seeds {
+		if _, ok := n.Values[seed]; ok {
+			c.pairs++
+			changed = changed || n.Runs[seed] != c.ids[i]
+		}
+	}
+	if c.meet = c.pairs > 0; !c.meet {
+		c.pairs = min(len(c.seeds), len(n.Values))
+	}
+	return changed || !c.meet
+}
+
+// noiseOf asks for the noise of a gate's baseline; ok is false where it isn't there. That is told when the gate is evaluated.
+func (p *planning) noiseOf(g *spec.Gate) (noise func(*Config) (Noise, bool), ok bool) {
 	if g.Baseline == "" || p.world.Baselines == nil {
-		return unknown
+		return nil, false
 	}
 	noise, err := p.world.Baselines.Noise(g.Baseline, g.Metric, g.Test == "mcnemar")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return unknown
+		return nil, false
 	case err != nil:
 		rng := g.Ranges["baseline"]
 		p.warn(&rng, "Baseline can't be read", "The gate %q can't be evaluated: %v.", g.Name, err)
-		return unknown
+		return nil, false
 	}
-	return noise
+	return noise, true
 }
 
 // leastP is the smallest p value that a configuration's test could give, whatever the data.
@@ -278,42 +292,11 @@ func (w *weighing) seedDesign(c *gateConfig) (d stats.SeedDesign, ok bool) {
 
 // pictureDesign is the comparison of a configuration by pictures. Seeds answer independently for a picture, where all
 // pictures are as likely to suffer: so many seeds are as many times the pictures.
-func (w *weighing) pictureDesign(c *gateConfig) (d lossDesign, ok bool) {
+func (w *weighing) pictureDesign(c *gateConfig) (d stats.PictureDesign, ok bool) {
 	if c.noise == nil || c.noise.Discordant < 0 {
 		return d, false
 	}
-	return lossDesign{
-		stats.PictureDesign{Pictures: c.pictures * c.pairs, Discordant: c.noise.Discordant, Margin: w.margin(c), Alpha: w.alpha},
-		c.noise.summary().Mean,
-	}, true
-}
-
-// lossDesign is a comparison by pictures where a drop comes of each right answer being lost with the same probability,
-// drop/accuracy. What two models disagree on then grows: with p a picture's chance of being right, from q, the mean of
-// 2p(1 − p), to q + drop·(1 − q/accuracy).
-type lossDesign struct {
-	stats.PictureDesign
-	accuracy float64
-}
-
-func (d lossDesign) at(drop float64) stats.PictureDesign {
-	q := d.PictureDesign
-	if d.accuracy > q.Discordant {
-		q.Discordant = min(1, q.Discordant+drop*(1-q.Discordant/d.accuracy))
-	}
-	return q
-}
-
-func (d lossDesign) Power(drop float64) float64 { return d.at(drop).Power(drop) }
-
-func (d lossDesign) Needed(drop, power float64) (int, bool) { return d.at(drop).Needed(drop, power) }
-
-func (d lossDesign) SmallestDrop(power float64) float64 {
-	drop := d.PictureDesign.SmallestDrop(power)
-	for range 6 { // each round adds a smaller part of the growth
-		drop = d.at(min(drop, 1)).SmallestDrop(power)
-	}
-	return drop
+	return stats.PictureDesign{Pictures: c.pictures * c.pairs, Discordant: c.noise.Discordant, Margin: w.margin(c), Alpha: w.alpha}, true
 }
 
 // margin is what the gate bears of a configuration, in the metric's unit; 0 against a figure.

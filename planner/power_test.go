@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ftrun/ftrun/internal/stats"
 )
@@ -44,8 +45,14 @@ func spread(seeds int, mean, std float64) map[int64]float64 {
 	return values
 }
 
-// weighed plans a sweep of some configurations and seeds with a gate, and gives the warnings.
+// weighed gives the warnings of gatedPlan.
 func weighed(t *testing.T, b Baselines, configs, seeds, pictures int, attributes string) string {
+	t.Helper()
+	return strings.Join(gatedPlan(t, b, configs, seeds, pictures, attributes).Warnings, "\n")
+}
+
+// gatedPlan plans a sweep of some configurations and seeds with a gate.
+func gatedPlan(t *testing.T, b Baselines, configs, seeds, pictures int, attributes string) *Plan {
 	t.Helper()
 	w := newFakeWorld()
 	w.data.val = pictures
@@ -70,11 +77,11 @@ gate "g" {
   %s
 }
 `, seeds, configs+1, attributes)
-	return strings.Join(plan(t, w, src, Options{}).Warnings, "\n")
+	return plan(t, w, src, Options{})
 }
 
 func TestWeighGates(t *testing.T) {
-	calm, noisy := Noise{spread(6, 0.8, 0.002), 0.02}, Noise{spread(6, 0.8, 0.02), 0.2}
+	calm, noisy := Noise{spread(6, 0.8, 0.002), nil, 0.02}, Noise{spread(6, 0.8, 0.02), nil, 0.2}
 	drop := func(more string) string { return "max_drop = 0.01\n baseline = \"base.json\"\n" + more }
 	for _, test := range []struct {
 		name             string
@@ -115,19 +122,19 @@ func TestWeighGates(t *testing.T) {
 				`the smallest that it finds so often is 0.0422: seeds of s[lr=1] have a standard deviation of 0.02 in base.json. 79 seeds on each side would do.`},
 		{"no drop is borne, so none is to be found", fakeBaselines{noise: noisy}, 1, 6, "max_drop = 0\n baseline = \"base.json\"", ""},
 		{"what the baseline lacks", fakeBaselines{noisy, "s[lr=1]"}, 2, 6, drop(""),
-			`The gate "g" will often be inconclusive on s[lr=2]. With 6 seeds and alpha = 0.05/2 = 0.025 (Holm, 2 configurations) it finds a drop of 0.02, twice what it bears, in less than 4 of 5 cases; ` +
-				`the smallest that it finds so often is 0.0607: seeds of s[lr=2] have a standard deviation of 0.02 in base.json. 65 seeds on each side would do.`},
-		{"seeds that the baseline lacks", fakeBaselines{noise: Noise{spread(3, 0.8, 0.02), -1}}, 1, 6, drop(""),
+			`The gate "g" will often be inconclusive. With 6 seeds and alpha = 0.05 it finds a drop of 0.02, twice what it bears, in less than 4 of 5 cases; ` +
+				`the smallest that it finds so often is 0.0442: seeds of s[lr=2] have a standard deviation of 0.02 in base.json. 51 seeds on each side would do.`},
+		{"seeds that the baseline lacks", fakeBaselines{noise: Noise{spread(3, 0.8, 0.02), nil, -1}}, 1, 6, drop(""),
 			`The gate "g" can't tell a change from chance, however large it is: with 3 seeds of 6 that base.json has the p value is 0.125 at best, and alpha is 0.05. ` +
 				`51 seeds on each side would do, or test = "mcnemar", which compares single pictures.`},
-		{"seeds that don't meet", fakeBaselines{noise: Noise{map[int64]float64{10: 0.8, 11: 0.9}, -1}}, 1, 3, drop(""),
+		{"seeds that don't meet", fakeBaselines{noise: Noise{map[int64]float64{10: 0.8, 11: 0.9}, nil, -1}}, 1, 3, drop(""),
 			`The gate "g" can't tell a change from chance, however large it is: with 3 seeds that base.json doesn't have the p value is 0.1 at best, and alpha is 0.05. ` +
 				`5 seeds on each side would do, or test = "mcnemar", which compares single pictures.`},
-		{"seeds that don't meet can do", fakeBaselines{noise: Noise{map[int64]float64{10: 0.8, 11: 0.9, 12: 0.7}, -1}}, 1, 3, drop(""), ""},
+		{"seeds that don't meet can do", fakeBaselines{noise: Noise{map[int64]float64{10: 0.8, 11: 0.9, 12: 0.7}, nil, -1}}, 1, 3, drop(""), ""},
 		{"pictures", fakeBaselines{noise: noisy}, 1, 1, drop(`test = "mcnemar"`),
 			`The gate "g" will often be inconclusive. With 1 seed and alpha = 0.05 it finds a drop of 0.02, twice what it bears, in less than 4 of 5 cases; ` +
-				`the smallest that it finds so often is 0.115: two seeds of s[lr=1] differ on 20 % of 153 pictures in base.json. 88 seeds on each side would do, or 13312 pictures with the seeds there are.`},
-		{"pictures of which two seeds tell nothing", fakeBaselines{noise: Noise{spread(2, 0.8, 0), -1}}, 1, 1, drop(`test = "mcnemar"`), ""},
+				`the smallest that it finds so often is 0.122: two seeds of s[lr=1] differ on 20 % of 153 pictures in base.json. 89 seeds on each side would do, or 13568 pictures with the seeds there are.`},
+		{"pictures of which two seeds tell nothing", fakeBaselines{noise: Noise{spread(2, 0.8, 0), nil, -1}}, 1, 1, drop(`test = "mcnemar"`), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := weighed(t, test.baselines, test.configs, test.seeds, 153, test.attributes); got != test.want {
@@ -135,6 +142,73 @@ func TestWeighGates(t *testing.T) {
 			}
 		})
 	}
+}
+
+// growingNoise is a baseline whose configurations vary the more, the later they come.
+type growingNoise struct{ of int }
+
+func (g growingNoise) Noise(string, string, bool) (func(*Config) (Noise, bool), error) {
+	return func(c *Config) (Noise, bool) {
+		share, err := strconv.ParseFloat(c.Labels[0].Text(), 64)
+		share /= float64(g.of)
+		return Noise{spread(6, 0.8, 0.02*share), nil, 0.2 * share}, err == nil
+	}, nil
+}
+
+// Of many configurations the weak ones are counted, and the worst is told.
+func TestWeighManyConfigurations(t *testing.T) {
+	for _, test := range []struct {
+		attributes, want string
+	}{
+		{`max_drop = 0.01`, ` on (\d+) of 500 configurations, such as s\[lr=\d+\]\. With 6 seeds .* is 0\.044\d: seeds of s\[lr=500\] have a standard deviation of 0\.02 `},
+		{"max_drop = 0.01\n test = \"mcnemar\"", ` on (\d+) of 500 configurations, such as s\[lr=\d+\]\. .* two seeds of s\[lr=500\] differ on 20 % `},
+	} {
+		start := time.Now()
+		warning := weighed(t, growingNoise{500}, 500, 6, 500, test.attributes+"\n correction = \"none\"\n baseline = \"base.json\"")
+		if n := figureIn(t, warning, test.want); n < 10 || n > 490 {
+			t.Errorf("%g configurations are weak: %s", n, warning)
+		}
+		if d := time.Since(start); d > 10*time.Second {
+			t.Errorf("%s took %v", test.attributes, d)
+		}
+	}
+}
+
+// What hasn't changed since the baseline was made is not compared, and so is no part of Holm's family.
+func TestWeighOnlyWhatChanged(t *testing.T) {
+	const configs, seeds, attributes = 18, 6, "max_drop = 0.1\n baseline = \"base.json\""
+	p := gatedPlan(t, nil, configs, seeds, 153, attributes)
+	for _, test := range []struct {
+		name  string
+		same  int // configurations whose runs are those of the baseline
+		warns bool
+	}{{"all have changed", 0, true}, {"one has", 17, false}, {"two have", 16, false}, {"ten have", 8, true}, {"none has", 18, true}} {
+		t.Run(test.name, func(t *testing.T) {
+			b := runsOf{}
+			for _, r := range p.Runs {
+				if r.Config < test.same {
+					b[p.Name(&r)] = r.ID
+				}
+			}
+			warning := weighed(t, b, configs, seeds, 153, attributes)
+			if strings.Contains(warning, "can't tell a change from chance") != test.warns {
+				t.Errorf("warning: %q", warning)
+			}
+		})
+	}
+}
+
+// runsOf is a baseline of calm results, with some of the runs of a plan by name.
+type runsOf map[string]string
+
+func (b runsOf) Noise(string, string, bool) (func(*Config) (Noise, bool), error) {
+	return func(c *Config) (Noise, bool) {
+		n := Noise{spread(6, 0.8, 0.001), map[int64]string{}, -1}
+		for seed := range n.Values {
+			n.Runs[seed] = b[fmt.Sprintf("%s seed %d", c.Name(), seed)]
+		}
+		return n, true
+	}, nil
 }
 
 // figureIn reads a number out of a warning.
@@ -189,7 +263,7 @@ func TestPowerOfSeedsIsAsTheWarningSays(t *testing.T) {
 	}{{1, 5, 0.02, 0.02}, {1, 6, 0.02, 0.02}, {1, 8, 0.01, 0.008}, {3, 8, 0.02, 0.02}, {6, 9, 0.015, 0.015}, {1, 12, 0.03, 0.025}} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			alpha := 0.05 / float64(c.configs)
-			warning := weighed(t, fakeBaselines{noise: Noise{spread(c.seeds, 0.8, c.std), -1}}, c.configs, c.seeds, 153, fmt.Sprintf("max_drop = %g\n baseline = \"b.json\"", c.margin))
+			warning := weighed(t, fakeBaselines{noise: Noise{spread(c.seeds, 0.8, c.std), nil, -1}}, c.configs, c.seeds, 153, fmt.Sprintf("max_drop = %g\n baseline = \"b.json\"", c.margin))
 			if p := found(c.seeds, c.std, figureIn(t, warning, smallest), c.margin, alpha); math.Abs(p-wantedPower) > within(p, comparisons) {
 				t.Errorf("the smallest drop is found in %.3f of the cases: %s", p, warning)
 			}
@@ -249,7 +323,7 @@ func TestPowerOfPicturesIsAsTheWarningSays(t *testing.T) {
 				discordant += 2 * p * (1 - p) / float64(c.pictures)
 			}
 			alpha := 0.05 / float64(c.configs)
-			warning := weighed(t, fakeBaselines{noise: Noise{spread(max(c.seeds, 2), accuracy, 0.01), discordant}}, c.configs, c.seeds, c.pictures,
+			warning := weighed(t, fakeBaselines{noise: Noise{spread(max(c.seeds, 2), accuracy, 0.01), nil, discordant}}, c.configs, c.seeds, c.pictures,
 				fmt.Sprintf("max_drop = %g\n baseline = \"b.json\"\n test = \"mcnemar\"", c.margin))
 			if p := found(c.pictures, c.seeds, figureIn(t, warning, smallest), c.margin, alpha); math.Abs(p-wantedPower) > within(p, comparisons) {
 				t.Errorf("the smallest drop is found in %.3f of the cases: %s", p, warning)

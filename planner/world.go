@@ -101,6 +101,7 @@ type Baselines interface {
 // Noise is how the results of a configuration vary from seed to seed.
 type Noise struct {
 	Values map[int64]float64 // of the metric, by seed
+	Runs   map[int64]string  // ids, by seed
 	// Discordant is the share of pictures on which two seeds differ in being right; negative where that isn't known.
 	Discordant float64
 }

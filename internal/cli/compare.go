@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -272,7 +271,7 @@ func unknownMetric(name string) error {
 func parseLimit(text string) (limit float64, relative bool, err error) {
 	number, relative := strings.CutSuffix(text, "%")
 	limit, err = strconv.ParseFloat(number, 64)
-	if err != nil || !(limit >= 0) || math.IsInf(limit, 0) {
+	if err != nil || !(limit >= 0 && limit <= 1e18) {
 		return 0, false, fmt.Errorf("what is borne is a number of at least 0, or one with %%, not %q", text)
 	}
 	if relative {

@@ -91,15 +91,15 @@ func codeOf(results []gateResult) exit {
 	return exitOK
 }
 
-// evaluateGates holds what the store has of a plan's runs against gates of the plan. base names a file of results that takes
-// the place of the gates' baselines; "" leaves each its own.
-func (a *app) evaluateGates(store *runlog.Store, p *planner.Plan, gates []*planner.Gate, base string) ([]gateResult, error) {
+// evaluateGates holds what the store has of a plan's runs against gates of the plan, which origin names for people. base names
+// a file of results that takes the place of the gates' baselines; "" leaves each its own.
+func (a *app) evaluateGates(store *runlog.Store, p *planner.Plan, origin string, gates []*planner.Gate, base string) ([]gateResult, error) {
 	predictions := false
 	for _, g := range gates {
 		c := criterion(g)
 		predictions = predictions || c.NeedsPredictions()
 	}
-	runs, err := a.planResults(store, p, "the last plan", predictions)
+	runs, err := a.planResults(store, p, origin, predictions)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func (a *app) judge(store *runlog.Store, p *planner.Plan, events runlog.Sink) ex
 		return exitOK
 	}
 	gates, _ := pickGates(p, nil)
-	results, err := a.evaluateGates(store, p, gates, "")
+	results, err := a.evaluateGates(store, p, "the last plan", gates, "")
 	if err != nil {
 		a.fail(fmt.Errorf("the gates can't be evaluated: %w", err))
 		return exitError
@@ -222,7 +222,7 @@ func (a *app) judge(store *runlog.Store, p *planner.Plan, events runlog.Sink) ex
 			a.showGate(&results[i], true)
 		}
 	}
-	a.complain(results)
+	a.complain(results, true)
 	return codeOf(results)
 }
 
@@ -240,9 +240,9 @@ func (a *app) compareGates(cmd *cobra.Command, args []string, o *comparison) (do
 	if err != nil {
 		return true, err
 	}
-	path, base := store.PlanPath(), ""
+	path, origin, base := store.PlanPath(), "the last plan", ""
 	if len(args) == 2 {
-		path = args[1]
+		path, origin = args[1], args[1]
 	}
 	if len(args) > 0 {
 		base = args[0]
@@ -263,7 +263,7 @@ func (a *app) compareGates(cmd *cobra.Command, args []string, o *comparison) (do
 	if len(gates) == 0 {
 		return false, nil
 	}
-	results, err := a.evaluateGates(store, p, gates, base)
+	results, err := a.evaluateGates(store, p, origin, gates, base)
 	if err != nil {
 		return true, err
 	}
@@ -279,14 +279,14 @@ func (a *app) compareGates(cmd *cobra.Command, args []string, o *comparison) (do
 		}
 	}
 	if o.format == "text" {
-		if len(all) > 0 {
+		if len(all) > 0 && o.output == "" {
 			fmt.Fprintln(a.out)
 		}
 		for i := range results {
 			a.showGate(&results[i], false)
 		}
 	}
-	a.complain(results)
+	a.complain(results, false)
 	if code := codeOf(results); code != exitOK {
 		return true, code
 	}
@@ -302,9 +302,9 @@ func (o *gateResult) event() runlog.GateJudged {
 	return e
 }
 
-// complain tells on standard error what kept gates from being evaluated, and what makes their verdicts doubtful: the same of
-// several gates once.
-func (a *app) complain(results []gateResult) {
+// complain tells on standard error what kept gates from being evaluated and, where no comparison that is printed does, what
+// makes their verdicts doubtful: the same of several gates once.
+func (a *app) complain(results []gateResult, doubts bool) {
 	var said []string
 	gates := map[string][]string{}
 	failed := map[string]bool{}
@@ -326,8 +326,10 @@ func (a *app) complain(results []gateResult) {
 			say(o, "not evaluated: "+o.skipped, false)
 			continue
 		}
-		for _, warning := range c.Warnings {
-			say(o, strings.TrimSuffix(warning, "."), false)
+		if doubts {
+			for _, warning := range c.Warnings {
+				say(o, strings.TrimSuffix(warning, "."), false)
+			}
 		}
 		if len(c.OnlyNew) > 0 {
 			say(o, fmt.Sprintf("%s lacks %s, such as %s; `%s` makes it anew", c.Base.Origin, reports.Plural(len(c.OnlyNew), "configuration", "configurations"),

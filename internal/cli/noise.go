@@ -28,7 +28,10 @@ func (b baselines) Noise(path, metric string, predictions bool) (func(*planner.C
 		if results == nil {
 			return planner.Noise{}, false
 		}
-		n := planner.Noise{Values: results.Values(metric), Discordant: -1}
+		n := planner.Noise{Values: results.Values(metric), Runs: map[int64]string{}, Discordant: -1}
+		for i := range results.Seeds {
+			n.Runs[results.Seeds[i].Seed] = results.Seeds[i].ID
+		}
 		if predictions {
 			if share, ok := results.Discordant(); ok {
 				n.Discordant = share

@@ -17,7 +17,8 @@ import (
 )
 
 // planResults joins a plan with what the store holds of its runs, as one side of a comparison: a configuration of the plan
-// has the same index in both. Predictions are read where they are asked for.
+// has the same index in both. Where predictions are not asked for, they are read of one run of each data set, which tells
+// the pictures.
 func (a *app) planResults(store *runlog.Store, p *planner.Plan, origin string, predictions bool) (*reports.Results, error) {
 	statuses, err := store.Statuses()
 	if err != nil {
@@ -54,7 +55,8 @@ func (a *app) planResults(store *runlog.Store, p *planner.Plan, origin string, p
 			s.Metrics, s.Timing = &st.Result.Metrics, &st.Result.Timing
 			s.Device, s.Path, s.Version = st.Result.Device, st.Result.Path, st.Result.Version
 		}
-		if predictions && s.Finished() {
+		// The pictures are told by one run of a data set.
+		if s.Finished() && (predictions || c.Data.Pictures == nil) {
 			if predicted[run.ID] == nil {
 				if predicted[run.ID], err = a.predicted(store.Run(run.ID), st, c.Data); err != nil {
 					return nil, err
