@@ -125,7 +125,12 @@ func speed(name string, value func(*runlog.Timing) float64) Metric {
 	return m
 }
 
-func decimals3(v float64) string { return strconv.FormatFloat(v, 'f', 3, 64) }
+func decimals3(v float64) string {
+	if v >= 1e6 { // a loss that has exploded
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 3, 64)
+}
 
 func size(v float64) string { return Bytes(int64(math.Round(v))) }
 

@@ -67,8 +67,9 @@ func (a *app) setBaseline(args []string, output string, unfinished bool) error {
 	if err != nil {
 		return err
 	}
-	var finished, open int
+	var configs, finished, open int
 	for i := range r.Configs {
+		before := finished
 		for k := range r.Configs[i].Seeds {
 			if r.Configs[i].Seeds[k].Finished() {
 				finished++
@@ -76,12 +77,16 @@ func (a *app) setBaseline(args []string, output string, unfinished bool) error {
 				open++
 			}
 		}
+		if finished > before {
+			configs++
+		}
 	}
+	apply := a.again(append([]string{"apply"}, args...)...)
 	switch {
 	case finished == 0:
-		return fmt.Errorf("no run of the plan has finished, so there is nothing to keep: `%s` trains them", a.again("apply"))
+		return fmt.Errorf("no run of the plan has finished, so there is nothing to keep: `%s` trains them", apply)
 	case open > 0 && !unfinished:
-		return fmt.Errorf("%s of the plan not finished: `%s` trains the rest, -unfinished leaves them out", reports.Plural(open, "run has", "runs have"), a.again("apply"))
+		return fmt.Errorf("%s not finished: `%s` trains the rest, -unfinished leaves them out", reports.Plural(open, "run of the plan has", "runs of the plan have"), apply)
 	}
 	size := int64(0)
 	err = durable.WriteFile(output, func(w io.Writer) error {
@@ -98,7 +103,7 @@ func (a *app) setBaseline(args []string, output string, unfinished bool) error {
 		left = fmt.Sprintf("; %s left out", reports.Plural(open, "run that has not finished is", "runs that have not finished are"))
 	}
 	_, err = fmt.Fprintf(a.out, "%s holds %s of %s, %s%s.\n", output, reports.Plural(finished, "run", "runs"),
-		reports.Plural(len(r.Configs), "configuration", "configurations"), reports.Bytes(size), left)
+		reports.Plural(configs, "configuration", "configurations"), reports.Bytes(size), left)
 	return err
 }
 

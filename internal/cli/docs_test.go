@@ -63,6 +63,17 @@ func TestDocumentationNamesEveryField(t *testing.T) {
 			}
 		}
 	}
+	_, comparison, ok := strings.Cut(report, "\n## Comparison as JSON\n")
+	if !ok {
+		t.Fatal("docs/cli.md lacks its section on comparisons as JSON")
+	}
+	for _, part := range []any{reports.Comparison{}, reports.Criterion{}, reports.Judgement{}, reports.Interval{}, reports.PValue{}, reports.Value{}, reports.Side{}} {
+		for _, name := range jsonFields(reflect.TypeOf(part), false) {
+			if name != "-" && !strings.Contains(comparison, "`"+name+"`") {
+				t.Errorf("docs/cli.md doesn't name %s of a comparison", name)
+			}
+		}
+	}
 	for _, name := range jsonFields(reflect.TypeOf(reports.Run{}), true) {
 		if !strings.Contains(report, "`"+name+"`") {
 			t.Errorf("docs/cli.md doesn't name %s of a report", name)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -122,11 +123,22 @@ func canonicalSettings(s planner.Settings) (json.RawMessage, error) {
 	return bytes.TrimSpace(b.Bytes()), nil
 }
 
-// readResults reads one side of a comparison from a file: a baseline, a saved plan whose runs the store holds, or a report as
-// JSON. A file that is not there is fs.ErrNotExist.
+// readResults reads one side of a comparison: a baseline, a saved plan whose runs the store holds, a report as JSON, or the
+// last plan of another store by its folder. What is not there is fs.ErrNotExist.
 func (a *app) readResults(store *runlog.Store, path string, predictions bool) (*reports.Results, error) {
 	if filepath.Ext(path) == ".hcl" {
 		return nil, fmt.Errorf("%s is a configuration, not results: save its plan with `%s`, and compare FILE.plan", path, a.again("plan", "-out", "FILE.plan", path))
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		other := runlog.Open(path)
+		p, err := planner.Load(other.PlanPath())
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s is a folder and no store of ftrun: it has no plan.json", path)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return a.planResults(other, p, path, predictions)
 	}
 	raw, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -27,18 +27,19 @@ import (
 // The scripts run these programs. All but ftrun itself serve the tests.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"ftrun":   func() { os.Exit(Main(os.Args[1:])) },
-		"exits":   func() { os.Exit(exits(os.Args[1:])) },
-		"tensors": program(tensors),
-		"course":  program(course),
-		"picture": program(picture),
-		"evil":    program(evil),
-		"same":    program(same),
-		"limited": program(limited),
-		"damage":  program(damage),
-		"fields":  program(fields),
-		"widest":  program(widestLine),
-		"losing":  program(losing),
+		"ftrun":      func() { os.Exit(Main(os.Args[1:])) },
+		"exits":      func() { os.Exit(exits(os.Args[1:])) },
+		"tensors":    program(tensors),
+		"course":     program(course),
+		"picture":    program(picture),
+		"evil":       program(evil),
+		"same":       program(same),
+		"limited":    program(limited),
+		"damage":     program(damage),
+		"fields":     program(fields),
+		"comparison": program(comparisonFields),
+		"widest":     program(widestLine),
+		"losing":     program(losing),
 	})
 }
 
@@ -290,6 +291,30 @@ func fields(args []string) error {
 		fmt.Printf("%s %s seed %d: %s, %d of %d\n", r.Sweep, labels, r.Seed, r.Status, r.Params.Trainable, r.Params.Total)
 		if r.Metrics != nil {
 			fmt.Printf("  %d epochs, %s\n", r.Metrics.Epochs, r.Device)
+		}
+	}
+	return nil
+}
+
+// comparison FILE: comparisons as JSON, read strictly by the schema of docs/cli.md.
+func comparisonFields(args []string) error {
+	raw, err := os.ReadFile(args[0])
+	if err != nil {
+		return err
+	}
+	var doc struct{ Comparisons []reports.Comparison }
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&doc); err != nil {
+		return err
+	}
+	for _, c := range doc.Comparisons {
+		fmt.Printf("%s, %s %v, %s: %d configurations of %s and %s\n", c.Criterion.Metric, c.Criterion.Bound, c.Criterion.Limit, c.Criterion.Test,
+			len(c.Judged), c.Base.Origin, c.New.Origin)
+		for _, j := range c.Judged {
+			if j.P == nil || j.Interval == nil || j.Difference == nil || len(j.Seeds) != 5 {
+				return fmt.Errorf("odd judgement %+v", j)
+			}
 		}
 	}
 	return nil
