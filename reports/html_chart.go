@@ -419,7 +419,7 @@ func (b *sweepBuilder) overview(s *sweepView) {
 	grey := false
 	for i, r := range b.table.Rows[:len(s.Rows)] {
 		if n := b.series(i); n > 0 {
-			s.Legend = append(s.Legend, legendView{n, strconv.Itoa(i + 1), name(b.table, r)})
+			s.Legend = append(s.Legend, legendView{n, strconv.Itoa(i + 1), rowName(b.table, r)})
 		} else if r.Finished > 0 {
 			grey = true
 		}
@@ -470,7 +470,7 @@ func (b *sweepBuilder) courses(metric string, of func(*curve) *series, loss bool
 		seeds = max(seeds, len(s.seeds))
 		if n > 0 {
 			p.band(seriesClass(n), s)
-			ends = append(ends, fmt.Sprintf("%s %.4g", name(b.table, b.table.Rows[i]), s.mean[len(s.mean)-1].value))
+			ends = append(ends, fmt.Sprintf("%s %.4g", rowName(b.table, b.table.Rows[i]), s.mean[len(s.mean)-1].value))
 		}
 		p.line(seriesClass(n), s.mean)
 		if n > 0 {
@@ -553,7 +553,7 @@ func (b *sweepBuilder) againstParams(rows []Row) (f figure, why string) {
 			continue
 		}
 		top, d.highest = d.row.Acc.Mean, true
-		front = append(front, fmt.Sprintf("%s %.3f with %s", name(b.table, d.row), d.row.Acc.Mean, Count(d.row.Params.Trainable)))
+		front = append(front, fmt.Sprintf("%s %.3f with %s", rowName(b.table, d.row), d.row.Acc.Mean, Count(d.row.Params.Trainable)))
 		if stairs.Len() == 0 {
 			fmt.Fprintf(&stairs, "M%s", coordinates(d.x, d.y))
 		} else {
@@ -573,7 +573,7 @@ func (b *sweepBuilder) againstParams(rows []Row) (f figure, why string) {
 			c.Shapes = append(c.Shapes, shape{"whisker " + class, "M" + coordinates(d.x, y.at(acc.Mean-acc.Std)) + "V" + strconv.FormatFloat(y.at(acc.Mean+acc.Std), 'f', -1, 64)})
 		}
 		c.Marks = append(c.Marks, mark{Class: "mark " + class, Path: marker(n, d.x, d.y),
-			Tip: fmt.Sprintf("%d %s: %s, %s trained", d.place, name(b.table, d.row), spread(d.row.Acc, 3), Count(d.row.Params.Trainable))})
+			Tip: fmt.Sprintf("%d %s: %s, %s trained", d.place, rowName(b.table, d.row), spread(d.row.Acc, 3), Count(d.row.Params.Trainable))})
 		if n > 0 || d.highest || len(dots) <= mostNumbered {
 			c.Texts = append(c.Texts, chartText{d.x, d.y, strconv.Itoa(d.place)})
 		}

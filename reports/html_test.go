@@ -406,11 +406,11 @@ func TestFlatten(t *testing.T) {
 		}
 	}
 	a, b := []setting{{"x", "1"}, {"y", "2"}, {"z", "3"}}, []setting{{"x", "1"}, {"y", "3"}}
-	all := common([][]setting{nil, a, b})
+	all := commonSettings([][]setting{nil, a, b})
 	if d := cmp.Diff([]setting{{"x", "1"}}, all); d != "" {
 		t.Errorf("common: %s", d)
 	}
-	if d := cmp.Diff([]setting{{"y", "2"}, {"z", "3"}}, differing(a, all)); d != "" {
+	if d := cmp.Diff([]setting{{"y", "2"}, {"z", "3"}}, differingSettings(a, all)); d != "" {
 		t.Errorf("differing: %s", d)
 	}
 	if len(a) != 3 || a[1].Name != "y" {
