@@ -42,6 +42,7 @@ const (
 	mostMissed  = 12  // pictures of a sweep
 	mostOfOne   = 10  // pictures, and pairs of classes, of a configuration
 	mostClasses = 12  // of a confusion matrix with names and figures
+	mostText    = 400 // characters of a setting or an error
 )
 
 //go:embed page/page.html
@@ -128,7 +129,8 @@ type (
 	cellView struct{ Text, Value string }
 
 	legendView struct {
-		Series int // 0: all the others
+		Series int    // 0: all the others
+		Place  string // in the table
 		Text   string
 	}
 	configView struct {
@@ -190,7 +192,7 @@ func (r *Report) view() (*pageView, error) {
 		v.Outcome = conclusion(r.Comparisons)
 	}
 	if len(r.Runs) > 0 || v.Outcome == "" {
-		v.Summary = summary(r.Runs, tables)
+		v.Summary = countSentence(r.Runs, tables)
 	}
 	judged := mostRows
 	for i, c := range r.Comparisons {
@@ -226,8 +228,8 @@ func (r *Report) course(id string) (Course, error) {
 	return r.Course(id)
 }
 
-// summary counts in one sentence.
-func summary(runs []Run, tables []Table) string {
+// countSentence counts runs in one sentence.
+func countSentence(runs []Run, tables []Table) string {
 	if len(runs) == 0 {
 		return "There are no runs to compare."
 	}
@@ -346,9 +348,9 @@ func (b *sweepBuilder) view(rows, details int) (sweepView, error) {
 		}
 		s.Configs, settings[i] = append(s.Configs, c), all
 	}
-	s.Common = common(settings)
+	s.Common = commonSettings(settings)
 	for i := range s.Configs {
-		s.Configs[i].Settings = differing(settings[i], s.Common)
+		s.Configs[i].Settings = differingSettings(settings[i], s.Common)
 	}
 
 	header, right := columns(t)
@@ -362,7 +364,7 @@ func (b *sweepBuilder) view(rows, details int) (sweepView, error) {
 		row := rowView{Rank: i + 1, Best: r.Best, Series: b.series(i), Strip: scale.strip(r), Wide: s.Strip}
 		texts := cells(t, r)
 		row.Names = texts[:right]
-		for j, value := range values(r) {
+		for j, value := range sortValues(r) {
 			row.Cells = append(row.Cells, cellView{strings.TrimPrefix(texts[right+j], "* "), value})
 		}
 		if i < details {
@@ -400,15 +402,19 @@ func lead(t Table) string {
 		over = fmt.Sprintf(" over %d seeds", r.Acc.N)
 	}
 	return fmt.Sprintf("Best: %s with a validation accuracy of %s%s, training %s of %s parameters.",
-		name(t, r), spread(r.Acc, 3), over, Count(r.Params.Trainable), Count(r.Params.Total))
+		rowName(t, r), spread(r.Acc, 3), over, Count(r.Params.Trainable), Count(r.Params.Total))
 }
 
-// name is a configuration by the axes that vary.
-func name(t Table, r Row) string {
+// rowName is a configuration by the axes that vary: "resnet18, lr 0.003". A word tells what it is of, a number does not.
+func rowName(t Table, r Row) string {
 	var parts []string
-	for _, a := range t.Axes {
-		if v := r.Labels.Text(a); v != "" {
-			parts = append(parts, v)
+	for _, l := range r.Labels {
+		switch {
+		case !slices.Contains(t.Axes, l.Axis) || l.Text == "":
+		case bytes.HasPrefix(l.Value, []byte{'"'}):
+			parts = append(parts, l.Text)
+		default:
+			parts = append(parts, l.Axis+" "+l.Text)
 		}
 	}
 	if len(parts) == 0 {
@@ -417,8 +423,8 @@ func name(t Table, r Row) string {
 	return strings.Join(parts, ", ")
 }
 
-// values are the figures of a row by which it is sorted, as cells gives them.
-func values(r Row) []string {
+// sortValues are the figures of a row by which it is sorted, as cells gives them.
+func sortValues(r Row) []string {
 	num := func(v float64, n int) string {
 		if n == 0 {
 			return ""
@@ -442,7 +448,7 @@ func (b *sweepBuilder) series(i int) int {
 // config makes the details of the configuration in that place of the table, and gives all its settings.
 func (b *sweepBuilder) config(i int) (configView, []setting, error) {
 	t, r := b.table, b.table.Rows[i]
-	v := configView{ID: b.id + "c" + strconv.Itoa(i+1), Rank: i + 1, Series: b.series(i), Name: name(t, r)}
+	v := configView{ID: b.id + "c" + strconv.Itoa(i+1), Rank: i + 1, Series: b.series(i), Name: rowName(t, r)}
 	if r.Finished > 0 {
 		v.Acc = spread(r.Acc, 3)
 	}
@@ -460,6 +466,9 @@ func (b *sweepBuilder) config(i int) (configView, []setting, error) {
 		if settings == nil && c.Settings != nil {
 			if settings, err = listSettings(c.Settings); err != nil {
 				return v, nil, fmt.Errorf("the settings of run %s: %w", run.ID, err)
+			}
+			for i := range settings {
+				settings[i].Text = Shorten(settings[i].Text, mostText)
 			}
 		}
 		if run.Status == runlog.Finished && len(c.Predictions) > 0 {
@@ -494,7 +503,7 @@ var runColumns = []string{"val acc", "val loss", "test acc", "best epoch", "epoc
 func (configView) RunColumns() []string { return runColumns }
 
 func runRow(r Run) runView {
-	v := runView{Seed: r.Seed, ID: r.ID, Status: string(r.Status), Error: r.Error}
+	v := runView{Seed: r.Seed, ID: r.ID, Status: string(r.Status), Error: Shorten(r.Error, mostText)}
 	if r.Metrics == nil {
 		return v
 	}

@@ -67,13 +67,13 @@ func (a axis) at(v float64) float64 {
 	return math.Round((a.from+(v-a.low)/(a.high-a.low)*(a.to-a.from))*10) / 10
 }
 
-// linear is an axis over round numbers that hold low and high, with some five ticks.
+// linear is an axis over round numbers that hold low and high, with some six ticks.
 func linear(low, high, from, to float64) (axis, []tick) {
 	if high-low < 1e-9*max(1, math.Abs(high)) {
 		pad := max(math.Abs(high)*0.05, 1e-3)
 		low, high = low-pad, high+pad
 	}
-	step := roundStep((high - low) / 4)
+	step := roundStep((high - low) / 5)
 	a := axis{low: math.Floor(low/step+1e-9) * step, high: math.Ceil(high/step-1e-9) * step, from: from, to: to}
 	digits := max(0, int(math.Ceil(-math.Log10(step)-1e-9)))
 	var ticks []tick
@@ -419,13 +419,13 @@ func (b *sweepBuilder) overview(s *sweepView) {
 	grey := false
 	for i, r := range b.table.Rows[:len(s.Rows)] {
 		if n := b.series(i); n > 0 {
-			s.Legend = append(s.Legend, legendView{n, fmt.Sprintf("%d %s", i+1, name(b.table, r))})
+			s.Legend = append(s.Legend, legendView{n, strconv.Itoa(i + 1), rowName(b.table, r)})
 		} else if r.Finished > 0 {
 			grey = true
 		}
 	}
 	if grey {
-		s.Legend = append(s.Legend, legendView{0, "the others"})
+		s.Legend = append(s.Legend, legendView{Text: "the others"})
 	}
 	for _, m := range []struct {
 		suffix, metric string
@@ -470,7 +470,7 @@ func (b *sweepBuilder) courses(metric string, of func(*curve) *series, loss bool
 		seeds = max(seeds, len(s.seeds))
 		if n > 0 {
 			p.band(seriesClass(n), s)
-			ends = append(ends, fmt.Sprintf("%s %.4g", name(b.table, b.table.Rows[i]), s.mean[len(s.mean)-1].value))
+			ends = append(ends, fmt.Sprintf("%s %.4g", rowName(b.table, b.table.Rows[i]), s.mean[len(s.mean)-1].value))
 		}
 		p.line(seriesClass(n), s.mean)
 		if n > 0 {
@@ -553,7 +553,7 @@ func (b *sweepBuilder) againstParams(rows []Row) (f figure, why string) {
 			continue
 		}
 		top, d.highest = d.row.Acc.Mean, true
-		front = append(front, fmt.Sprintf("%s %.3f with %s", name(b.table, d.row), d.row.Acc.Mean, Count(d.row.Params.Trainable)))
+		front = append(front, fmt.Sprintf("%s %.3f with %s", rowName(b.table, d.row), d.row.Acc.Mean, Count(d.row.Params.Trainable)))
 		if stairs.Len() == 0 {
 			fmt.Fprintf(&stairs, "M%s", coordinates(d.x, d.y))
 		} else {
@@ -563,20 +563,22 @@ func (b *sweepBuilder) againstParams(rows []Row) (f figure, why string) {
 	fmt.Fprintf(&stairs, "H%s", strconv.FormatFloat(frameRight, 'f', -1, 64))
 	c.Shapes = append(c.Shapes, shape{"line front", stairs.String()})
 
+	points := make([]chartText, len(dots))
 	for i := len(dots) - 1; i >= 0; i-- {
 		d := dots[i]
+		points[i] = chartText{X: d.x, Y: d.y}
 		n := b.series(d.place - 1)
 		class := seriesClass(n)
 		if acc := d.row.Acc; acc.N > 1 {
 			c.Shapes = append(c.Shapes, shape{"whisker " + class, "M" + coordinates(d.x, y.at(acc.Mean-acc.Std)) + "V" + strconv.FormatFloat(y.at(acc.Mean+acc.Std), 'f', -1, 64)})
 		}
 		c.Marks = append(c.Marks, mark{Class: "mark " + class, Path: marker(n, d.x, d.y),
-			Tip: fmt.Sprintf("%d %s: %s, %s trained", d.place, name(b.table, d.row), spread(d.row.Acc, 3), Count(d.row.Params.Trainable))})
+			Tip: fmt.Sprintf("%d %s: %s, %s trained", d.place, rowName(b.table, d.row), spread(d.row.Acc, 3), Count(d.row.Params.Trainable))})
 		if n > 0 || d.highest || len(dots) <= mostNumbered {
 			c.Texts = append(c.Texts, chartText{d.x, d.y, strconv.Itoa(d.place)})
 		}
 	}
-	separate(c.Texts)
+	separate(c.Texts, points)
 	f = figure{Title: "Validation accuracy against trained parameters", Chart: c}
 	f.Desc = fmt.Sprintf("%s between %s and %s trained parameters. The best with so many or fewer: %s.",
 		Plural(len(dots), "configuration", "configurations"), Count(least), Count(most), strings.Join(front[:min(8, len(front))], "; "))
@@ -584,19 +586,37 @@ func (b *sweepBuilder) againstParams(rows []Row) (f figure, why string) {
 	return f, ""
 }
 
-// separate moves the numbers off their marks, and apart where two would lie on each other.
-func separate(texts []chartText) {
+// separate moves the numbers off the points, to where each is nearest to its own, and apart where two would lie on each
+// other.
+func separate(texts, points []chartText) {
 	for i := range texts {
 		t := &texts[i]
 		x, y := t.X, t.Y
-		place := func(dx, dy float64) bool {
-			t.X, t.Y = x+dx, y+dy
-			if t.X > frameRight-2 || t.X < frameLeft+8 || t.Y < frameTop+8 {
-				return false
-			}
-			return !slices.ContainsFunc(texts[:i], func(o chartText) bool { return math.Abs(o.X-t.X) < 15 && math.Abs(o.Y-t.Y) < 11 })
+		width := 6.5 * float64(len(t.Text))
+		// covers tells whether the number lies on something about p; its middle is 4 above its foot.
+		covers := func(p chartText, right, high float64) bool {
+			return p.X+right > t.X-2 && p.X < t.X+width+2 && math.Abs(p.Y-(t.Y-4)) < high
 		}
-		_ = place(7, -5) || place(-14, -5) || place(7, 13) || place(-14, 13) || place(7, -16) || place(-14, -16) || place(7, 24) || place(7, -5)
+		distance := func(p chartText) float64 { return math.Hypot(p.X-(t.X+width/2), p.Y-(t.Y-4)) }
+		free := func(near bool) bool {
+			for _, offset := range [][2]float64{{7, -5}, {7, 12}, {-6 - width, -5}, {-6 - width, 12}, {-width / 2, -8}, {-width / 2, 17}, {7, -16}, {-6 - width, -16}, {7, 23}, {-6 - width, 23}} {
+				t.X, t.Y = x+offset[0], y+offset[1]
+				if t.X+width > frameRight || t.X < frameLeft || t.Y < frameTop+8 || t.Y > frameBottom {
+					continue
+				}
+				own := distance(chartText{X: x, Y: y})
+				if !slices.ContainsFunc(texts[:i], func(o chartText) bool { return covers(chartText{X: o.X, Y: o.Y - 4}, 6.5*float64(len(o.Text)), 10) }) &&
+					!slices.ContainsFunc(points, func(p chartText) bool {
+						return (p.X != x || p.Y != y) && (covers(chartText{X: p.X - 4, Y: p.Y}, 8, 8) || near && distance(p) < own)
+					}) {
+					return true
+				}
+			}
+			return false
+		}
+		if !free(true) && !free(false) {
+			t.X, t.Y = x+7, y-5
+		}
 	}
 }
 

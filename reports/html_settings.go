@@ -1,7 +1,7 @@
 package reports
 
-// common are the settings that all configurations have alike; those of a configuration that are not known say nothing.
-func common(configs [][]setting) []setting {
+// commonSettings are those that all configurations have alike; those of a configuration that are not known say nothing.
+func commonSettings(configs [][]setting) []setting {
 	var out []setting
 	first := true
 	for _, settings := range configs {
@@ -23,8 +23,8 @@ func common(configs [][]setting) []setting {
 	return out
 }
 
-// differing are the settings that are not among the common ones.
-func differing(settings, common []setting) []setting {
+// differingSettings are the settings that are not among the common ones.
+func differingSettings(settings, common []setting) []setting {
 	has := asSet(common)
 	var out []setting
 	for _, s := range settings {

@@ -406,11 +406,11 @@ func TestFlatten(t *testing.T) {
 		}
 	}
 	a, b := []setting{{"x", "1"}, {"y", "2"}, {"z", "3"}}, []setting{{"x", "1"}, {"y", "3"}}
-	all := common([][]setting{nil, a, b})
+	all := commonSettings([][]setting{nil, a, b})
 	if d := cmp.Diff([]setting{{"x", "1"}}, all); d != "" {
 		t.Errorf("common: %s", d)
 	}
-	if d := cmp.Diff([]setting{{"y", "2"}, {"z", "3"}}, differing(a, all)); d != "" {
+	if d := cmp.Diff([]setting{{"y", "2"}, {"z", "3"}}, differingSettings(a, all)); d != "" {
 		t.Errorf("differing: %s", d)
 	}
 	if len(a) != 3 || a[1].Name != "y" {
@@ -430,7 +430,7 @@ func TestAxes(t *testing.T) {
 		low, high float64
 		want      string
 	}{
-		{0.31, 0.69, "0.3 0.4 0.5 0.6 0.7"}, {0, 1, "0.0 0.5 1.0"}, {0.5, 0.5, "0.46 0.48 0.50 0.52 0.54"}, {0, 0, "-0.0010 -0.0005 0.0000 0.0005 0.0010"},
+		{0.31, 0.69, "0.3 0.4 0.5 0.6 0.7"}, {0, 1, "0.0 0.2 0.4 0.6 0.8 1.0"}, {0.5, 0.5, "0.47 0.48 0.49 0.50 0.51 0.52 0.53"}, {0, 0, "-0.0010 -0.0005 0.0000 0.0005 0.0010"},
 		{1, 37, "0 10 20 30 40"}, {1500, 9000, "0 2000 4000 6000 8000 10000"},
 	} {
 		if _, ticks := linear(c.low, c.high, 100, 0); texts(ticks) != c.want {
@@ -502,10 +502,9 @@ func TestAgainstParams(t *testing.T) {
 	if d := cmp.Diff(want, tips); d != "" {
 		t.Error(d)
 	}
-	// The axes go from 10^3 to 10^7 with a margin of 6 % on each side, and from 0.5 to 0.8.
+	// The axes go from 10^3 to 10^7 with a margin of 6 % on each side, and from 0.5 to 0.75.
 	x := math.Round((frameLeft+(frameRight-frameLeft)*(0.24+3)/4.48)*10) / 10
-	y := math.Round((frameBottom-(frameBottom-frameTop)*0.25/0.3)*10) / 10
-	if got, want := f.Chart.Marks[2].Path, marker(1, x, y); got != want {
+	if got, want := f.Chart.Marks[2].Path, marker(1, x, frameTop); got != want {
 		t.Errorf("the best is at %s, want %s", got, want)
 	}
 	for _, same := range []struct {
@@ -519,6 +518,32 @@ func TestAgainstParams(t *testing.T) {
 		b := sweepBuilder{table: Tabulate(same.runs)[0]}
 		if _, why := b.againstParams(b.table.Rows); !strings.HasPrefix(why, same.want) {
 			t.Errorf("%q, want %q", why, same.want)
+		}
+	}
+}
+
+// However close the points, each number is nearest to its own, as long as there is room.
+func TestNumbersStandByTheirPoints(t *testing.T) {
+	var points, texts []chartText
+	for i := range 8 {
+		p := chartText{X: 200 + 9*float64(i), Y: 100 + 20*float64(i%3), Text: strconv.Itoa(i + 1)}
+		points, texts = append(points, p), append(texts, p)
+	}
+	separate(texts, points)
+	for i, text := range texts {
+		nearest, least := 0, math.Inf(1)
+		for k, p := range points {
+			if d := math.Hypot(p.X-(text.X+3.25), p.Y-(text.Y-4)); d < least {
+				nearest, least = k, d
+			}
+		}
+		if nearest != i {
+			t.Errorf("%s stands by the point of %s", text.Text, points[nearest].Text)
+		}
+		for k, other := range texts[:i] {
+			if math.Abs(other.X-text.X) < 6 && math.Abs(other.Y-text.Y) < 9 {
+				t.Errorf("%s lies on %s", text.Text, texts[k].Text)
+			}
 		}
 	}
 }

@@ -30,6 +30,8 @@ type running struct {
 	device                      string
 	noShare                     bool
 	checkpointEvery             time.Duration
+
+	saved string // the file of the plan that is applied; "" for the last plan
 }
 
 func (r *running) check() error {
@@ -137,7 +139,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 	}
 	path := store.PlanPath()
 	if len(args) == 1 {
-		path, again = args[0], a.again("apply", args[0])
+		path, again, r.saved = args[0], a.again("apply", args[0]), args[0]
 	} else if _, err := os.Stat(path); err != nil {
 		return nil, "", a.noPlan("name the file to apply")
 	}
@@ -273,7 +275,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		if r.json {
 			events = sink
 		}
-		judged = a.judge(store, p, events)
+		judged = a.judge(store, p, r.saved, events)
 	}
 	return a.conclude(summary, again, r.failFast, judged)
 }
