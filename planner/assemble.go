@@ -56,7 +56,7 @@ func (p *planning) assemble(diags spec.Diagnostics) *Plan {
 			ID: c.id, Trajectory: c.trajectory, Config: configs[c],
 			Settings: renumber(settings, c.settings, &plan.Settings, p.settings[c.settings]),
 			Dataset:  renumber(datasets, c.dataset, &plan.Datasets, &p.datasets[c.dataset]),
-			Sharing:  c.sharing, Seed: c.seed, Action: p.actions[c.id], Replaces: p.replaces[c.id], Needs: p.needs(c), From: p.from[c.id], Params: c.params,
+			Sharing:  c.sharing, Seed: c.seed, Action: p.actions[c.id], Replaces: p.replaces[c.id], FromEpoch: p.epochs[c.id], Needs: p.needs(c), From: p.from[c.id], Params: c.params,
 		})
 	}
 	return plan

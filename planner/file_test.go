@@ -188,7 +188,7 @@ func FuzzLoad(f *testing.F) {
 			p.Name(&p.Runs[i])
 			p.Describe(&p.Runs[i])
 		}
-		if err := Refresh(p, fakeStore{}); err != nil {
+		if err := Refresh(p, fakeStore{}, nil); err != nil {
 			t.Error(err)
 		}
 		if err := WriteJSON(&bytes.Buffer{}, p); err != nil {

@@ -40,7 +40,11 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	return p.assemble(diags), diags
+	plan := p.assemble(diags)
+	if w.Costs != nil && p.left() {
+		plan.estimate(w.Costs)
+	}
+	return plan, diags
 }
 
 // planning is the state of one Make.
@@ -73,6 +77,7 @@ type planning struct {
 	actions     map[string]Action
 	sharings    []Sharing
 	replaces    map[string]string // when the runs that are to be replaced were begun
+	epochs      map[string]int    // done by the checkpoints that runs go on from, by the runs' ids
 	from        map[string]string // ids of runs that go on where another one of their trajectory ends, and of those
 
 	faults   int // errors so far, repeats included
@@ -131,6 +136,7 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 		planned:     map[string]bool{},
 		actions:     map[string]Action{},
 		replaces:    map[string]string{},
+		epochs:      map[string]int{},
 		reported:    reports{at: map[reportKey]*report{}},
 	}
 	if p.opt.MaxRuns == 0 {

@@ -12,7 +12,23 @@ type Sharing struct {
 	Test  *Features `json:"test,omitempty"`
 	Why   string    `json:"why,omitempty"` // Train is not set
 	Runs  int       `json:"runs"`          // trainings to be done
+	// Seconds is how long the computing is expected to take, Saves how much longer all would take without it.
+	Seconds float64 `json:"seconds,omitempty"`
+	Saves   float64 `json:"saves_seconds,omitempty"`
 }
+
+// Bytes is what all the features take up on the disk.
+func (s *Sharing) Bytes() (n int64) {
+	for _, f := range []*Features{s.Train, s.Val, s.Test} {
+		if f != nil {
+			n += f.Bytes
+		}
+	}
+	return n
+}
+
+// any tells whether anything is shared.
+func (s *Sharing) any() bool { return s.Train != nil || s.Val != nil }
 
 // Features are kept results of a frozen part.
 type Features struct {

@@ -13,6 +13,7 @@ type World struct {
 	Data    Data
 	Weights WeightsCatalogue
 	Store   Store // nil: an empty one
+	Costs   Costs // nil: nothing is estimated
 
 	Version string // of ftrun
 	// Numerics is the version of the arithmetic: it goes up when a change gives the same settings other bits.
@@ -86,6 +87,14 @@ type Store interface {
 	Trajectories() (map[string][]string, error)
 	// Status tells of one run that has left something.
 	Status(id string) (RunState, error)
+}
+
+// Costs knows what trainings take on this machine. It is asked once for each sort of run.
+type Costs interface {
+	// Training estimates a training of which some epochs are done; of what sharing says it computes nothing itself.
+	Training(s *Settings, d *Dataset, sharing *Sharing, done int) Estimate
+	// Features estimates how long it takes, in seconds, to compute all that sharing says; s is one of the runs' that share.
+	Features(s *Settings, d *Dataset, sharing *Sharing) float64
 }
 
 // RunState is what the store holds of a run. Neither finished nor failed: pending, running or interrupted.

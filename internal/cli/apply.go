@@ -335,5 +335,5 @@ func (a *app) refresh(p *planner.Plan) error {
 	if err != nil {
 		return err
 	}
-	return planner.Refresh(p, world.Store)
+	return planner.Refresh(p, world.Store, world.Costs)
 }
