@@ -72,6 +72,7 @@ const retryBusy = 500 * time.Millisecond
 // saves itself and stops. The error is about what concerns all runs: a broken picture, a store that can't be written.
 func Apply(ctx context.Context, o Options) (Summary, error) {
 	start := time.Now()
+	defer boundGarbage()()
 	e, err := newExecution(o)
 	if err != nil {
 		return Summary{}, err

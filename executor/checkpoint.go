@@ -70,6 +70,7 @@ func (t *training) saveCheckpoint() error {
 			return err
 		}
 		t.best = nil
+		dropped(t.params.Memory())
 	}
 	if len(p.History) > 0 {
 		var err error
@@ -105,6 +106,8 @@ func (t *training) saveCheckpoint() error {
 	if err := t.dir.WriteCheckpoint(func(w io.Writer) error { return weights.WriteSealed(w, tensors, metadata) }); err != nil {
 		return err
 	}
+	tensors, state = nil, optim.State{}
+	dropped(t.params.Memory() + t.optimizer.Memory())
 	t.saved = time.Now()
 	return nil
 }

@@ -148,6 +148,7 @@ func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
 		if err != nil {
 			return nil, err
 		}
+		dropped(t.params.Memory()) // another set of them, and the results
 		made++
 		_ = os.Remove(workshop.Dir) // unless another process is at it again
 	}
@@ -219,7 +220,10 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 	if err != nil {
 		return err
 	}
-	cfg.BatchSize, cfg.Shuffle = fillBatch(before, t.FeatureMemory), false
+	if cfg.BatchSize, _, err = fillBatch(device, t.Threads, before, programs.settings.Numerics, t.FeatureMemory); err != nil {
+		return err
+	}
+	cfg.Shuffle = false
 	loader, err := data.NewLoader(cfg)
 	if err != nil {
 		return err
@@ -262,16 +266,6 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 			return ctx.Err()
 		}
 	}
-}
-
-// fillBatch is the number of pictures that go through a frozen part together: a block, or such a part of one that memory
-// allows.
-func fillBatch(before *nn.Net, memory int64) int {
-	batch := features.BlockPictures
-	for batch > 1 && int64(batch)*4*before.Activations(nil, nil) > memory {
-		batch /= 2
-	}
-	return batch
 }
 
 // reporter tells, now and then, how many pictures have their features.

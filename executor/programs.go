@@ -40,16 +40,28 @@ func (p *programs) get(key programKey) (*nn.Program, error) {
 	if made, ok := p.made[key]; ok {
 		return made, nil
 	}
-	net, settings := p.eval, nn.Settings{Batch: key.batch, Numerics: p.settings.Numerics, Slab: p.slab}
-	if key.training {
-		net, settings = p.train, p.settings
-		settings.Batch = key.batch
-	}
+	net, settings := p.of(key)
 	made, err := nn.Compile(net, p.params, settings)
 	if err == nil {
 		p.made[key] = made
 	}
 	return made, err
+}
+
+// rehearse does, over parameters of a kernels.Meter, what making a program and its first run do.
+func (p *programs) rehearse(key programKey) error {
+	net, settings := p.of(key)
+	return nn.Rehearse(net, p.params, settings)
+}
+
+// of is what a program is made of.
+func (p *programs) of(key programKey) (*nn.Net, nn.Settings) {
+	if key.training {
+		settings := p.settings
+		settings.Batch = key.batch
+		return p.train, settings
+	}
+	return p.eval, nn.Settings{Batch: key.batch, Numerics: p.settings.Numerics, Slab: p.slab}
 }
 
 // memory is the number of bytes that the programs hold beside the parameters.

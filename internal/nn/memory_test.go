@@ -75,8 +75,8 @@ func TestMemoryPlan(t *testing.T) {
 
 		stores := [2]*ParamStore{randomStore(t, net, seed), randomStore(t, net, seed)}
 		programs := [2]*Program{compile(t, net, stores[0], set), compile(t, net, stores[1], alone)}
-		planned += programs[0].plan.size
-		separate += programs[1].plan.size
+		planned += programs[0].places.size
+		separate += programs[1].places.size
 		checkOverlaps(t, programs[0])
 		o := newOracle(t, stores[0], set)
 		for step := range uint64(2) {
@@ -118,7 +118,7 @@ func checkOverlaps(t *testing.T, p *Program) {
 			continue
 		}
 		place := func(n *node) (lo, hi int) {
-			s, ok := p.plan.spots[n]
+			s, ok := p.places.spots[n]
 			if !ok {
 				return -1, -1
 			}
@@ -204,8 +204,8 @@ func TestSlab(t *testing.T) {
 	sharing := programs(slab)
 	var sum, most int
 	for _, p := range own {
-		sum += p.plan.size
-		most = max(most, p.plan.size)
+		sum += p.places.size
+		most = max(most, p.places.size)
 	}
 	if got := slab.Memory(); got != 4*int64(most) {
 		t.Errorf("the slab has %d bytes, want the largest program's %d (all: %d)", got, 4*most, 4*sum)
