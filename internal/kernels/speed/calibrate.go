@@ -11,12 +11,12 @@ import (
 // Elements of the working sets that Calibrate times: one that stays in the caches and one that does not.
 const (
 	small = 1 << 18
-	large = 12 << 20
+	large = 8 << 20
 )
 
 // Calibrate times some operations of each kind on a device and so learns its speeds. It goes through them again and again,
 // for as long as patience lasts, but through all of them once, and takes each one's least time: what other programs disturb
-// now they leave alone another time. It works on 200 MB of memory, which are given back.
+// now they leave alone another time. It works on 130 MB of memory, which are given back.
 func Calibrate(ctx context.Context, dev kernels.Device, patience time.Duration) (Profile, error) {
 	start := time.Now()
 	memory, err := dev.Alloc(4*large + 1<<12)
@@ -118,7 +118,7 @@ func newProfile(least map[Op]float64) Profile {
 // anchor is the operation that stands for a kind and class: a layer of middling size. There is none where no network has
 // such a layer.
 func anchor(kind Kind, of class) (o Op, there bool) {
-	const batch = 8
+	const batch = 4
 	conv := kernels.Conv{N: batch, H: 28, W: 28, C: 64, K: 64, R: 3, S: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, Groups: 1, Numerics: kernels.Default}
 	switch of {
 	case pointwise:
