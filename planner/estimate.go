@@ -72,12 +72,13 @@ func (p *Plan) estimate(costs Costs) {
 // are one training.
 func (p *Plan) firsts() func(yield func(int, bool) bool) {
 	return func(yield func(int, bool) bool) {
-		seen := make(map[string]bool, len(p.Runs))
+		seen := make(map[[idLen]byte]struct{}, len(p.Runs))
 		for i := range p.Runs {
-			id := p.Runs[i].ID
-			first := !seen[id]
-			seen[id] = true
-			if !yield(i, first) {
+			var id [idLen]byte
+			copy(id[:], p.Runs[i].ID)
+			before := len(seen)
+			seen[id] = struct{}{}
+			if !yield(i, len(seen) > before) {
 				return
 			}
 		}
