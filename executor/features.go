@@ -128,16 +128,19 @@ func (t *training) share(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if trainFiles != nil {
-		t.programs.train = t.net.After(trainCut.At)
+	if trainFiles == nil {
+		trainCut = nil
+	} else {
 		t.sources[data.Train] = t.featureBatches(data.Train, trainFiles)
 	}
-	if evalFiles != nil {
-		t.programs.eval = t.net.After(evalCut.At)
+	if evalFiles == nil {
+		evalCut = nil
+	} else {
 		for i, v := range evaluation {
 			t.sources[v.split] = t.featureBatches(v.split, evalFiles[i:i+1])
 		}
 	}
+	t.programs.begin(trainCut, evalCut)
 	return nil
 }
 

@@ -44,7 +44,8 @@ func boundGarbage() (callOff func()) {
 
 // garbagePercent is what to tell the collector when so many bytes are in use.
 func garbagePercent(inUse int64) int {
-	return int(100 * garbageAllowed(inUse) / max(inUse, 1))
+	inUse = max(inUse, garbageMin) // 0 before the first collection
+	return int(100 * garbageAllowed(inUse) / inUse)
 }
 
 // garbageAllowed is the most garbage beside so many bytes in use.

@@ -148,7 +148,7 @@ func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		dropped(t.params.Memory()) // another set of them, and the results
+		dropped(largeGarbage) // parameters and results of the frozen part
 		made++
 		_ = os.Remove(workshop.Dir) // unless another process is at it again
 	}
@@ -220,7 +220,7 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 	if err != nil {
 		return err
 	}
-	if cfg.BatchSize, _, err = fillBatch(device, t.Threads, before, programs.settings.Numerics, t.FeatureMemory); err != nil {
+	if cfg.BatchSize, _, err = fillBatch(device, t.Threads, before, programs.settings.Numerics, v.Pictures, t.FeatureMemory); err != nil {
 		return err
 	}
 	cfg.Shuffle = false

@@ -32,53 +32,65 @@ func (m Memory) Peak() int64 { return max(m.Start+m.Weights, m.Train) }
 // use meanwhile. Of the data set it looks at the classes and the numbers of pictures. sharing says what the run takes from
 // files of features. It takes milliseconds, and no memory to speak of.
 //
-// A run that goes on from a checkpoint may hold
-// its best weights beside the checkpoint for a moment, which is not counted.
+// A run that goes on from a checkpoint may hold its best weights beside that for a moment, which is not counted.
 func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing) (Memory, error) {
 	meter := device.Meter(threads)
+	t, err := rehearse(meter, set, of, sharing)
+	if err != nil {
+		return Memory{}, err
+	}
+	all := t.bytes(func(int) bool { return true })
+	m := Memory{Start: all}
+	if set.Weights.Kind != "none" {
+		m.Weights = all
+	}
+	changed := t.bytes(func(i int) bool { return t.changes[i] })
+	written := max(all, changed+t.optimizer.Memory()) // the best epoch's file, then the checkpoint
+	batches := int64(0)
+	train, eval := t.cuts(sharing)
+	for split, pictures := range of.Pictures {
+		if cutOf(split, train, eval) == nil {
+			batches = max(batches, data.EpochMemory(pictures, set.BatchSize, set.Image.Crop, threads))
+		}
+	}
+	// Those of the best epoch so far and those of the last one: probabilities, path and hash of each picture.
+	predictions := 2 * int64(of.Pictures[data.Val]) * (4*int64(len(of.Classes)) + 256)
+	m.Train = meter.Peak() + meter.Scratch() + predictions + max(changed+batches, written)
+	m.Train += garbageAllowed(m.Train)
+	return m, nil
+}
+
+// rehearse does on a meter what a training allocates on its device: parameters, moments, the programs of whole batches.
+// Those of a smaller last batch lie in the same memory.
+func rehearse(meter kernels.Meter, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing) (*training, error) {
 	t := &training{run: &planner.Run{}, set: set, device: meter}
 	if err := t.describe(len(of.Classes)); err != nil {
-		return Memory{}, err
+		return nil, err
 	}
 	var classWeights []float32
 	if set.ClassWeights != "" {
 		classWeights = make([]float32, len(of.Classes))
 	}
 	if err := t.allocate(classWeights); err != nil {
-		return Memory{}, err
-	}
-	all := t.bytes(func(int) bool { return true })
-	m := Memory{Start: meter.Held()}
-	if set.Weights.Kind != "none" {
-		m.Weights = all
+		return nil, err
 	}
 	if err := t.prepareOptimizer(); err != nil {
-		return Memory{}, err
+		return nil, err
 	}
-	trainOn, evalOn := t.cuts(sharing)
-	if trainOn != nil {
-		t.programs.train = t.net.After(trainOn.At)
+	t.programs.begin(t.cuts(sharing))
+	err := t.programs.rehearse(programKey{batch: min(set.BatchSize, of.Pictures[data.Train]), training: true})
+	if err == nil {
+		err = t.programs.rehearse(programKey{batch: min(set.BatchSize, max(of.Pictures[data.Val], of.Pictures[data.Test]))})
 	}
-	if evalOn != nil {
-		t.programs.eval = t.net.After(evalOn.At)
-	}
-	for _, key := range []programKey{
-		{batch: min(set.BatchSize, of.Pictures[data.Train]), training: true},
-		{batch: min(set.BatchSize, max(of.Pictures[data.Val], of.Pictures[data.Test]))},
-	} {
-		if err := t.programs.rehearse(key); err != nil {
-			return Memory{}, err
-		}
-	}
+	return t, err
+}
 
-	changed := t.bytes(func(i int) bool { return t.changes[i] })
-	written := max(all, changed+t.optimizer.Memory()) // the best epoch's file, then the checkpoint
-	batches := int64(0)
-	if trainOn == nil || evalOn == nil {
-		batches = data.EpochMemory(set.BatchSize, set.Image.Crop, threads)
+// cutOf is where the part of the network begins that a split's pictures go through.
+func cutOf(split string, train, eval *nn.Cut) *nn.Cut {
+	if split == data.Train {
+		return train
 	}
-	m.Train = meter.Peak() + meter.Scratch() + max(changed+batches, written)
-	return m, nil
+	return eval
 }
 
 // bytes is the size of some parameters.
@@ -91,8 +103,8 @@ func (t *training) bytes(which func(int) bool) (n int64) {
 	return n
 }
 
-// FeatureMemory tells what computing the features that a run shares holds beside the run, in bytes. limit is
-// Options.FeatureMemory.
+// FeatureMemory tells what computing the features that a run shares holds beside what the run holds at its start, in bytes;
+// 0 where it shares none. limit is Options.FeatureMemory.
 func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing, limit int64) (int64, error) {
 	t := &training{run: &planner.Run{}, set: set, device: device.Meter(threads)}
 	if err := t.describe(len(of.Classes)); err != nil {
@@ -104,23 +116,34 @@ func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of
 	}
 	most := int64(0)
 	train, eval := t.cuts(sharing)
-	for _, cut := range []*nn.Cut{train, eval} {
+	for split, pictures := range of.Pictures {
+		cut := cutOf(split, train, eval)
 		if cut == nil {
 			continue
 		}
-		batch, held, err := fillBatch(device, threads, t.net.Before(cut.At), numerics, limit)
+		before := t.net.Before(cut.At)
+		batch, held, err := fillBatch(device, threads, before, numerics, pictures, limit)
 		if err != nil {
 			return 0, err
 		}
-		block := 4 * int64(features.BlockPictures) * int64(cut.Shape.Len())
-		most = max(most, held+data.EpochMemory(batch, set.Image.Crop, threads)+block)
+		copied := int64(0) // of a parameter on its way from the run's
+		for i, needed := 0, before.Needed(false); i < len(t.net.Params); i++ {
+			if p := t.net.Params[i]; needed[p.Layer] {
+				copied = max(copied, 4*int64(p.Len()))
+			}
+		}
+		block := 4 * int64(min(features.BlockPictures, pictures)) * int64(cut.Shape.Len())
+		most = max(most, held+data.EpochMemory(pictures, batch, set.Image.Crop, threads)+copied+2*block)
 	}
-	return most, nil
+	if most == 0 {
+		return 0, nil
+	}
+	return most + garbageAllowed(most), nil
 }
 
-// fillBatch is the number of pictures that go through a frozen part together, a block, or such a part of one that memory
-// allows, and the bytes that the device holds then.
-func fillBatch(device kernels.Device, threads int, before *nn.Net, numerics kernels.Numerics, memory int64) (batch int, held int64, err error) {
+// fillBatch is the number of pictures, of so many, that go through a frozen part together, a block, or such a part of one
+// that memory allows, and the bytes that the device holds then.
+func fillBatch(device kernels.Device, threads int, before *nn.Net, numerics kernels.Numerics, pictures int, memory int64) (batch int, held int64, err error) {
 	for batch = features.BlockPictures; ; batch /= 2 {
 		meter := device.Meter(threads)
 		params, err := nn.NewParamStore(meter, before)
@@ -128,7 +151,7 @@ func fillBatch(device kernels.Device, threads int, before *nn.Net, numerics kern
 			return 0, 0, err
 		}
 		programs := newPrograms(before, params, nn.Settings{Numerics: numerics})
-		if err := programs.rehearse(programKey{batch: batch}); err != nil {
+		if err := programs.rehearse(programKey{batch: min(batch, pictures)}); err != nil {
 			return 0, 0, err
 		}
 		if batch == 1 || programs.memory() <= memory {

@@ -28,6 +28,18 @@ func newPrograms(net *nn.Net, params *nn.ParamStore, settings nn.Settings) *prog
 	return &programs{train: net, eval: net, params: params, settings: settings, slab: settings.Slab, made: map[programKey]*nn.Program{}}
 }
 
+// begin lets training and evaluation begin at cuts, whose results they take in the place of pictures; nil: at the pictures.
+func (p *programs) begin(train, eval *nn.Cut) {
+	whole := p.params.Net()
+	p.train, p.eval = whole, whole
+	if train != nil {
+		p.train = whole.After(train.At)
+	}
+	if eval != nil {
+		p.eval = whole.After(eval.At)
+	}
+}
+
 func (p *programs) training(batch int) (*nn.Program, error) {
 	return p.get(programKey{batch, true})
 }

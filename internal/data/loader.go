@@ -53,14 +53,15 @@ const (
 	pictureMemory = 4 << 20
 )
 
-// EpochMemory is the number of bytes that an epoch holds at a time, the cache left out, of a loader with so many workers
-// whose batches have so many pictures of crop×crop pixels.
-func EpochMemory(batch, crop, workers int) int64 {
-	return underWay(ahead)*int64(batch)*4*3*int64(crop)*int64(crop) + int64(workers)*pictureMemory
+// EpochMemory is the number of bytes that an epoch of a loader over so many pictures holds at a time, the cache left out.
+// Its batches have up to batch pictures of crop×crop pixels.
+func EpochMemory(pictures, batch, crop, workers int) int64 {
+	held := min(underWay(ahead)*batch, pictures)
+	return int64(held)*4*3*int64(crop)*int64(crop) + int64(workers)*pictureMemory
 }
 
 // underWay is the most batches at a time: waiting, in the making, and at the consumer.
-func underWay(ahead int) int64 { return int64(ahead) + 2 }
+func underWay(ahead int) int { return ahead + 2 }
 
 // NewLoader checks cfg.
 func NewLoader(cfg LoaderConfig) (*Loader, error) {
