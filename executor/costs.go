@@ -149,7 +149,7 @@ func (c *Costs) Features(s *planner.Settings, d *planner.Dataset, sharing *plann
 			}
 		}
 		before := t.net.Before(cut.At)
-		batch, _, err := fillBatch(c.Device, c.Threads, before, numerics, c.FeatureMemory)
+		batch, _, err := fillBatch(c.Device, c.Threads, before, numerics, pictures, c.FeatureMemory)
 		if err != nil {
 			return
 		}
@@ -159,14 +159,13 @@ func (c *Costs) Features(s *planner.Settings, d *planner.Dataset, sharing *plann
 			return
 		}
 		programs := newPrograms(before, params, nn.Settings{Numerics: numerics})
-		if programs.rehearse(programKey{batch: batch}) != nil {
-			return
+		var first, each []speed.Op
+		for _, ops := range []*[]speed.Op{&first, &each} {
+			if programs.rehearse(programKey{batch: batch}) != nil {
+				return
+			}
+			*ops = recorder.Take()
 		}
-		first := recorder.Take()
-		if programs.rehearse(programKey{batch: batch}) != nil {
-			return
-		}
-		each := recorder.Take()
 		seconds += c.sum(first, 0) - c.sum(each, 0) + compileNode*float64(len(each))
 		seconds += float64(pictures) * (c.sum(each, 0)/float64(batch) + picture)
 	}
@@ -221,57 +220,41 @@ func (c *Costs) rehearse(s *planner.Settings, d *planner.Dataset, sharing *plann
 		return nil, err
 	}
 	recorder := speed.NewRecorder(c.Device)
-	t := &training{execution: &execution{}, run: &planner.Run{}, set: s, device: recorder, progress: &progress{}}
-	if err := t.describe(len(d.Classes)); err != nil {
+	t, err := rehearse(recorder, s, d, sharing)
+	if err != nil {
 		return nil, err
-	}
-	if err := t.allocate(nil); err != nil {
-		return nil, err
-	}
-	if err := t.prepareOptimizer(); err != nil {
-		return nil, err
-	}
-	trainOn, evalOn := t.cuts(sharing)
-	if trainOn != nil {
-		t.programs.train = t.net.After(trainOn.At)
-	}
-	if evalOn != nil {
-		t.programs.eval = t.net.After(evalOn.At)
 	}
 	k := &course{
 		batch: min(s.BatchSize, d.Pictures[data.Train]), evalBatch: min(s.BatchSize, max(d.Pictures[data.Val], d.Pictures[data.Test])),
 		memory: memory,
 	}
-
-	recorder.Take()
-	var ops [4][]speed.Op // the first and the second training step, then evaluation
-	for i := range ops {
-		training := i < 2
-		key := programKey{k.evalBatch, false}
-		if training {
-			key = programKey{k.batch, true}
+	first := recorder.Take()
+	if err := t.programs.rehearse(programKey{k.batch, true}); err != nil {
+		return nil, err
+	}
+	t.progress, t.schedule = &progress{}, newSchedule(s, 1)
+	needed := t.programs.train.Needed(true)
+	err = t.update(func(i int) kernels.Buffer {
+		if !needed[t.net.Params[i].Layer] {
+			return nil
 		}
-		if err := t.programs.rehearse(key); err != nil {
+		return kernels.Extent(t.params.Buffer(i).Len())
+	})
+	if err != nil {
+		return nil, err
+	}
+	step := recorder.Take()
+	// After a step evaluation reads what was trained in a form that has to be made anew, then no more.
+	var evaluations [2][]speed.Op
+	for i := range evaluations {
+		if err := t.programs.rehearse(programKey{k.evalBatch, false}); err != nil {
 			return nil, err
 		}
-		if training {
-			needed := t.programs.train.Needed(true)
-			gradient := func(i int) kernels.Buffer {
-				if !needed[t.net.Params[i].Layer] {
-					return nil
-				}
-				return kernels.Extent(t.params.Buffer(i).Len())
-			}
-			t.schedule = newSchedule(s, 1)
-			if err := t.update(gradient); err != nil {
-				return nil, err
-			}
-		}
-		ops[i] = recorder.Take()
+		evaluations[i] = recorder.Take()
 	}
 	kept := t.kept(k.batch)
-	k.step, k.evaluation = c.sum(ops[1], kept), c.sum(ops[3], 0)
-	k.packing = max(c.sum(ops[2], 0)-k.evaluation, 0)
+	k.step, k.evaluation = c.sum(step, kept), c.sum(evaluations[1], 0)
+	k.packing = c.sum(evaluations[0], 0) - k.evaluation
 
 	changed := t.bytes(func(i int) bool { return t.changes[i] })
 	k.all = t.bytes(func(int) bool { return true })
@@ -282,7 +265,8 @@ func (c *Costs) rehearse(s *planner.Settings, d *planner.Dataset, sharing *plann
 			k.tensors += 2
 		}
 	}
-	k.start = max(c.sum(ops[0], kept)-k.step, 0) + 2*compileNode*float64(len(ops[1])+len(ops[3])) + touchByte*float64(memory.Train)
+	// Programs are compiled for whole batches and for the last ones, which may be smaller; the first of each packs weights.
+	k.start = max(c.sum(first, kept)-k.step-k.evaluation, 0) + 2*compileNode*float64(len(step)+len(evaluations[1])) + touchByte*float64(memory.Train)
 	if s.Weights.Kind != "none" {
 		k.start += readByte * float64(k.all)
 	} else {
