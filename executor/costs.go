@@ -64,14 +64,12 @@ func (c *Costs) Training(s *planner.Settings, d *planner.Dataset, sharing *plann
 	}
 	epochs := float64(max(s.Epochs-done, 0))
 	train, val, test := float64(d.Pictures[data.Train]), float64(d.Pictures[data.Val]), float64(d.Pictures[data.Test])
-	prepare := preparePixel * float64(s.Image.Crop*s.Image.Crop) / float64(c.Threads)
-
 	trainPicture, evalPicture := k.step/float64(k.batch), k.evaluation/float64(k.evalBatch)
 	if sharing.Train == nil {
-		trainPicture += prepare
+		trainPicture += c.prepare(s) / float64(c.Threads)
 	}
 	if sharing.Val == nil {
-		evalPicture += prepare
+		evalPicture += c.prepare(s) / float64(c.Threads)
 	}
 	if c.Paces != nil {
 		if p, ok := c.Paces(SortOf(s, sharing, c.Threads)); ok {
@@ -97,7 +95,7 @@ func (c *Costs) Training(s *planner.Settings, d *planner.Dataset, sharing *plann
 		times = epochs
 	}
 	if epochs > 0 {
-		seconds += times * decoded * decodePixel * c.pixels(d) / float64(c.Threads)
+		seconds += times * decoded * c.decode(d) / float64(c.Threads)
 	}
 	// Checkpoints are due at the end, and after each epoch, or some, before; the best so far is written with them.
 	saves := max(1, min(epochs, math.Ceil(epochs*epoch/max(c.SaveAfter, epoch))))
@@ -116,62 +114,94 @@ func (c *Costs) Training(s *planner.Settings, d *planner.Dataset, sharing *plann
 	}
 }
 
-// pixels of a picture as it is decoded.
-func (c *Costs) pixels(d *planner.Dataset) float64 {
+// decode is the processor's time to decode a picture.
+func (c *Costs) decode(d *planner.Dataset) float64 {
 	if d.Synthetic != nil {
-		return float64(d.Synthetic.Size * d.Synthetic.Size)
+		return decodePixel * float64(d.Synthetic.Size*d.Synthetic.Size)
 	}
-	return decodedPixels
+	return decodePixel * decodedPixels
 }
 
-// Features estimates how long it takes to compute the features that runs share.
-func (c *Costs) Features(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) float64 {
-	t := &training{run: &planner.Run{}, set: s, device: c.Device.Meter(c.Threads)}
-	if t.describe(len(d.Classes)) != nil {
-		return 0
+// prepare is the processor's time to make of a decoded picture what the network sees.
+func (c *Costs) prepare(s *planner.Settings) float64 {
+	return preparePixel * float64(s.Image.Crop*s.Image.Crop)
+}
+
+// Features estimates what it takes to compute the features that runs share; zero where that can't be done, which is for the
+// run to tell.
+func (c *Costs) Features(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) planner.Estimate {
+	seconds, err := c.featureSeconds(s, d, sharing)
+	if err != nil {
+		return planner.Estimate{}
+	}
+	memory, err := FeatureMemory(c.Device, c.Threads, s, d, sharing, c.FeatureMemory)
+	if err != nil {
+		return planner.Estimate{}
+	}
+	return planner.Estimate{Seconds: seconds, Memory: memory, Disk: sharing.Bytes()}
+}
+
+func (c *Costs) featureSeconds(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) (float64, error) {
+	t := &training{run: &planner.Run{}, set: s, device: speed.NewRecorder(c.Device)}
+	if err := t.describe(len(d.Classes)); err != nil {
+		return 0, err
 	}
 	numerics, err := kernels.ParseNumerics(s.Numerics)
 	if err != nil {
-		return 0
+		return 0, err
 	}
-	picture := (decodePixel*c.pixels(d) + preparePixel*float64(s.Image.Crop*s.Image.Crop)) / float64(c.Threads)
 	train, eval := t.cuts(sharing)
 	seconds := 0.0
-	part := func(cut *nn.Cut, of ...*planner.Features) {
-		if cut == nil {
-			return
+	for _, part := range []struct {
+		cut *nn.Cut
+		of  []*planner.Features
+	}{
+		{train, []*planner.Features{sharing.Train}},
+		{eval, []*planner.Features{sharing.Val, sharing.Test}},
+	} {
+		if part.cut == nil {
+			continue
 		}
 		pictures := 0
-		for _, f := range of {
+		for _, f := range part.of {
 			if f != nil {
 				pictures += f.Pictures * f.Views
 				seconds += writeByte * float64(f.Bytes)
 			}
 		}
-		before := t.net.Before(cut.At)
+		before := t.net.Before(part.cut.At)
 		batch, _, err := fillBatch(c.Device, c.Threads, before, numerics, pictures, c.FeatureMemory)
 		if err != nil {
-			return
+			return 0, err
 		}
-		recorder := speed.NewRecorder(c.Device)
-		params, err := nn.NewParamStore(recorder, before)
+		first, each, err := c.evaluations(before, numerics, batch)
 		if err != nil {
-			return
+			return 0, err
 		}
-		programs := newPrograms(before, params, nn.Settings{Numerics: numerics})
-		var first, each []speed.Op
-		for _, ops := range []*[]speed.Op{&first, &each} {
-			if programs.rehearse(programKey{batch: batch}) != nil {
-				return
-			}
-			*ops = recorder.Take()
-		}
-		seconds += c.sum(first, 0) - c.sum(each, 0) + compileNode*float64(len(each))
-		seconds += float64(pictures) * (c.sum(each, 0)/float64(batch) + picture)
+		seconds += first - each + float64(pictures)*(each/float64(batch)+(c.decode(d)+c.prepare(s))/float64(c.Threads))
 	}
-	part(train, sharing.Train)
-	part(eval, sharing.Val, sharing.Test)
-	return seconds
+	return seconds, nil
+}
+
+// evaluations is the time of the first run of a network's evaluation, with what goes before, and of each that follows.
+func (c *Costs) evaluations(net *nn.Net, numerics kernels.Numerics, batch int) (first, each float64, err error) {
+	recorder := speed.NewRecorder(c.Device)
+	params, err := nn.NewParamStore(recorder, net)
+	if err != nil {
+		return 0, 0, err
+	}
+	programs := newPrograms(net, params, nn.Settings{Numerics: numerics})
+	for _, seconds := range []*float64{&first, &each} {
+		if err := programs.rehearse(programKey{batch: batch}); err != nil {
+			return 0, 0, err
+		}
+		ops := recorder.Take()
+		*seconds = c.sum(ops, 0)
+		if seconds == &first {
+			first += compileNode * float64(len(ops))
+		}
+	}
+	return first, each, nil
 }
 
 // courseKey is what a course depends on.

@@ -97,7 +97,7 @@ func TestRehearsedWork(t *testing.T) {
 				if shared.evaluation < want || shared.evaluation > want+nodes {
 					t.Errorf("evaluation on features: %v s a batch, want %v", shared.evaluation, want)
 				}
-				before := c.Features(set, of, &planner.Sharing{Val: features})
+				before := c.Features(set, of, &planner.Sharing{Val: features}).Seconds
 				if want := 1e-9 * 40 * float64(cut.Work); before < want || before > want+1 {
 					t.Errorf("the features of 40 pictures: %v s, want %v and something for decoding", before, want)
 				}

@@ -23,7 +23,7 @@ type estimateKey struct{ settings, dataset, sharing, done int }
 func (p *Plan) estimate(costs Costs) {
 	p.Estimates = nil
 	for i := range p.Sharing {
-		p.Sharing[i].Seconds, p.Sharing[i].Saves = 0, 0
+		p.Sharing[i].Seconds, p.Sharing[i].Memory, p.Sharing[i].Saves = 0, 0, 0
 	}
 	type known struct {
 		index int
@@ -61,8 +61,9 @@ func (p *Plan) estimate(costs Costs) {
 		}
 		if !begun[r.Sharing] {
 			begun[r.Sharing] = true
-			sharing.Seconds = costs.Features(s, d, sharing)
-			sharing.Saves -= sharing.Seconds
+			e := costs.Features(s, d, sharing)
+			sharing.Seconds, sharing.Memory = e.Seconds, e.Memory
+			sharing.Saves -= e.Seconds
 		}
 		sharing.Saves += of.saves
 	}

@@ -23,7 +23,9 @@ func (f *fakeCosts) Training(s *Settings, _ *Dataset, sharing *Sharing, done int
 	return e
 }
 
-func (f *fakeCosts) Features(*Settings, *Dataset, *Sharing) float64 { return 7 }
+func (f *fakeCosts) Features(*Settings, *Dataset, *Sharing) Estimate {
+	return Estimate{Seconds: 7, Memory: 3}
+}
 
 func TestEstimates(t *testing.T) {
 	const src = `

@@ -132,8 +132,8 @@ type Summary struct {
 	Epochs int64 `json:"epochs"`
 
 	// What the trainings to be done are expected to take, one after the other: of Seconds, Shared go into what runs share;
-	// if nothing were shared it would be Unshared. Memory is the most that one of them holds at a time, Disk what all leave,
-	// kept features included.
+	// if nothing were shared it would be Unshared. Memory is the most that one of them holds at a time, while it computes
+	// features, too; Disk what all leave, features included.
 	Seconds  float64 `json:"seconds,omitempty"`
 	Shared   float64 `json:"shared_seconds,omitempty"`
 	Unshared float64 `json:"unshared_seconds,omitempty"`
@@ -164,7 +164,7 @@ func (p *Plan) Summarize() Summary {
 		s.Epochs += int64(p.Settings[r.Settings].Epochs)
 		e := p.Estimate(r)
 		s.Seconds += e.Seconds
-		s.Memory = max(s.Memory, e.Memory)
+		s.Memory = max(s.Memory, e.Memory+p.Sharing[r.Sharing].Memory)
 		s.Disk += e.Disk
 	}
 	if len(p.Estimates) == 0 {

@@ -12,8 +12,10 @@ type Sharing struct {
 	Test  *Features `json:"test,omitempty"`
 	Why   string    `json:"why,omitempty"` // Train is not set
 	Runs  int       `json:"runs"`          // trainings to be done
-	// Seconds is how long the computing is expected to take, Saves how much longer all would take without it.
+	// Seconds is how long the computing is expected to take, and Memory what it holds beside the run that does it. Saves is
+	// how much longer all would take without it.
 	Seconds float64 `json:"seconds,omitempty"`
+	Memory  int64   `json:"memory_bytes,omitempty"`
 	Saves   float64 `json:"saves_seconds,omitempty"`
 }
 

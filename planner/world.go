@@ -93,8 +93,9 @@ type Store interface {
 type Costs interface {
 	// Training estimates a training of which some epochs are done; of what sharing says it computes nothing itself.
 	Training(s *Settings, d *Dataset, sharing *Sharing, done int) Estimate
-	// Features estimates how long it takes, in seconds, to compute all that sharing says; s is one of the runs' that share.
-	Features(s *Settings, d *Dataset, sharing *Sharing) float64
+	// Features estimates what computing all that sharing says takes, beside the run that does it; s is one of the runs' that
+	// share.
+	Features(s *Settings, d *Dataset, sharing *Sharing) Estimate
 }
 
 // RunState is what the store holds of a run. Neither finished nor failed: pending, running or interrupted.

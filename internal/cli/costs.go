@@ -75,9 +75,9 @@ func (c *costs) Training(s *planner.Settings, d *planner.Dataset, sharing *plann
 	return c.of.Training(s, d, sharing, done)
 }
 
-func (c *costs) Features(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) float64 {
+func (c *costs) Features(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) planner.Estimate {
 	if !c.ready() {
-		return 0
+		return planner.Estimate{}
 	}
 	return c.of.Features(s, d, sharing)
 }
