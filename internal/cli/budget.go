@@ -24,14 +24,17 @@ func (a *app) showBudget(p *planner.Plan, costs planner.Costs, budget time.Durat
 		fmt.Fprintf(w, "\nWithin %s: what the runs take is not known.\n", within)
 		return
 	case b.Fit == len(b.Due):
-		fmt.Fprintf(w, "\nWithin %s: %s would be finished, the last after %s.\n", within,
-			reports.Plural(b.Fit, "the one run", "all runs"), reports.Duration(b.Due[b.Fit-1].Seconds))
+		all := "the one run"
+		if b.Fit > 1 {
+			all = "all " + reports.Plural(b.Fit, "run", "runs")
+		}
+		fmt.Fprintf(w, "\nWithin %s: %s would be finished, the last after %s.\n", within, all, reports.Duration(b.Due[b.Fit-1].Seconds))
 		return
 	}
 	fmt.Fprintf(w, "\nWithin %s: %d of %s would be finished.\n", within, b.Fit, reports.Plural(len(b.Due), "run", "runs"))
-	a.showDue(p, "after", b.Due[:b.Fit])
+	a.showDue(p, b.Due[:b.Fit])
 	fmt.Fprintln(w, "Not by then:")
-	a.showDue(p, "after", b.Due[b.Fit:])
+	a.showDue(p, b.Due[b.Fit:])
 	switch epochs, seeds := reports.Plural(b.Epochs, "epoch", "epochs"), reports.Plural(b.Seeds, "seed", "seeds"); {
 	case b.Epochs > 0 && b.Seeds > 0:
 		fmt.Fprintf(w, "All would fit with at most %s a run, or with %s.\n", epochs, seeds)
@@ -43,7 +46,7 @@ func (a *app) showBudget(p *planner.Plan, costs planner.Costs, budget time.Durat
 }
 
 // showDue prints a line for each row of runs of one configuration: "  after 3m10s  tutorial arch=resnet18, seeds 0-5".
-func (a *app) showDue(p *planner.Plan, word string, due []planner.Due) {
+func (a *app) showDue(p *planner.Plan, due []planner.Due) {
 	lines := 0
 	for lo := 0; lo < len(due); {
 		hi := lo
@@ -59,7 +62,7 @@ func (a *app) showDue(p *planner.Plan, word string, due []planner.Due) {
 		if len(seeds) > 1 {
 			noun = "seeds"
 		}
-		fmt.Fprintf(a.out, "  %s %-7s %s, %s %s\n", word, reports.Duration(due[hi-1].Seconds), p.Configs[due[lo].Run.Config].Name(), noun, ranges(seeds))
+		fmt.Fprintf(a.out, "  after %-7s %s, %s %s\n", reports.Duration(due[hi-1].Seconds), p.Configs[due[lo].Run.Config].Name(), noun, ranges(seeds))
 		lo = hi
 	}
 }
