@@ -65,12 +65,8 @@ func (c *Costs) Training(s *planner.Settings, d *planner.Dataset, sharing *plann
 	epochs := float64(max(s.Epochs-done, 0))
 	train, val, test := float64(d.Pictures[data.Train]), float64(d.Pictures[data.Val]), float64(d.Pictures[data.Test])
 	trainPicture, evalPicture := k.step/float64(k.batch), k.evaluation/float64(k.evalBatch)
-	if sharing.Train == nil {
-		trainPicture += c.prepare(s) / float64(c.Threads)
-	}
-	if sharing.Val == nil {
-		evalPicture += c.prepare(s) / float64(c.Threads)
-	}
+	trainPicture += c.fetch(s, sharing.Train)
+	evalPicture += c.fetch(s, sharing.Val)
 	if c.Paces != nil {
 		if p, ok := c.Paces(SortOf(s, sharing, c.Threads)); ok {
 			trainPicture, evalPicture = p.Train, p.Val
@@ -120,6 +116,14 @@ func (c *Costs) decode(d *planner.Dataset) float64 {
 		return decodePixel * float64(d.Synthetic.Size*d.Synthetic.Size)
 	}
 	return decodePixel * decodedPixels
+}
+
+// fetch is the time to get what the network sees of a picture, decoded before: from the picture, or from its features.
+func (c *Costs) fetch(s *planner.Settings, f *planner.Features) float64 {
+	if f == nil {
+		return c.prepare(s) / float64(c.Threads)
+	}
+	return 2 * c.Speeds.Cold * float64(f.Shape[0]*f.Shape[1]*f.Shape[2]) // from one place of the memory to another
 }
 
 // prepare is the processor's time to make of a decoded picture what the network sees.
