@@ -13,6 +13,7 @@ import (
 
 	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/features"
+	"github.com/ftrun/ftrun/internal/host"
 	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/internal/runlog"
 )
@@ -93,7 +94,7 @@ func (t *training) takeAll(ctx context.Context, volumes []volume) ([]*features.F
 	return files, err
 }
 
-// makeRoom refuses what would take up more than half of the disk that is left: the rest is for what the runs leave.
+// makeRoom refuses what would take up more than half of the disk that is left, or what runs are going to leave there.
 func (t *training) makeRoom(volumes []volume) error {
 	var need int64
 	for _, v := range volumes {
@@ -101,7 +102,7 @@ func (t *training) makeRoom(volumes []volume) error {
 			need += v.Bytes()
 		}
 	}
-	if left, ok := features.Free(t.Store.Dir); ok && need > left/2 {
+	if left, ok := host.Free(t.Store.Dir); ok && need > 0 && need > min(left/2, left-t.toLeave.Load()) {
 		return &unkeptError{fmt.Errorf("they would take %d MB of the %d MB that are left on the disk", need>>20, left>>20)}
 	}
 	return nil

@@ -33,6 +33,7 @@ type training struct {
 	set    *planner.Settings
 	dir    *runlog.Run
 	lease  *runlog.Lease
+	status *runlog.Status // as it is in dir
 	device kernels.Device
 
 	net        *nn.Net
@@ -59,13 +60,13 @@ type training struct {
 }
 
 // train carries one run out, from its start or its last checkpoint, and leaves the best weights, the predictions and the
-// course in dir. at follows where it stands, from the first step on.
-func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run, lease *runlog.Lease, threads int, at *progress) (_ *runlog.Result, err error) {
+// course in dir. status follows the checkpoints, and at where it stands, from the first step on.
+func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run, lease *runlog.Lease, threads int, status *runlog.Status, at *progress) (_ *runlog.Result, err error) {
 	device, err := e.Device(threads)
 	if err != nil {
 		return nil, err
 	}
-	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, lease: lease, device: device, threads: threads, progress: at, begun: time.Now()}
+	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, lease: lease, status: status, device: device, threads: threads, progress: at, begun: time.Now()}
 	defer func() { err = errors.Join(err, t.close()) }()
 	told, err := t.prepare(ctx)
 	if err != nil && ctx.Err() != nil {
@@ -132,6 +133,7 @@ func (t *training) prepare(ctx context.Context) (told []string, err error) {
 	if err := t.share(ctx); err != nil {
 		return nil, err
 	}
+	t.news <- news{job: t.queue.index[t.run.ID], shared: true}
 	return t.goOn(ctx)
 }
 
