@@ -108,7 +108,8 @@ Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 // that goes on with it.
 func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store, in *inputs, ch *choices, r *running) (p *planner.Plan, again string, err error) {
 	again = a.again("apply")
-	costs := a.costs(cmd.Context(), r.threads, int64(r.cacheMiB)<<20)
+	threads := min(r.threads, runtime.GOMAXPROCS(0))
+	costs := a.costs(cmd.Context(), threads, int64(r.cacheMiB)<<20)
 	if len(args) == 1 && !savedPlan(args[0]) {
 		if p, err = a.plan(cmd.Context(), args[0], in, ch, costs, false); err != nil {
 			return nil, "", err
@@ -126,7 +127,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 				}
 			}
 			fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
-			a.showExpectation(p, r.threads, !r.noShare)
+			a.showExpectation(p, threads, !r.noShare)
 		}
 		return p, again, nil
 	}
@@ -147,7 +148,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 	if !r.json {
 		a.showSweeps(p)
 		fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
-		a.showExpectation(p, r.threads, !r.noShare)
+		a.showExpectation(p, threads, !r.noShare)
 	}
 	return p, again, nil
 }
