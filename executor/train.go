@@ -294,7 +294,7 @@ func (t *training) epoch(ctx context.Context) error {
 		if err := t.check("", out.Loss, number, p.Step+1); err != nil {
 			return err
 		}
-		if err := t.update(program); err != nil {
+		if err := t.update(program.Gradient); err != nil {
 			return err
 		}
 		for i, class := range batch.Labels {

@@ -204,7 +204,7 @@ func FuzzLoad(f *testing.F) {
 				p.Configs[c].Name()
 			}
 		}
-		if err := Refresh(p, fakeStore{}); err != nil {
+		if err := Refresh(p, fakeStore{}, nil); err != nil {
 			t.Error(err)
 		}
 		if err := WriteJSON(&bytes.Buffer{}, p); err != nil {

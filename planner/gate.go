@@ -98,19 +98,19 @@ func (p *planning) checkMetric(g *spec.Gate, sw *sweepState, judged []bool) {
 	}
 }
 
-// gates writes down the gates that judge something of the plan. configs are the plan's configurations by candidate.
-func (p *planning) gates(configs map[*candidate]int) []Gate {
+// gates writes down the gates that judge something of the plan.
+func (p *planning) gates() []Gate {
 	var gates []Gate
 	for i, g := range p.spec.Gates {
 		var judged []int
 		all := true
 		for _, c := range p.sweepOf(g).candidates {
-			switch config, chosen := configs[c]; {
-			case !chosen:
+			switch {
+			case !c.chosen:
 			case !p.judged[i][c.combination]:
 				all = false
-			case len(judged) == 0 || judged[len(judged)-1] != config:
-				judged = append(judged, config)
+			case len(judged) == 0 || judged[len(judged)-1] != c.config:
+				judged = append(judged, c.config)
 			}
 		}
 		if len(judged) == 0 {

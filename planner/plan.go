@@ -86,9 +86,10 @@ type Run struct {
 	Estimate   int      `json:"estimate"`
 	Seed       int64    `json:"seed"`
 	Action     Action   `json:"action"`
-	Replaces   string   `json:"replaces,omitempty"` // replace: when what is there was begun, so that it is replaced once
-	Needs      []string `json:"needs,omitempty"`    // ids of runs that must have finished before
-	From       string   `json:"from,omitempty"`     // id of a run of the same trajectory, where it goes on from that one's checkpoint
+	Replaces   string   `json:"replaces,omitempty"`   // replace: when what is there was begun, so that it is replaced once
+	FromEpoch  int      `json:"from_epoch,omitempty"` // epochs that are done before it goes on; 0 where that isn't known, too
+	Needs      []string `json:"needs,omitempty"`      // ids of runs that must have finished before
+	From       string   `json:"from,omitempty"`       // id of a run of the same trajectory, where it goes on from that one's checkpoint
 	Params     Params   `json:"params"`
 }
 

@@ -13,6 +13,7 @@ type World struct {
 	Data    Data
 	Weights WeightsCatalogue
 	Store   Store // nil: an empty one
+	Costs   Costs // nil: nothing is estimated
 
 	Baselines Baselines // nil: there are none
 
@@ -104,6 +105,15 @@ type Noise struct {
 	Runs   map[int64]string  // ids, by seed
 	// Discordant is the share of pictures on which two seeds differ in being right; negative where that isn't known.
 	Discordant float64
+}
+
+// Costs knows what trainings take on this machine. It is asked once for each sort of run.
+type Costs interface {
+	// Training estimates a training of which some epochs are done; of what sharing says it computes nothing itself.
+	Training(s *Settings, d *Dataset, sharing *Sharing, done int) Estimate
+	// Features estimates what computing all that sharing says takes, beside the run that does it; s is one of the runs' that
+	// share.
+	Features(s *Settings, d *Dataset, sharing *Sharing) Estimate
 }
 
 // RunState is what the store holds of a run. Neither finished nor failed: pending, running or interrupted.

@@ -112,8 +112,10 @@ interrupted.`,
 // that goes on with it.
 func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store, in *inputs, ch *choices, r *running) (p *planner.Plan, again string, err error) {
 	again = a.again("apply")
+	threads := min(r.threads, runtime.GOMAXPROCS(0))
+	costs := a.costs(cmd.Context(), threads, int64(r.cacheMiB)<<20)
 	if len(args) == 1 && !savedPlan(args[0]) {
-		if p, err = a.plan(cmd.Context(), args[0], in, ch, false); err != nil {
+		if p, err = a.plan(cmd.Context(), args[0], in, ch, costs, false); err != nil {
 			return nil, "", err
 		}
 		if err := planner.Save(store.PlanPath(), p); err != nil {
@@ -129,6 +131,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 				}
 			}
 			fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
+			a.showExpectation(p, threads, !r.noShare)
 		}
 		return p, again, nil
 	}
@@ -143,12 +146,13 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 	} else if _, err := os.Stat(path); err != nil {
 		return nil, "", a.noPlan("name the file to apply")
 	}
-	if p, err = a.loadPlan(cmd.Context(), path); err != nil {
+	if p, err = a.loadPlan(cmd.Context(), path, costs); err != nil {
 		return nil, "", err
 	}
 	if !r.json {
 		a.showSweeps(p)
 		fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
+		a.showExpectation(p, threads, !r.noShare)
 	}
 	return p, again, nil
 }
@@ -159,7 +163,7 @@ func (a *app) noPlan(or string) error {
 }
 
 // loadPlan reads a saved plan, makes sure that it still holds, and brings it up to the store.
-func (a *app) loadPlan(ctx context.Context, path string) (*planner.Plan, error) {
+func (a *app) loadPlan(ctx context.Context, path string, costs planner.Costs) (*planner.Plan, error) {
 	p, err := planner.Load(path)
 	if err != nil {
 		return nil, err
@@ -171,7 +175,7 @@ func (a *app) loadPlan(ctx context.Context, path string) (*planner.Plan, error) 
 	if len(reasons) > 0 {
 		return nil, fmt.Errorf("the plan is stale: %s; `%s` makes it anew", strings.Join(reasons, "; "), a.again("plan", p.Target))
 	}
-	return p, a.refresh(p)
+	return p, a.refresh(p, costs)
 }
 
 // savedPlan tells a plan file from configuration by its name and content.
@@ -237,6 +241,11 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 	} else {
 		l := newLines(a.out)
 		sink, interrupted = l, l.interrupted
+	}
+	if r.parallelism == 1 { // else runs slow each other down
+		watch := newStopwatch(sink, p, !r.noShare)
+		defer watch.keep(speedsPath())
+		sink = watch
 	}
 	heard := context.AfterFunc(ctx, interrupted)
 	a.saves.Store(true)
@@ -349,11 +358,11 @@ func (a *app) stale(ctx context.Context, p *planner.Plan) ([]string, error) {
 	return planner.Stale(ctx, p, planner.Inputs{Sources: s.Sources, Variables: given}, world)
 }
 
-// refresh brings the actions of a plan up to the store.
-func (a *app) refresh(p *planner.Plan) error {
+// refresh brings the actions of a plan up to the store, and its estimates where costs are given.
+func (a *app) refresh(p *planner.Plan, costs planner.Costs) error {
 	world, err := a.world()
 	if err != nil {
 		return err
 	}
-	return planner.Refresh(p, world.Store)
+	return planner.Refresh(p, world.Store, costs)
 }

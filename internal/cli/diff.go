@@ -53,7 +53,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where runs differ.`,
 				if savedPlan(arg) {
 					plans[i], err = planner.Load(arg)
 				} else {
-					plans[i], err = a.plan(cmd.Context(), arg, &in, &ch, format == "json")
+					plans[i], err = a.plan(cmd.Context(), arg, &in, &ch, nil, format == "json")
 				}
 				if err != nil {
 					return err

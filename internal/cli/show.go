@@ -54,7 +54,7 @@ func (a *app) showSaved(path string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if err := a.refresh(p); err != nil {
+	if err := a.refresh(p, nil); err != nil {
 		return err
 	}
 	if asJSON {

@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"internal/nn/optim":           {"internal/nn", "internal/kernels"},
 	"internal/kernels":            {},
 	"internal/kernels/ref":        {"internal/kernels"},
+	"internal/kernels/speed":      {"internal/kernels"},
 	"internal/kernels/cpu":        {"internal/kernels", "internal/host"},
 	"internal/kernels/kerneltest": {"internal/kernels"},
 	"internal/data":               {"internal/jpeg", "internal/durable", "internal/host"},
