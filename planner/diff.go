@@ -35,7 +35,7 @@ type DiffRun struct {
 type RunChange struct {
 	DiffRun                  // as it is in the second plan
 	Was      string          // its id in the first
-	Longer   bool            // it trains longer and is the same else: it goes on where the one before ends
+	Longer   bool            // it has more epochs and goes through the same states, so it goes on where the one before ends
 	Settings []SettingChange // by name; runs that change alike share the list
 }
 
@@ -146,9 +146,12 @@ func canonical(raw json.RawMessage) string { return string(mustJSON(tree(raw))) 
 
 // tree decodes JSON. Numbers keep their text.
 func tree(raw []byte) any {
+	var v any
+	if len(raw) == 0 { // left out in the file
+		return v
+	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
-	var v any
 	if err := d.Decode(&v); err != nil {
 		panic(fmt.Sprintf("planner: a plan holds what is no JSON: %v", err)) // it was decoded from JSON, or encoded to it
 	}

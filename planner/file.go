@@ -43,6 +43,9 @@ func WriteJSON(w io.Writer, p *Plan) error {
 	writeList(b, "settings", p.Settings)
 	writeList(b, "configurations", p.Configs)
 	writeList(b, "sharing", p.Sharing)
+	if len(p.Estimates) > 0 {
+		writeList(b, "estimates", p.Estimates)
+	}
 	writeList(b, "runs", p.Runs)
 	if len(p.Gates) > 0 {
 		writeList(b, "gates", p.Gates)

@@ -17,9 +17,11 @@ type Plan struct {
 	Settings []Settings `json:"settings"` // distinct ones; runs refer by index
 	Configs  []Config   `json:"configurations"`
 	Sharing  []Sharing  `json:"sharing"`
-	Runs     []Run      `json:"runs"` // in an order of execution: a run comes after those that it waits for
-	Gates    []Gate     `json:"gates,omitempty"`
-	Warnings []string   `json:"warnings,omitempty"`
+	// Estimates are distinct; runs refer by index.
+	Estimates []Estimate `json:"estimates,omitempty"`
+	Runs      []Run      `json:"runs"` // in an order of execution: a run comes after those that it waits for
+	Gates     []Gate     `json:"gates,omitempty"`
+	Warnings  []string   `json:"warnings,omitempty"`
 }
 
 // Source is a file whose change makes the plan stale.
@@ -81,6 +83,7 @@ type Run struct {
 	Settings   int      `json:"settings"`
 	Dataset    int      `json:"dataset"`
 	Sharing    int      `json:"sharing"`
+	Estimate   int      `json:"estimate"`
 	Seed       int64    `json:"seed"`
 	Action     Action   `json:"action"`
 	Replaces   string   `json:"replaces,omitempty"` // replace: when what is there was begun, so that it is replaced once

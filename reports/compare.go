@@ -18,8 +18,11 @@ func Compare(base, newer *Results, by Criterion) (*Comparison, error) {
 	if !ok {
 		panic("reports: no metric " + by.Metric)
 	}
+	if by.NeedsPredictions() && (by.Metric != "val_acc" || by.Bound != MaxDrop) {
+		panic("reports: predictions say nothing of " + by.Metric + ", " + string(by.Bound))
+	}
 	k := &comparing{by: by, metric: metric, base: base, newer: newer, common: map[[2]*Data]*commonPictures{}}
-	k.out = &Comparison{Criterion: by, New: side(newer)}
+	k.out = &Comparison{Criterion: by, New: side(newer), OnlyBase: []Unmatched{}, OnlyNew: []Unmatched{}, Warnings: []string{}}
 	pairs := k.judged()
 	if by.NeedsBaseline() {
 		if base == nil {
@@ -109,7 +112,7 @@ func (k *comparing) match(judged []pair) ([]pair, error) {
 	if len(pairs) == 0 && len(judged) > 0 {
 		return nil, k.strangers()
 	}
-	if was, now := k.renamed(); was != "" {
+	if was, now := k.renamed(); was != "" && k.by.Configs == nil {
 		k.warning("Sweep %q of %s has the same labels as %q here, and is not compared with it: a renamed sweep wants a new baseline.", was, k.base.Origin, now)
 	}
 	return pairs, nil

@@ -36,6 +36,7 @@ func (s *sample) size() string {
 
 // sample gathers the values of a pair of configurations.
 func (k *comparing) sample(p pair) (s sample) {
+	s.seeds = []int64{} // in JSON a list, too, where there are none
 	newer := finishedSeeds(p.newer)
 	s.lacks = withoutResults(p.newer, "")
 	if p.base == nil {

@@ -210,15 +210,22 @@ func (w *walk) empty() *hcl.Diagnostic {
 	var lines []string
 	for i, n := range w.removed {
 		if n == w.product {
-			return errorAt(s.excludes[i].rng, "Empty matrix", "This exclude block takes out all %d combinations, so the sweep has "+
-				"no run.", n)
+			return errorAt(s.excludes[i].rng, "Empty matrix", "This exclude block takes out %s, so the sweep has no run.", every(n))
 		}
 		if n > 0 {
 			lines = append(lines, fmt.Sprintf("line %d takes out %d", s.excludes[i].rng.Start.Line, n))
 		}
 	}
-	return errorAt(s.header, "Empty matrix", "The exclude blocks take out all %d combinations, so the sweep has no run: %s.",
-		w.product, strings.Join(lines, ", "))
+	return errorAt(s.header, "Empty matrix", "The exclude blocks take out %s, so the sweep has no run: %s.",
+		every(w.product), strings.Join(lines, ", "))
+}
+
+// every names all of n combinations.
+func every(n int) string {
+	if n == 1 {
+		return "the only combination"
+	}
+	return fmt.Sprintf("all %d combinations", n)
 }
 
 // mayRepeat tells whether a combination can come twice: then, and only then, the walk must remember all of them.

@@ -170,6 +170,9 @@ func checkGate(g *gateBlock, report func(string, *problem)) {
 	}
 }
 
+// mostLimit is a petabyte, in the unit of the metric with the largest numbers. What is a share of a value stays finite.
+const mostLimit = 1e15
+
 // checkBound holds the bound against the metric's direction and range.
 func checkBound(g *gateBlock, b bound, metric string, report func(string, *problem)) {
 	direction, fits := "lower", map[string]string{"max_drop": "max_rise", "min": "max"}
@@ -189,6 +192,8 @@ func checkBound(g *gateBlock, b bound, metric string, report func(string, *probl
 	case b.attr == "max_drop" && accuracy && b.limit >= 1:
 		report(b.attr, problemf(outOfRange, "max_drop must be less than 1; this is %g. Accuracies are shares of 1: for one point write "+
 			"0.01.", b.limit))
+	case b.limit > mostLimit:
+		report(b.attr, problemf(outOfRange, "%s must be at most %g; this is %g, more than any metric.", b.attr, mostLimit, b.limit))
 	case b.attr == "min" && accuracy && b.limit > 1:
 		report(b.attr, problemf(outOfRange, "min must be at most 1; this is %g. Accuracies are shares of 1.", b.limit))
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/host"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
@@ -25,10 +26,12 @@ import (
 type running struct {
 	autoApprove, failFast, json bool
 	parallelism, threads        int
-	cacheMiB                    int
+	cacheMiB, memoryMiB         int
 	device                      string
 	noShare                     bool
 	checkpointEvery             time.Duration
+
+	saved string // the file of the plan that is applied; "" for the last plan
 }
 
 func (r *running) check() error {
@@ -43,6 +46,8 @@ func (r *running) check() error {
 		return errors.New("-checkpoint-every must not be negative; 0 saves at the ends of epochs only")
 	case r.cacheMiB < 0:
 		return errors.New("-cache-mib must not be negative; 0 decodes pictures anew each time")
+	case r.memoryMiB < 0:
+		return errors.New("-memory-mib must not be negative; 0 stands for what the machine has available")
 	}
 	return nil
 }
@@ -61,6 +66,8 @@ gates.
 Ctrl-C finishes the step, saves the runs under way and says how to go on; the same command resumes. A second Ctrl-C
 stops at once, and so does a crash or a power cut: the same command then goes on from the last checkpoint. A run that
 fails is told at once, and the others go on.
+
+What takes longest is started first. What needs more memory or disk than there is, is refused before anything starts.
 
 Exit codes: 0 fine, 1 error, 3 some runs failed, 4 a gate found a regression, 5 a gate that wants a verdict found none, 130
 interrupted.`,
@@ -93,7 +100,8 @@ interrupted.`,
 	cmd.Flags().BoolVar(&r.failFast, "fail-fast", false, "stop the others when a run fails")
 	cmd.Flags().IntVar(&r.parallelism, "parallelism", 1, "runs that go on at once; they divide the threads")
 	cmd.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "threads in all")
-	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB")
+	cmd.Flags().IntVar(&r.memoryMiB, "memory-mib", 0, "memory for all of it, in MiB; 0: what the machine has available")
+	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB; less where runs need it")
 	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
 	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs each `TIME` within an epoch, such as 10m, beside its end")
 	cmd.Flags().StringVar(&r.device, "device", "auto", "`DEVICE` to train on: auto or cpu")
@@ -131,7 +139,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 	}
 	path := store.PlanPath()
 	if len(args) == 1 {
-		path, again = args[0], a.again("apply", args[0])
+		path, again, r.saved = args[0], a.again("apply", args[0]), args[0]
 	} else if _, err := os.Stat(path); err != nil {
 		return nil, "", a.noPlan("name the file to apply")
 	}
@@ -234,11 +242,11 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 	a.saves.Store(true)
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
-		Device: openDevice, Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
+		Device: openDevice, Threads: a.processors(r.threads), Parallelism: r.parallelism, FailFast: r.failFast,
 		Weights: weightsCache(),
 		Pin:     func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		NoShare: r.noShare, FeatureMemory: featureMemory,
-		CacheBytes: int64(r.cacheMiB) << 20, CheckpointEvery: r.checkpointEvery, SaveAfter: saveAfter, Version: Version(),
+		Memory: int64(r.memoryMiB) << 20, CacheBytes: int64(r.cacheMiB) << 20, CheckpointEvery: r.checkpointEvery, SaveAfter: saveAfter, Version: Version(),
 	})
 	heard()
 	finish()
@@ -267,7 +275,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		if r.json {
 			events = sink
 		}
-		judged = a.judge(store, p, events)
+		judged = a.judge(store, p, r.saved, events)
 	}
 	return a.conclude(summary, again, r.failFast, judged)
 }
@@ -309,17 +317,13 @@ const saveAfter = 2 * time.Second
 // but the deeper vggs.
 const featureMemory = 512 << 20
 
-// defaultCacheMiB is a quarter of the machine's memory, or 1 GiB where it can't be told.
+// defaultCacheMiB is a quarter of the memory that is available, or 1 GiB where it can't be told.
 func defaultCacheMiB() int {
-	raw, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
+	m, known := host.OwnMemory()
+	if !known {
 		return 1024
 	}
-	var kib int
-	if _, err := fmt.Sscanf(string(raw), "MemTotal: %d kB", &kib); err != nil {
-		return 1024
-	}
-	return max(kib/4096, 256)
+	return int(m.Available >> 22)
 }
 
 // stale lists in what a saved plan no longer agrees with files, variables, data, weights and this program.

@@ -76,6 +76,7 @@ func (a *app) bench(ctx context.Context, o *benching) error {
 	if err != nil {
 		return err
 	}
+	o.threads = a.processors(o.threads)
 	device, err := openDevice(o.threads)
 	if err != nil {
 		return err

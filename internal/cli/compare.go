@@ -112,7 +112,7 @@ func (a *app) compare(cmd *cobra.Command, args []string, o *comparison) error {
 	if err := a.writeComparisons(args, o, all); err != nil {
 		return err
 	}
-	return codeOfComparisons(all)
+	return askedFor(all)
 }
 
 // writeComparisons writes comparisons as asked for. On a page the runs that were compared follow, where OTHER is a plan.
@@ -135,11 +135,13 @@ func (a *app) writeComparisons(args []string, o *comparison, all []*reports.Comp
 	})
 }
 
-// codeOfComparisons is the exit code that comparisons ask for; nil where all is well.
-func codeOfComparisons(all []*reports.Comparison) error {
+// askedFor is the error, or the exit code, that comparisons ask for; nil where all is well.
+func askedFor(all []*reports.Comparison) error {
 	switch {
 	case slices.ContainsFunc(all, (*reports.Comparison).Lacks):
-		return exit(exitError)
+		c := all[0] // all have the same sides
+		return fmt.Errorf("%s lacks %s, such as %s: make it anew with `ftrun baseline set`, or leave -missing fail out",
+			c.Base.Origin, reports.Plural(len(c.OnlyNew), "configuration", "configurations"), c.OnlyNew[0].Name())
 	case slices.ContainsFunc(all, (*reports.Comparison).Regressed):
 		return exit(exitRegression)
 	case slices.ContainsFunc(all, (*reports.Comparison).Undecided):

@@ -8,10 +8,21 @@ import (
 
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/kernels/cpu"
+	"github.com/ftrun/ftrun/reports"
 )
 
 // openDevice opens the device that a run trains on.
 func openDevice(threads int) (kernels.Device, error) { return cpu.New(threads) }
+
+// processors bounds a number of threads by that of the processors, and says so: more of them would only stand in each
+// other's way, but a command that was written for a larger machine is good on a smaller one, too.
+func (a *app) processors(threads int) int {
+	there := runtime.GOMAXPROCS(0)
+	if threads > there {
+		fmt.Fprintf(a.err, "%s -threads %d is more than the %s here, which are used.\n", a.paint(a.err, yellow, "Warning:"), threads, reports.Plural(there, "processor", "processors"))
+	}
+	return min(threads, there)
+}
 
 func (a *app) devicesCommand() *cobra.Command {
 	return &cobra.Command{

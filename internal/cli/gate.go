@@ -20,6 +20,7 @@ import (
 // gateResult is what came of one gate.
 type gateResult struct {
 	gate       *planner.Gate
+	baseline   string              // that it was held against, or was to be
 	comparison *reports.Comparison // nil where the gate was skipped or could not be evaluated
 	skipped    string              // why there is nothing to judge: a clause
 	err        error               // why it could not be evaluated
@@ -43,7 +44,7 @@ func (o *gateResult) verdict() (verdict, reason string) {
 	case c.Regressed():
 		return gateFail, share(c, reports.Worse)
 	case c.Lacks():
-		return gateFail, fmt.Sprintf("%s lacks %s", o.gate.Baseline, reports.Plural(len(c.OnlyNew), "configuration", "configurations"))
+		return gateFail, fmt.Sprintf("%s lacks %s", o.baseline, reports.Plural(len(c.OnlyNew), "configuration", "configurations"))
 	case c.Undecided():
 		return gateFail, share(c, reports.Inconclusive)
 	}
@@ -91,15 +92,15 @@ func codeOf(results []gateResult) exit {
 	return exitOK
 }
 
-// evaluateGates holds what the store has of a plan's runs against gates of the plan, which origin names for people. base names
-// a file of results that takes the place of the gates' baselines; "" leaves each its own.
-func (a *app) evaluateGates(store *runlog.Store, p *planner.Plan, origin string, gates []*planner.Gate, base string) ([]gateResult, error) {
+// evaluateGates holds what the store has of a plan's runs against gates of the plan. saved is the plan's file, "" for the last
+// one. base names a file of results that takes the place of the gates' baselines; "" leaves each its own.
+func (a *app) evaluateGates(store *runlog.Store, p *planner.Plan, saved string, gates []*planner.Gate, base string) ([]gateResult, error) {
 	predictions := false
 	for _, g := range gates {
 		c := criterion(g)
 		predictions = predictions || c.NeedsPredictions()
 	}
-	runs, err := a.planResults(store, p, origin, predictions)
+	runs, err := a.planResults(store, p, cmp.Or(saved, "the last plan"), predictions)
 	if err != nil {
 		return nil, err
 	}
@@ -112,34 +113,38 @@ func (a *app) evaluateGates(store *runlog.Store, p *planner.Plan, origin string,
 	for i, g := range gates {
 		o, by := &results[i], criterion(g)
 		o.gate, by.Configs = g, p.Judged(g)
+		if by.NeedsBaseline() {
+			o.baseline = cmp.Or(base, g.Baseline)
+		}
 		if o.skipped = unsettled(runs, by.Configs); o.skipped != "" {
 			continue
 		}
-		var b read
-		if by.NeedsBaseline() {
-			path := g.Baseline
-			if base != "" {
-				path = base
-			}
-			var known bool
-			if b, known = baselines[path]; !known {
-				b.results, b.err = a.readResults(store, path, predictions)
-				baselines[path] = b
-			}
-			if errors.Is(b.err, fs.ErrNotExist) && base == "" {
-				b.err = nil
-				o.skipped = fmt.Sprintf("there is no baseline %s; `%s` makes one of the last plan's results", path, a.again("baseline", "set", "-o", path))
-				if by.FailMissing {
-					o.skipped, o.err = "", errors.New(o.skipped)
-				}
-				continue
-			}
+		b, known := baselines[o.baseline]
+		if !known && by.NeedsBaseline() {
+			b.results, b.err = a.readResults(store, o.baseline, predictions)
+			baselines[o.baseline] = b
 		}
-		if o.err = b.err; o.err == nil {
+		switch missing := errors.Is(b.err, fs.ErrNotExist) && base == ""; {
+		case missing && by.FailMissing:
+			o.err = errors.New(a.noBaseline(o.baseline, saved))
+		case missing:
+			o.skipped = a.noBaseline(o.baseline, saved)
+		case b.err != nil:
+			o.err = b.err
+		default:
 			o.comparison, o.err = reports.Compare(b.results, runs, by)
 		}
 	}
 	return results, nil
+}
+
+// noBaseline says that there is no baseline at path, and how one is made of a plan's results.
+func (a *app) noBaseline(path, saved string) string {
+	of, words := "the last plan", []string{"baseline", "set", "-o", path}
+	if saved != "" {
+		of, words = saved, append(words, saved)
+	}
+	return fmt.Sprintf("there is no baseline %s; `%s` makes one of the results of %s", path, a.again(words...), of)
 }
 
 // unsettled says what keeps configurations from being judged: runs that may still finish.
@@ -201,13 +206,13 @@ func pickGates(p *planner.Plan, names []string) ([]*planner.Gate, error) {
 }
 
 // judge evaluates all gates of a plan after its runs, and tells what came of them to a person, or to events where they are
-// wanted. It gives the exit code that they ask for.
-func (a *app) judge(store *runlog.Store, p *planner.Plan, events runlog.Sink) exit {
+// wanted. saved is the plan's file, "" for the last one. It gives the exit code that they ask for.
+func (a *app) judge(store *runlog.Store, p *planner.Plan, saved string, events runlog.Sink) exit {
 	if len(p.Gates) == 0 {
 		return exitOK
 	}
 	gates, _ := pickGates(p, nil)
-	results, err := a.evaluateGates(store, p, "the last plan", gates, "")
+	results, err := a.evaluateGates(store, p, saved, gates, "")
 	if err != nil {
 		a.fail(fmt.Errorf("the gates can't be evaluated: %w", err))
 		return exitError
@@ -240,14 +245,14 @@ func (a *app) compareGates(cmd *cobra.Command, args []string, o *comparison) (do
 	if err != nil {
 		return true, err
 	}
-	path, origin, base := store.PlanPath(), "the last plan", ""
-	if len(args) == 2 {
-		path, origin = args[1], args[1]
-	}
+	base, saved := "", ""
 	if len(args) > 0 {
 		base = args[0]
 	}
-	p, err := planner.Load(path)
+	if len(args) == 2 {
+		saved = args[1]
+	}
+	p, err := planner.Load(cmp.Or(saved, store.PlanPath()))
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && len(o.gates) == 0:
 		return false, nil
@@ -263,7 +268,7 @@ func (a *app) compareGates(cmd *cobra.Command, args []string, o *comparison) (do
 	if len(gates) == 0 {
 		return false, nil
 	}
-	results, err := a.evaluateGates(store, p, origin, gates, base)
+	results, err := a.evaluateGates(store, p, saved, gates, base)
 	if err != nil {
 		return true, err
 	}
@@ -362,7 +367,7 @@ func (a *app) showGate(o *gateResult, configs bool) {
 	w := a.out
 	verdict, reason := o.verdict()
 	word := map[string]string{gatePass: a.paint(w, green, "PASS"), gateFail: a.paint(w, red, "FAIL"), gateSkipped: a.paint(w, yellow, "SKIP")}[verdict]
-	text := fmt.Sprintf("%s: %s", o.gate.Name, boundText(o.gate))
+	text := fmt.Sprintf("%s: %s", o.gate.Name, boundText(o.gate, o.baseline))
 	switch {
 	case o.comparison != nil:
 		text += ": " + cmp.Or(reason, tally(o.comparison))
@@ -393,8 +398,8 @@ func (a *app) showGate(o *gateResult, configs bool) {
 
 const gateIndent = len("PASS  ")
 
-// boundText says what a gate asks for: "val_acc may drop by 0.01 below baseline.json".
-func boundText(g *planner.Gate) string {
+// boundText says what a gate asks for: "val_acc may drop by 0.01 from baseline.json".
+func boundText(g *planner.Gate, baseline string) string {
 	metric, ok := reports.LookupMetric(g.Metric)
 	limit := strconv.FormatFloat(g.Limit, 'g', -1, 64)
 	switch {
@@ -405,9 +410,9 @@ func boundText(g *planner.Gate) string {
 	}
 	switch g.Bound {
 	case "max_drop":
-		return fmt.Sprintf("%s may drop by %s from %s", g.Metric, limit, g.Baseline)
+		return fmt.Sprintf("%s may drop by %s from %s", g.Metric, limit, baseline)
 	case "max_rise":
-		return fmt.Sprintf("%s may rise by %s from %s", g.Metric, limit, g.Baseline)
+		return fmt.Sprintf("%s may rise by %s from %s", g.Metric, limit, baseline)
 	case "min":
 		return fmt.Sprintf("%s must reach %s", g.Metric, limit)
 	}
@@ -457,7 +462,7 @@ func judgementText(j *reports.Judgement, by *reports.Criterion) string {
 func (a *app) showGates(p *planner.Plan) {
 	for i := range p.Gates {
 		g := &p.Gates[i]
-		fmt.Fprintf(a.out, "%s\n", reports.Wrap(fmt.Sprintf("Gate %s: %s (%s of %s%s).", g.Name, boundText(g),
+		fmt.Fprintf(a.out, "%s\n", reports.Wrap(fmt.Sprintf("Gate %s: %s (%s of %s%s).", g.Name, boundText(g, g.Baseline),
 			reports.Plural(len(p.Judged(g)), "configuration", "configurations"), g.Sweep, testText(g)), 2, a.out.width()))
 	}
 	if len(p.Gates) > 0 {

@@ -39,7 +39,7 @@ func TestCodeOfGates(t *testing.T) {
 		for _, v := range verdicts {
 			c.Judged = append(c.Judged, reports.Judgement{Verdict: v})
 		}
-		return gateResult{gate: &planner.Gate{Baseline: "base.json"}, comparison: c}
+		return gateResult{gate: &planner.Gate{Baseline: "base.json"}, baseline: "base.json", comparison: c}
 	}
 	lacking := func(fails bool) gateResult {
 		r := compared(fails, reports.Same)
@@ -88,7 +88,7 @@ func TestBoundText(t *testing.T) {
 		"images_per_second may drop by 5 from base.json":    {Metric: "images_per_second", Bound: "max_drop", Limit: 5, Baseline: "base.json"},
 		"val_acc may drop by 0 from a folder/baseline.json": {Metric: "val_acc", Bound: "max_drop", Baseline: "a folder/baseline.json"},
 	} {
-		if got := boundText(&g); got != want {
+		if got := boundText(&g, g.Baseline); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

@@ -69,6 +69,7 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 	if err != nil {
 		return err
 	}
+	o.threads = a.processors(o.threads)
 	device, err := openDevice(o.threads)
 	if err != nil {
 		return err

@@ -104,6 +104,14 @@ gate "zero" {
   min   = 0 # ERROR: Value out of range: min must be greater than 0; this is 0.
 }
 
+gate "endless" {
+  sweep    = sweep.s
+  baseline = "b.json"
+  metric   = "val_loss"
+  max_rise = 1e300 # ERROR: Value out of range: max_rise must be at most 1e+15; this is 1e+300, more than any metric.
+  relative = true
+}
+
 gate "size" {
   sweep  = sweep.s
   metric = "params_trainable"
