@@ -200,55 +200,109 @@ func TestPageIsAccessible(t *testing.T) {
 	}
 }
 
-// Text and marks can be told from what is behind them, by light and by dark: the contrasts that WCAG 2.1 asks for at level
-// AA, https://www.w3.org/TR/WCAG21/#contrast-minimum and #non-text-contrast.
-func TestPageContrast(t *testing.T) {
+// pageColours are those of the stylesheet, by light and by dark.
+func pageColours(t *testing.T) map[string]map[string]rgb {
 	light, dark, ok := strings.Cut(pageCSS, "prefers-color-scheme: dark")
 	if !ok {
 		t.Fatal("no dark colours")
 	}
 	dark, _, _ = strings.Cut(dark, "\n}\n")
-	for name, css := range map[string]string{"light": light, "dark": dark} {
-		colours := map[string]string{}
+	schemes := map[string]map[string]rgb{}
+	for scheme, css := range map[string]string{"light": light, "dark": dark} {
+		schemes[scheme] = map[string]rgb{}
 		for _, m := range regexp.MustCompile(`--(\w+): #([0-9a-f]+)`).FindAllStringSubmatch(css, -1) {
-			colours[m[1]] = m[2]
+			schemes[scheme][m[1]] = linearRGB(t, m[2])
 		}
-		for colour, least := range map[string]float64{
-			"ink": 7, "soft": 4.5, "link": 4.5, "bad": 4.5, "s1": 3, "s2": 3, "s3": 3, "s4": 3, "s5": 3, "s6": 3,
+	}
+	return schemes
+}
+
+// rgb is a colour as light, linear, from 0 to 1.
+type rgb [3]float64
+
+// linearRGB takes back sRGB's curve, IEC 61966-2-1.
+func linearRGB(t *testing.T, c string) (out rgb) {
+	if len(c) == 3 {
+		c = string([]byte{c[0], c[0], c[1], c[1], c[2], c[2]})
+	}
+	v, err := strconv.ParseUint(c, 16, 32)
+	if err != nil || len(c) != 6 {
+		t.Fatalf("no colour: %q", c)
+	}
+	for i := range out {
+		x := float64(v>>(16-8*i)&255) / 255
+		if x <= 0.04045 {
+			out[i] = x / 12.92
+		} else {
+			out[i] = math.Pow((x+0.055)/1.055, 2.4)
+		}
+	}
+	return out
+}
+
+func (c rgb) times(m [3][3]float64) (out rgb) {
+	for i, row := range m {
+		out[i] = min(max(row[0]*c[0]+row[1]*c[1]+row[2]*c[2], 0), 1)
+	}
+	return out
+}
+
+// Text and marks can be told from what is behind them, by light and by dark: the contrasts that WCAG 2.1 asks for at level
+// AA, https://www.w3.org/TR/WCAG21/#contrast-minimum and #non-text-contrast.
+func TestPageContrast(t *testing.T) {
+	luminance := func(c rgb) float64 { return 0.2126*c[0] + 0.7152*c[1] + 0.0722*c[2] }
+	for scheme, colours := range pageColours(t) {
+		for name, least := range map[string]float64{
+			// better and inconclusive are words in the colours of s3 and s5.
+			"ink": 7, "soft": 4.5, "link": 4.5, "bad": 4.5, "s3": 4.5, "s5": 4.5, "s1": 3, "s2": 3, "s4": 3, "s6": 3,
 		} {
 			for _, ground := range []string{"paper", "wash"} {
-				if got := contrast(t, colours[colour], colours[ground]); got < least {
-					t.Errorf("%s: %s on %s has a contrast of %.2f, want %g", name, colour, ground, got, least)
+				x, y := luminance(colours[name]), luminance(colours[ground])
+				if got := (max(x, y) + 0.05) / (min(x, y) + 0.05); got < least {
+					t.Errorf("%s: %s on %s has a contrast of %.2f, want %g", scheme, name, ground, got, least)
 				}
 			}
 		}
 	}
 }
 
-// contrast is WCAG's ratio of two colours' relative luminances.
-func contrast(t *testing.T, a, b string) float64 {
-	luminance := func(c string) float64 {
-		if len(c) == 3 {
-			c = string([]byte{c[0], c[0], c[1], c[1], c[2], c[2]})
-		}
-		v, err := strconv.ParseUint(c, 16, 32)
-		if err != nil || len(c) != 6 {
-			t.Fatalf("no colour: %q", c)
-		}
-		sum := 0.0
-		for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
-			x := float64(v>>(16-8*i)&255) / 255
-			if x <= 0.04045 {
-				x /= 12.92
-			} else {
-				x = math.Pow((x+0.055)/1.055, 2.4)
-			}
-			sum += weight * x
-		}
-		return sum
+// The colours of lines can be told apart, by those who lack one kind of cone too.
+func TestPageColoursDiffer(t *testing.T) {
+	// Machado, Oliveira, Fernandes: A Physiologically-based Model for Simulation of Color Vision Deficiency, 2009, table 1,
+	// severity 1.
+	sights := map[string][3][3]float64{
+		"all cones":       {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}},
+		"no long waves":   {{0.152286, 1.052583, -0.204868}, {0.114503, 0.786281, 0.099216}, {-0.003882, -0.048116, 1.051998}},
+		"no middle waves": {{0.367322, 0.860646, -0.227968}, {0.280085, 0.672501, 0.047413}, {-0.011820, 0.042940, 0.968881}},
+		"no short waves":  {{1.255528, -0.076749, -0.178779}, {-0.078411, 0.930809, 0.147602}, {0.004733, 0.691367, 0.303900}},
 	}
-	x, y := luminance(a), luminance(b)
-	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
+	names := []string{"s1", "s2", "s3", "s4", "s5", "s6", "rest"}
+	for scheme, colours := range pageColours(t) {
+		for sight, m := range sights {
+			for i, a := range names {
+				for _, b := range names[:i] {
+					x, y := lab(colours[a].times(m)), lab(colours[b].times(m))
+					// A difference of 2.3 is just noticeable; lines are thin and far apart.
+					if d := math.Hypot(math.Hypot(x[0]-y[0], x[1]-y[1]), x[2]-y[2]); d < 20 {
+						t.Errorf("%s, %s: %s and %s differ by %.1f", scheme, sight, a, b, d)
+					}
+				}
+			}
+		}
+	}
+}
+
+// lab is a colour in CIELAB (CIE 15:2004) under D65, where distances are about as large as they look.
+func lab(c rgb) [3]float64 {
+	xyz := c.times([3][3]float64{{0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047}, {0.2126729, 0.7151522, 0.0721750}, {0.0193339 / 1.08883, 0.1191920 / 1.08883, 0.9503041 / 1.08883}})
+	for i, v := range xyz {
+		if v > 216.0/24389 {
+			xyz[i] = math.Cbrt(v)
+		} else {
+			xyz[i] = (24389.0/27*v + 16) / 116
+		}
+	}
+	return [3]float64{116*xyz[1] - 16, 500 * (xyz[0] - xyz[1]), 200 * (xyz[1] - xyz[2])}
 }
 
 func TestPageIsTheSameEachTime(t *testing.T) {

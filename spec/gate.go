@@ -33,12 +33,12 @@ var GateTests = []string{"paired_permutation", "mcnemar", "bootstrap", "none"}
 
 // The defaults of a gate.
 const (
-	defaultGateMetric = "val_acc"
-	defaultTest       = "paired_permutation"
-	defaultAlpha      = 0.05
-	defaultCorrection = "holm"
-	defaultSettling   = "pass" // of what is inconclusive
-	defaultMissing    = "warn"
+	defaultGateMetric   = "val_acc"
+	defaultGateTest     = "paired_permutation"
+	defaultAlpha        = 0.05
+	defaultCorrection   = "holm"
+	defaultInconclusive = "pass"
+	defaultMissing      = "warn"
 )
 
 // gateBlock is what a gate block says beside its condition. A nil pointer is an attribute that is not given.
@@ -209,7 +209,7 @@ func (g *gateBlock) defaultTest() string {
 	if g.least != nil || g.most != nil || GateMetrics[orElse(g.metric, defaultGateMetric)].Exact {
 		return "none"
 	}
-	return defaultTest
+	return defaultGateTest
 }
 
 func orElse[T any](p *T, otherwise T) T {
@@ -280,14 +280,11 @@ func (g *Gate) fill(b *gateBlock) {
 		g.Alpha, g.Correction = orElse(b.alpha, defaultAlpha), orElse(b.correction, defaultCorrection)
 	}
 	g.MinSeeds = orElse(b.minSeeds, 1)
-	g.Inconclusive = orElse(b.inconclusive, defaultSettling)
+	g.Inconclusive = orElse(b.inconclusive, defaultInconclusive)
 	if g.Baseline != "" {
 		g.Missing = orElse(b.missingBase, defaultMissing)
 	}
 }
-
-// Conditional tells whether the gate may leave configurations of its sweep out.
-func (g *Gate) Conditional() bool { return g.when != nil }
 
 // Judges tells whether the gate judges a configuration of its sweep. It panics where Load has reported errors.
 func (g *Gate) Judges(c Combination) (bool, Diagnostics) {
