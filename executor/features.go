@@ -146,11 +146,15 @@ func (t *training) share(ctx context.Context) error {
 
 // cuts is where the parts of the network begin that train, and evaluate, on features; nil where they begin at the pictures.
 func (t *training) cuts(sharing *planner.Sharing) (train, eval *nn.Cut) {
-	if cut, ok := t.net.Cut(true, t.trainable, t.batchStats); ok && sharing.Train != nil {
-		train = &cut
+	if sharing.Train != nil {
+		if cut, ok := t.net.Cut(true, t.trainable, t.batchStats); ok {
+			train = &cut
+		}
 	}
-	if cut, ok := t.net.Cut(false, t.trainable, t.batchStats); ok && sharing.Val != nil {
-		eval = &cut
+	if sharing.Val != nil {
+		if cut, ok := t.net.Cut(false, t.trainable, t.batchStats); ok {
+			eval = &cut
+		}
 	}
 	return train, eval
 }

@@ -35,7 +35,7 @@ func boundGarbage() (callOff func()) {
 		debug.SetGCPercent(garbagePercent(heapInUse()))
 		runtime.SetFinalizer(cycle, after) // which is called after the next collection
 	}
-	after(new([16]byte))
+	after(new([16]byte)) // smaller things share their memory, and their end
 	return func() {
 		off.Store(true)
 		debug.SetGCPercent(before)

@@ -20,6 +20,8 @@ type Memory struct {
 	// Start is the most that the run holds for itself while it reads the weights that it starts from, Train the most of
 	// the time after: while it trains, evaluates, or writes what came of it.
 	Start, Train int64
+	// Device is the part of Train that lies on the device, which on the CPU is the same memory.
+	Device int64
 	// Weights is the file of weights that the run starts from, in memory. Runs that start from the same file share it,
 	// and it is kept until the last one has begun.
 	Weights int64
@@ -32,8 +34,7 @@ func (m Memory) Peak() int64 { return max(m.Start+m.Weights, m.Train) }
 // use meanwhile. Of the data set it looks at the classes and the numbers of pictures. sharing says what the run takes from
 // files of features. It takes milliseconds, and no memory to speak of.
 //
-// A run that goes on from a checkpoint may hold
-// its best weights beside the checkpoint for a moment, which is not counted.
+// A run that goes on from a checkpoint may hold its best weights beside that for a moment, which is not counted.
 func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing) (Memory, error) {
 	meter := device.Meter(threads)
 	t, err := rehearse(meter, set, of, sharing)
@@ -54,7 +55,10 @@ func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *pl
 			batches = max(batches, data.EpochMemory(pictures, set.BatchSize, set.Image.Crop, threads))
 		}
 	}
-	m.Train = meter.Peak() + meter.Scratch() + max(changed+batches, written)
+	// Those of the best epoch so far and those of the last one: probabilities, path and hash of each picture.
+	predictions := 2 * int64(of.Pictures[data.Val]) * (4*int64(len(of.Classes)) + 256)
+	m.Device = meter.Peak() + meter.Scratch()
+	m.Train = m.Device + predictions + max(changed+batches, written)
 	m.Train += garbageAllowed(m.Train)
 	return m, nil
 }
@@ -77,9 +81,11 @@ func rehearse(meter kernels.Meter, set *planner.Settings, of *planner.Dataset, s
 		return nil, err
 	}
 	t.programs.begin(t.cuts(sharing))
-	err := t.programs.rehearse(programKey{batch: min(set.BatchSize, of.Pictures[data.Train]), training: true})
+	// Of a split without pictures the run itself complains.
+	batch := func(pictures int) int { return max(min(set.BatchSize, pictures), 1) }
+	err := t.programs.rehearse(programKey{batch(of.Pictures[data.Train]), true})
 	if err == nil {
-		err = t.programs.rehearse(programKey{batch: min(set.BatchSize, max(of.Pictures[data.Val], of.Pictures[data.Test]))})
+		err = t.programs.rehearse(programKey{batch(max(of.Pictures[data.Val], of.Pictures[data.Test])), false})
 	}
 	return t, err
 }
@@ -102,8 +108,8 @@ func (t *training) bytes(which func(int) bool) (n int64) {
 	return n
 }
 
-// FeatureMemory tells what computing the features that a run shares holds beside the run, in bytes. limit is
-// Options.FeatureMemory.
+// FeatureMemory tells what computing the features that a run shares holds beside what the run holds at its start, in bytes;
+// 0 where it shares none. limit is Options.FeatureMemory.
 func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing, limit int64) (int64, error) {
 	t := &training{run: &planner.Run{}, set: set, device: device.Meter(threads)}
 	if err := t.describe(len(of.Classes)); err != nil {
@@ -117,7 +123,7 @@ func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of
 	train, eval := t.cuts(sharing)
 	for split, pictures := range of.Pictures {
 		cut := cutOf(split, train, eval)
-		if cut == nil {
+		if cut == nil || pictures == 0 {
 			continue
 		}
 		before := t.net.Before(cut.At)
@@ -133,6 +139,9 @@ func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of
 		}
 		block := 4 * int64(min(features.BlockPictures, pictures)) * int64(cut.Shape.Len())
 		most = max(most, held+data.EpochMemory(pictures, batch, set.Image.Crop, threads)+copied+2*block)
+	}
+	if most == 0 {
+		return 0, nil
 	}
 	return most + garbageAllowed(most), nil
 }

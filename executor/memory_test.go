@@ -80,3 +80,27 @@ func TestRehearsalTakesWhatTrainingTakes(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkRunMemory is what a plan spends on settings that it has not met before.
+func BenchmarkRunMemory(b *testing.B) {
+	of := &planner.Dataset{Classes: []string{"a", "b"}, Pictures: map[string]int{data.Train: 244, data.Val: 153}}
+	device, err := cpu.New(1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer device.Close()
+	for _, arch := range []string{"squeezenet1_1", "resnet18", "inception_v3", "densenet121"} {
+		info, _ := models.Lookup(arch)
+		for _, trainable := range []string{"**", "head"} {
+			b.Run(arch+" "+trainable, func(b *testing.B) {
+				set := &planner.Settings{Arch: arch, Trainable: []string{trainable}, BatchNorm: models.BatchNormAuto, BatchSize: 8,
+					Image: planner.Image{Crop: info.Crop}, Optimizer: planner.Optimizer{Kind: "sgd", Momentum: 0.9}, Numerics: "default"}
+				for b.Loop() {
+					if _, err := RunMemory(device, 2, set, of, &planner.Sharing{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

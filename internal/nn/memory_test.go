@@ -218,3 +218,41 @@ func TestSlab(t *testing.T) {
 		}
 	}
 }
+
+// TestRehearse wants a meter to count what programs over a device hold, and nothing to be left when they are closed.
+func TestRehearse(t *testing.T) {
+	for seed := range uint64(5) {
+		net := randomNet(t, rand.New(rand.NewPCG(seed, 2)))
+		meter := ref.New().Meter(1)
+		told, err := NewParamStore(meter, net)
+		if err != nil {
+			t.Fatal(err)
+		}
+		toldSlab := NewSlab(meter)
+		s := randomStore(t, net, seed)
+		slab := NewSlab(ref.New())
+		for _, set := range []Settings{
+			{Batch: 3, Training: true, Trainable: mark(net, nil)},
+			{Batch: 3, Training: true, Trainable: mark(net, func(p Param) bool { return p.Layer == len(net.Layers)-1 })},
+			{Batch: 4, Numerics: kernels.Default},
+		} {
+			set.Slab = slab
+			run(t, compile(t, net, s, set), 1)
+			set.Slab = toldSlab
+			if err := Rehearse(net, told, set); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, want := meter.Held(), s.Memory()+slab.Memory(); got != want {
+			t.Errorf("net %d: %d bytes told, %d held", seed, got, want)
+		}
+		if meter.Peak() < meter.Held() {
+			t.Errorf("net %d: a peak of %d bytes below the %d that are held", seed, meter.Peak(), meter.Held())
+		}
+		toldSlab.Close()
+		told.Close()
+		if got := meter.Held(); got != 0 {
+			t.Errorf("net %d: %d bytes are held by what was closed", seed, got)
+		}
+	}
+}
