@@ -40,7 +40,7 @@ test-gpu: bin/cuda/libcuda.a ## the CUDA device, over fakes of NVIDIA's librarie
 race: ## the packages whose code runs side by side, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./internal/runlog ./internal/data ./internal/features ./internal/weights ./internal/nn/... ./internal/durable
 	CGO_ENABLED=1 $(GO) test -race -short -run 'Pool|Device|NothingIsAllocated' ./internal/kernels/cpu
-	CGO_ENABLED=1 $(GO) test -race -short -run 'TwoApplies|TwoProcesses|SameBitsWhateverThreads|FailFast|LostItsLease|StaleLease' ./executor
+	CGO_ENABLED=1 $(GO) test -race -short -run 'TwoApplies|TwoProcesses|SameBitsWhateverThreads|FailFast|LostItsLease|StaleLease|StayWithinMemory' ./executor
 
 bench: build ## a table of whole training steps, beside PyTorch where it is found (docs/performance.md)
 	$(GO) run ./internal/benchtable $(ARGS)
@@ -73,8 +73,7 @@ fix: ## what check complains of, as far as a program can
 	$(GO) generate ./...
 
 fuzz: ## each fuzz target for FUZZTIME
-	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
-		$(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+	.ci/fuzz $(FUZZTIME)
 
 clean:
 	rm -rf bin

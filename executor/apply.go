@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ftrun/ftrun/internal/kernels"
@@ -25,8 +25,8 @@ type Options struct {
 
 	// Device opens a device with that many threads; each run has its own.
 	Device  func(threads int) (kernels.Device, error)
-	Threads int // in all, divided between the runs that go on at once
-	// Parallelism is the number of runs that go on at once; 0 means 1.
+	Threads int // in all, divided between the runs that go on at once; each has one at least
+	// Parallelism is the number of runs that go on at once, where memory has room for them; 0 means 1.
 	Parallelism int
 	FailFast    bool // the first failure interrupts the others
 	NoShare     bool // each run computes all of its network in each step
@@ -39,10 +39,13 @@ type Options struct {
 
 	// SaveAfter is how much training, in whole epochs, may go unsaved; 0 saves after each epoch.
 	SaveAfter time.Duration
+	// Memory bounds, in bytes, what all of them hold by the plan's estimates, with decoded pictures and features; 0: what
+	// the machine has available.
+	Memory int64
 	// FeatureMemory bounds the memory, in bytes, for the results of a frozen part while features are computed, beside what
-	// runs hold; where it is too little for one picture, it is one picture's.
+	// runs hold, and is less where memory is short; where it is too little for one picture, it is one picture's.
 	FeatureMemory int64
-	// CacheBytes bounds the memory for decoded pictures of all runs together.
+	// CacheBytes bounds the memory for decoded pictures of all runs together, which is less where runs need it.
 	CacheBytes int64
 	Version    string // of ftrun, kept with results
 }
@@ -72,49 +75,37 @@ const retryBusy = 500 * time.Millisecond
 // saves itself and stops. The error is about what concerns all runs: a broken picture, a store that can't be written.
 func Apply(ctx context.Context, o Options) (Summary, error) {
 	start := time.Now()
+	defer boundGarbage()()
 	e, err := newExecution(o)
 	if err != nil {
 		return Summary{}, err
 	}
+	room, told, err := e.findRoom()
+	if err != nil {
+		return Summary{}, err
+	}
+	e.datasets = newDatasets(o.Plan, o.Store.HashCachePath(), e.CacheBytes)
 	if err := e.verify(ctx); err != nil {
 		if ctx.Err() != nil {
 			return Summary{Done: e.summary.Done, Interrupted: true}, nil
 		}
 		return Summary{}, err
 	}
-	workers := min(max(o.Parallelism, 1), max(len(e.queue), 1))
-	threads := max(o.Threads/workers, 1)
 	device, path, err := describe(o.Device)
 	if err != nil {
 		return Summary{}, err
 	}
-	e.emit(runlog.ApplyStarted{Runs: len(e.queue), Done: e.summary.Done, Device: device, Path: path, Threads: o.Threads})
-
-	asked := ctx // to stop from outside, which is not the same as a failure with FailFast
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	defer context.AfterFunc(ctx, e.wake)()
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for {
-				run, ok := e.next(ctx)
-				if !ok {
-					return
-				}
-				if e.carryOut(ctx, run, threads) == failed && o.FailFast {
-					stop()
-				}
-			}
-		})
+	e.emit(runlog.ApplyStarted{Runs: len(e.runs), Done: e.summary.Done, Device: device, Path: path, Threads: o.Threads})
+	for _, text := range told {
+		e.emit(runlog.Note{Text: text})
 	}
-	wg.Wait()
+	e.carryOutAll(ctx, room)
 	if err := e.library.close(); err != nil {
 		return Summary{}, err
 	}
 
-	for _, result := range e.outcomes {
-		switch result {
+	for i := range e.queue.jobs {
+		switch e.queue.jobs[i].outcome {
 		case finished:
 			e.summary.Finished++
 		case failed:
@@ -122,7 +113,7 @@ func Apply(ctx context.Context, o Options) (Summary, error) {
 		case skipped:
 			e.summary.Skipped++
 		case interrupted, waiting:
-			if asked.Err() != nil {
+			if ctx.Err() != nil {
 				e.summary.Interrupted = true
 			} else {
 				e.summary.Skipped++
@@ -141,14 +132,23 @@ type execution struct {
 	library  *library
 	owner    string
 
+	runs []*planner.Run       // to be trained, each id once
 	seen map[string]time.Time // when the runs of the plan that are in the store were last written, at the start
 
-	mu       sync.Mutex
-	changed  *sync.Cond // an outcome came in, or it is time to look at a busy run again
-	queue    []*planner.Run
-	busy     map[string]time.Time // runs of the queue that another process has: when to look again
-	outcomes map[string]outcome
-	summary  Summary
+	queue   *queue // of carryOutAll alone, but for its index
+	news    chan news
+	wants   []want       // of each run
+	left    atomic.Int64 // runs that have not been started
+	leaves  []int64      // bytes that each run is estimated to add to the store
+	toLeave atomic.Int64 // the same, of all that are not settled
+	summary Summary
+}
+
+// news is what carryOutAll is told of a run under way: what became of it, or that it has the features that it shares.
+type news struct {
+	job     int32
+	outcome outcome
+	shared  bool
 }
 
 func newExecution(o Options) (*execution, error) {
@@ -157,39 +157,35 @@ func newExecution(o Options) (*execution, error) {
 		host = "a machine without a name"
 	}
 	e := &execution{
-		Options:  o,
-		datasets: newDatasets(o.Plan, o.Store.HashCachePath(), o.CacheBytes),
-		library:  newLibrary(),
-		owner:    fmt.Sprintf("process %d on %s", os.Getpid(), host),
-		seen:     map[string]time.Time{},
-		busy:     map[string]time.Time{},
-		outcomes: map[string]outcome{},
+		Options: o,
+		library: newLibrary(),
+		owner:   fmt.Sprintf("process %d on %s", os.Getpid(), host),
+		seen:    map[string]time.Time{},
+		news:    make(chan news),
 	}
-	e.changed = sync.NewCond(&e.mu)
 	ids, err := o.Store.IDs()
 	if err != nil {
 		return nil, err
 	}
-	done := map[string]bool{}
+	known := make(map[string]bool, len(o.Plan.Runs))
 	for i := range o.Plan.Runs {
 		run := &o.Plan.Runs[i]
-		if _, queued := e.outcomes[run.ID]; queued || done[run.ID] {
+		if known[run.ID] {
 			continue // asked for by two sweeps: trained once
 		}
+		known[run.ID] = true
 		if _, there := slices.BinarySearch(ids, run.ID); there {
 			// The store knows better than the plan what has been finished since.
 			status, _, damage := readStatus(o.Store.Run(run.ID))
 			if damage == nil && status.State == runlog.Finished && run.Action != planner.Replace {
-				done[run.ID] = true
 				e.summary.Done++
 				continue
 			}
 			e.seen[run.ID] = status.Updated
 		}
-		e.outcomes[run.ID] = waiting
-		e.queue = append(e.queue, run)
+		e.runs = append(e.runs, run)
 	}
-	if len(e.queue) > 0 {
+	if len(e.runs) > 0 {
 		if err := o.Store.Writable(); err != nil {
 			return nil, err
 		}
@@ -208,20 +204,13 @@ func readStatus(dir *runlog.Run) (status runlog.Status, known bool, damage error
 
 func (e *execution) emit(ev runlog.Event) { e.Events.Emit(ev) }
 
-// wake lets those that wait look again.
-func (e *execution) wake() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.changed.Broadcast()
-}
-
 // verify looks at every data set that is going to be used before the first run starts, so that a broken picture is told
 // now and not in the night. Damage in the middle of a JPEG or PNG shows only when a run decodes it.
 func (e *execution) verify(ctx context.Context) error {
 	// What could not be remembered costs time and nothing else.
 	defer func() { _ = e.datasets.index.Save() }()
 	seen := map[int]bool{}
-	for _, run := range e.queue {
+	for _, run := range e.runs {
 		if seen[run.Dataset] {
 			continue
 		}
@@ -238,76 +227,62 @@ func (e *execution) verify(ctx context.Context) error {
 	return nil
 }
 
-// next takes the first run of the queue whose needs have been met, waiting for one where runs under way may meet them.
-// It settles those whose needs can't be met any more.
-func (e *execution) next(ctx context.Context) (*planner.Run, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+// carryOutAll starts the runs as the queue says, and returns when the last one has come back.
+func (e *execution) carryOutAll(ctx context.Context, r room) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var skips []skip
+	e.queue, skips = newQueue(e.Plan, e.runs, e.wants, r, e.has)
+	e.skip(skips)
+	done := ctx.Done()
 	for {
-		if ctx.Err() != nil {
-			return nil, false
-		}
-		for i := 0; i < len(e.queue); i++ {
-			run := e.queue[i]
-			if time.Now().Before(e.busy[run.ID]) {
-				continue
+		var again <-chan time.Time
+		if ctx.Err() == nil {
+			starts := e.queue.take(time.Now())
+			e.left.Store(int64(e.queue.left))
+			for _, s := range starts {
+				go func() { e.news <- news{job: s.job, outcome: e.attempt(ctx, s.run, s.threads)} }()
 			}
-			ready, missing := e.ready(run)
-			if missing != "" {
-				e.queue = append(e.queue[:i], e.queue[i+1:]...)
-				e.outcomes[run.ID] = skipped
-				e.emit(runlog.RunSkipped{Head: runlog.Head{Run: run.ID}, Name: e.Plan.Name(run),
-					Reason: fmt.Sprintf("it starts from the weights of run %s, which did not finish", missing)})
-				e.changed.Broadcast()
-				i = -1
-				continue
-			}
-			if ready {
-				e.queue = append(e.queue[:i], e.queue[i+1:]...)
-				return run, true
+			if len(e.queue.later) > 0 {
+				again = time.After(time.Until(e.queue.later[0].at))
 			}
 		}
-		if len(e.queue) == 0 {
-			return nil, false
+		if e.queue.running == 0 && again == nil {
+			return
 		}
-		e.changed.Wait()
+		select {
+		case n := <-e.news:
+			switch {
+			case n.shared:
+				e.queue.shared(n.job)
+			case n.outcome == waiting:
+				e.queue.putBack(n.job, time.Now().Add(retryBusy))
+			default:
+				e.toLeave.Add(-e.leaves[n.job])
+				e.skip(e.queue.settle(n.job, n.outcome))
+				if n.outcome == failed && e.FailFast {
+					stop()
+				}
+			}
+		case <-again:
+		case <-done:
+			done = nil
+		}
 	}
 }
 
-// ready tells whether everything that run needs is there, or names a run that it needs and will not get.
-func (e *execution) ready(run *planner.Run) (ready bool, missing string) {
-	ready = true
-	for _, id := range run.Needs {
-		switch result, ours := e.outcomes[id]; {
-		case ours && result == waiting:
-			ready = false
-		case ours && result != finished:
-			return false, id
-		case !ours:
-			if st, _, err := e.Store.Run(id).Status(); err != nil || st.State != runlog.Finished {
-				return false, id
-			}
-		}
-	}
-	if result, ours := e.outcomes[run.From]; ours && result == waiting {
-		ready = false // a checkpoint to go on from is in the making
-	}
-	return ready, ""
+// has tells whether the store holds a run that has finished.
+func (e *execution) has(id string) bool {
+	status, _, err := e.Store.Run(id).Status()
+	return err == nil && status.State == runlog.Finished
 }
 
-// carryOut trains one run and settles its outcome. A run that another process has goes back to the queue's end.
-func (e *execution) carryOut(ctx context.Context, run *planner.Run, threads int) outcome {
-	result := e.attempt(ctx, run, threads)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.outcomes[run.ID] = result
-	if result == waiting {
-		e.queue = append(e.queue, run)
-		e.busy[run.ID] = time.Now().Add(retryBusy)
-		time.AfterFunc(retryBusy, e.wake)
+// skip tells of runs that can't start any more.
+func (e *execution) skip(skips []skip) {
+	for _, s := range skips {
+		e.emit(runlog.RunSkipped{Head: runlog.Head{Run: s.run.ID}, Name: e.Plan.Name(s.run),
+			Reason: fmt.Sprintf("it starts from the weights of run %s, which did not finish", s.missing)})
 	}
-	e.changed.Broadcast()
-	return result
 }
 
 // attempt trains one run, or finds out what another process made of it.
@@ -351,7 +326,7 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 	}
 	status := runlog.Status{
 		State: runlog.Running, Arch: e.Plan.Settings[run.Settings].Arch, Name: e.Plan.Name(run), Classes: e.Plan.Datasets[run.Dataset].Classes,
-		Started: before.Started, Updated: time.Now(), Epoch: before.Epoch, Attempts: before.Attempts + 1,
+		Started: before.Started, Updated: time.Now(), Epoch: before.Epoch, Checkpoint: before.Checkpoint, Attempts: before.Attempts + 1,
 	}
 	if status.Started.IsZero() {
 		status.Started = status.Updated
@@ -366,12 +341,12 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 		return e.unwritten(run, lease, err)
 	}
 
-	at := progress{Epoch: before.Epoch}
-	result, err := e.train(ctx, run, dir, lease, threads, &at)
+	var at progress
+	result, err := e.train(ctx, run, dir, lease, threads, &status, &at)
 	if !lease.Held() {
 		return e.lost(run) // what this process has to say of the run does not count any more
 	}
-	status.Updated, status.Epoch = time.Now(), at.Epoch
+	status.Updated = time.Now()
 	switch {
 	case err == nil:
 		status.State, status.Result, status.Files = runlog.Finished, result, &at.Files
@@ -414,14 +389,9 @@ func (e *execution) lost(run *planner.Run) outcome {
 	return waiting
 }
 
-// leave tells, once for a run, that another process has it.
+// leave tells, once, that another process has a run.
 func (e *execution) leave(run *planner.Run, owner string) {
-	e.mu.Lock()
-	_, told := e.busy[run.ID]
-	e.mu.Unlock()
-	if !told {
-		e.emit(runlog.Note{Text: fmt.Sprintf("%s: left to %s, which is training it", e.Plan.Name(run), owner)})
-	}
+	e.noteOnce("%s: left to %s, which is training it", e.Plan.Name(run), owner)
 }
 
 // describe opens a device for a moment to learn what it calls itself.

@@ -70,6 +70,7 @@ func (t *training) saveCheckpoint() error {
 			return err
 		}
 		t.best = nil
+		dropped(t.params.Memory())
 	}
 	if len(p.History) > 0 {
 		var err error
@@ -102,11 +103,15 @@ func (t *training) saveCheckpoint() error {
 		return err
 	}
 	metadata := map[string]string{progressKey: string(note)}
-	if err := t.dir.WriteCheckpoint(func(w io.Writer) error { return weights.WriteSealed(w, tensors, metadata) }); err != nil {
+	file, err := t.dir.WriteCheckpoint(func(w io.Writer) error { return weights.WriteSealed(w, tensors, metadata) })
+	if err != nil {
 		return err
 	}
+	tensors, state = nil, optim.State{}
+	dropped(t.params.Memory() + t.optimizer.Memory())
 	t.saved = time.Now()
-	return nil
+	t.status.Epoch, t.status.Checkpoint, t.status.Updated = p.Epoch, &file, t.saved
+	return t.dir.WriteStatus(*t.status)
 }
 
 // readProgress reads the progress from a checkpoint of a training of so many steps an epoch.

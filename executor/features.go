@@ -104,22 +104,20 @@ func (t *training) volume(cut nn.Cut, split string, view int) volume {
 // share lets the run work on features where the plan says that it shares them. The weights that it starts from are in
 // place. Where features can't be kept that is told, and the run computes them itself in each step.
 func (t *training) share(ctx context.Context) error {
-	plan := &t.Plan.Sharing[t.run.Sharing]
-	if t.NoShare || plan.Train == nil && plan.Val == nil {
+	if t.NoShare {
 		return nil
 	}
+	trainCut, evalCut := t.cuts(&t.Plan.Sharing[t.run.Sharing])
 	var training, evaluation []volume
-	trainCut, ok := t.net.Cut(true, t.trainable, t.batchStats)
-	if ok && plan.Train != nil {
+	if trainCut != nil {
 		for view := range t.set.FixedViews() {
-			training = append(training, t.volume(trainCut, data.Train, view))
+			training = append(training, t.volume(*trainCut, data.Train, view))
 		}
 	}
-	evalCut, ok := t.net.Cut(false, t.trainable, t.batchStats)
-	if ok && plan.Val != nil {
-		evaluation = append(evaluation, t.volume(evalCut, data.Val, 0))
+	if evalCut != nil {
+		evaluation = append(evaluation, t.volume(*evalCut, data.Val, 0))
 		if t.loaders[data.Test] != nil {
-			evaluation = append(evaluation, t.volume(evalCut, data.Test, 0))
+			evaluation = append(evaluation, t.volume(*evalCut, data.Test, 0))
 		}
 	}
 	trainFiles, err := t.takeAll(ctx, training)
@@ -130,17 +128,35 @@ func (t *training) share(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if trainFiles != nil {
-		t.programs.train = t.net.After(trainCut.At)
+	if trainFiles == nil {
+		trainCut = nil
+	} else {
 		t.sources[data.Train] = t.featureBatches(data.Train, trainFiles)
 	}
-	if evalFiles != nil {
-		t.programs.eval = t.net.After(evalCut.At)
+	if evalFiles == nil {
+		evalCut = nil
+	} else {
 		for i, v := range evaluation {
 			t.sources[v.split] = t.featureBatches(v.split, evalFiles[i:i+1])
 		}
 	}
+	t.programs.begin(trainCut, evalCut)
 	return nil
+}
+
+// cuts is where the parts of the network begin that train, and evaluate, on features; nil where they begin at the pictures.
+func (t *training) cuts(sharing *planner.Sharing) (train, eval *nn.Cut) {
+	if sharing.Train != nil {
+		if cut, ok := t.net.Cut(true, t.trainable, t.batchStats); ok {
+			train = &cut
+		}
+	}
+	if sharing.Val != nil {
+		if cut, ok := t.net.Cut(false, t.trainable, t.batchStats); ok {
+			eval = &cut
+		}
+	}
+	return train, eval
 }
 
 // featureBatches yields the batches that a loader of pictures would yield, with features for pictures.

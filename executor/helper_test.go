@@ -205,7 +205,8 @@ func tensorsOf(t *testing.T, path string) map[string]weights.Tensor {
 // writeWeights makes a file of weights of arch with 5 classes, as edit leaves it.
 func writeWeights(t *testing.T, path, arch string, edit func([]weights.Tensor) []weights.Tensor) (sha256 string) {
 	t.Helper()
-	net, err := models.Build(arch, 5, 64)
+	info, _ := models.Lookup(arch)
+	net, err := models.Build(arch, 5, max(64, info.MinSize()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/features"
+	"github.com/ftrun/ftrun/internal/host"
 	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/internal/runlog"
 )
@@ -93,7 +94,7 @@ func (t *training) takeAll(ctx context.Context, volumes []volume) ([]*features.F
 	return files, err
 }
 
-// makeRoom refuses what would take up more than half of the disk that is left: the rest is for what the runs leave.
+// makeRoom refuses what would take up more than half of the disk that is left, or what runs are going to leave there.
 func (t *training) makeRoom(volumes []volume) error {
 	var need int64
 	for _, v := range volumes {
@@ -101,7 +102,7 @@ func (t *training) makeRoom(volumes []volume) error {
 			need += v.Bytes()
 		}
 	}
-	if left, ok := features.Free(t.Store.Dir); ok && need > left/2 {
+	if left, ok := host.Free(t.Store.Dir); ok && need > 0 && need > min(left/2, left-t.toLeave.Load()) {
 		return &unkeptError{fmt.Errorf("they would take %d MB of the %d MB that are left on the disk", need>>20, left>>20)}
 	}
 	return nil
@@ -148,6 +149,7 @@ func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
 		if err != nil {
 			return nil, err
 		}
+		dropped(largeGarbage) // parameters and results of the frozen part
 		made++
 		_ = os.Remove(workshop.Dir) // unless another process is at it again
 	}
@@ -219,7 +221,10 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 	if err != nil {
 		return err
 	}
-	cfg.BatchSize, cfg.Shuffle = fillBatch(before, t.FeatureMemory), false
+	if cfg.BatchSize, _, err = fillBatch(device, t.Threads, before, programs.settings.Numerics, v.Pictures, t.FeatureMemory); err != nil {
+		return err
+	}
+	cfg.Shuffle = false
 	loader, err := data.NewLoader(cfg)
 	if err != nil {
 		return err
@@ -262,16 +267,6 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 			return ctx.Err()
 		}
 	}
-}
-
-// fillBatch is the number of pictures that go through a frozen part together: a block, or such a part of one that memory
-// allows.
-func fillBatch(before *nn.Net, memory int64) int {
-	batch := features.BlockPictures
-	for batch > 1 && int64(batch)*4*before.Activations(nil, nil) > memory {
-		batch /= 2
-	}
-	return batch
 }
 
 // reporter tells, now and then, how many pictures have their features.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/ftrun/ftrun/internal/kernels"
-	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/internal/nn/optim"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/models"
@@ -74,19 +73,19 @@ func (t *training) lr(base float64) float64 {
 }
 
 // update clips the gradients of a program that has just run, and takes the optimizer's step.
-func (t *training) update(program *nn.Program) error {
+func (t *training) update(gradient func(param int) kernels.Buffer) error {
 	if t.set.GradClip > 0 {
 		var all []kernels.Buffer
 		for i := range t.trainable {
 			if t.trainable[i] {
-				all = append(all, program.Gradient(i))
+				all = append(all, gradient(i))
 			}
 		}
 		if _, err := optim.ClipGradNorm(t.device, t.set.GradClip, all); err != nil {
 			return err
 		}
 	}
-	return t.optimizer.Step(t.lr, program.Gradient)
+	return t.optimizer.Step(t.lr, gradient)
 }
 
 // observe shows an epoch's figures to a plateau schedule, which watches what the run monitors.

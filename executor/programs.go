@@ -28,6 +28,18 @@ func newPrograms(net *nn.Net, params *nn.ParamStore, settings nn.Settings) *prog
 	return &programs{train: net, eval: net, params: params, settings: settings, slab: settings.Slab, made: map[programKey]*nn.Program{}}
 }
 
+// begin lets training and evaluation begin at cuts, whose results they take in the place of pictures; nil: at the pictures.
+func (p *programs) begin(train, eval *nn.Cut) {
+	whole := p.params.Net()
+	p.train, p.eval = whole, whole
+	if train != nil {
+		p.train = whole.After(train.At)
+	}
+	if eval != nil {
+		p.eval = whole.After(eval.At)
+	}
+}
+
 func (p *programs) training(batch int) (*nn.Program, error) {
 	return p.get(programKey{batch, true})
 }
@@ -40,16 +52,28 @@ func (p *programs) get(key programKey) (*nn.Program, error) {
 	if made, ok := p.made[key]; ok {
 		return made, nil
 	}
-	net, settings := p.eval, nn.Settings{Batch: key.batch, Numerics: p.settings.Numerics, Slab: p.slab}
-	if key.training {
-		net, settings = p.train, p.settings
-		settings.Batch = key.batch
-	}
+	net, settings := p.of(key)
 	made, err := nn.Compile(net, p.params, settings)
 	if err == nil {
 		p.made[key] = made
 	}
 	return made, err
+}
+
+// rehearse does, over parameters of a kernels.Meter, what making a program and its first run do.
+func (p *programs) rehearse(key programKey) error {
+	net, settings := p.of(key)
+	return nn.Rehearse(net, p.params, settings)
+}
+
+// of is what a program is made of.
+func (p *programs) of(key programKey) (*nn.Net, nn.Settings) {
+	if key.training {
+		settings := p.settings
+		settings.Batch = key.batch
+		return p.train, settings
+	}
+	return p.eval, nn.Settings{Batch: key.batch, Numerics: p.settings.Numerics, Slab: p.slab}
 }
 
 // memory is the number of bytes that the programs hold beside the parameters.

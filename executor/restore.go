@@ -210,16 +210,43 @@ func lost(damage error) string {
 	return fmt.Sprintf("can't be used (%v)", damage)
 }
 
+// LastEpoch is the number of epochs that a run's newest checkpoint which is whole has done. An error says that there is none
+// (fs.ErrNotExist), or what is wrong with the last. One that is as the status has it is not read.
+func LastEpoch(dir *runlog.Run, st runlog.Status) (int, error) {
+	if dir.KeptCheckpoint(st) {
+		return st.Epoch, nil
+	}
+	var damage error
+	for _, path := range dir.CheckpointPaths() {
+		p, err := progressIn(path)
+		if err == nil {
+			return p.Epoch, nil
+		}
+		if damage == nil || errors.Is(damage, fs.ErrNotExist) {
+			damage = err
+		}
+	}
+	return 0, damage
+}
+
+// progressIn reads the progress from a checkpoint of any training.
+func progressIn(path string) (*progress, error) {
+	file, err := weights.OpenSealed(path)
+	if err != nil {
+		return nil, err
+	}
+	p := new(progress)
+	if err := json.Unmarshal([]byte(file.Metadata[progressKey]), p); err != nil {
+		return nil, fmt.Errorf("%s has no position: %w", path, err)
+	}
+	return p, nil
+}
+
 // GoesOnWithoutBest tells whether a run can go on from one of its checkpoints although its best weights are lost: they are
 // made again where the checkpoint is that of the best epoch's end.
 func GoesOnWithoutBest(dir *runlog.Run) bool {
 	return slices.ContainsFunc(dir.CheckpointPaths(), func(path string) bool {
-		file, err := weights.OpenSealed(path)
-		if err != nil {
-			return false
-		}
-		var p progress
-		err = json.Unmarshal([]byte(file.Metadata[progressKey]), &p)
+		p, err := progressIn(path)
 		return err == nil && (p.Epoch == 0 || p.Best == p.Epoch && p.Step == 0)
 	})
 }

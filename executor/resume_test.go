@@ -2,6 +2,8 @@ package executor
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -240,5 +242,52 @@ func TestCheckpointHoldsWhatTrainingChangesOnly(t *testing.T) {
 	want := []string{"optim/fc.bias/momentum_buffer", "optim/fc.weight/momentum_buffer", "param/fc.bias", "param/fc.weight"}
 	if d := cmp.Diff(want, names); d != "" {
 		t.Error(d)
+	}
+}
+
+// What a run that is killed leaves says where it stands: its status follows its checkpoints.
+func TestStatusFollowsTheCheckpoint(t *testing.T) {
+	l := newLab(t)
+	id := l.run(short)
+	dir := l.store.Run(id)
+	look := func(want int) {
+		t.Helper()
+		st := l.status(id)
+		if got, err := LastEpoch(dir, st); err != nil || got != want || st.Epoch != want || !dir.KeptCheckpoint(st) {
+			t.Errorf("%d epochs are done by the checkpoint, %d by the status, %v, want %d", got, st.Epoch, err, want)
+		}
+	}
+	l.interruptAt(func(e runlog.Event) bool {
+		switch {
+		case step(1, 1)(e):
+			if _, err := LastEpoch(dir, l.status(id)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("before the first checkpoint: %v", err)
+			}
+		case step(2, 1)(e):
+			look(1)
+		case step(3, 1)(e):
+			look(2)
+		}
+		return step(3, 2)(e)
+	})
+	look(2)
+
+	// A status may be older than the checkpoint, and the last checkpoint may be damaged.
+	st := l.status(id)
+	st.Epoch, st.Checkpoint = 1, nil
+	if got, err := LastEpoch(dir, st); err != nil || got != 2 {
+		t.Errorf("%d epochs, %v, want 2", got, err)
+	}
+	st = l.status(id)
+	flip(t, dir.CheckpointPath(), 1)
+	if dir.KeptCheckpoint(st) {
+		t.Error("a damaged checkpoint passes for the one that was written")
+	}
+	if got, err := LastEpoch(dir, st); err != nil || got != 2 { // within the third epoch: the one before is of the second's end
+		t.Errorf("%d epochs, %v, want 2", got, err)
+	}
+	flip(t, dir.CheckpointPaths()[1], 1)
+	if _, err := LastEpoch(dir, st); err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "last.ckpt") {
+		t.Errorf("both are damaged: %v", err)
 	}
 }

@@ -265,10 +265,7 @@ func (w *weightFiles) open(path string) (*weights.File, error) {
 
 // releaseWeights lets the file go when no run is left that may start from it.
 func (e *execution) releaseWeights() {
-	e.mu.Lock()
-	last := len(e.queue) == 0
-	e.mu.Unlock()
-	if last {
+	if e.left.Load() == 0 {
 		e.files.mu.Lock()
 		defer e.files.mu.Unlock()
 		e.files.file = nil

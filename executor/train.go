@@ -33,6 +33,7 @@ type training struct {
 	set    *planner.Settings
 	dir    *runlog.Run
 	lease  *runlog.Lease
+	status *runlog.Status // as it is in dir
 	device kernels.Device
 
 	net        *nn.Net
@@ -59,13 +60,13 @@ type training struct {
 }
 
 // train carries one run out, from its start or its last checkpoint, and leaves the best weights, the predictions and the
-// course in dir. at follows where it stands, from the first step on.
-func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run, lease *runlog.Lease, threads int, at *progress) (_ *runlog.Result, err error) {
+// course in dir. status follows the checkpoints, and at where it stands, from the first step on.
+func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run, lease *runlog.Lease, threads int, status *runlog.Status, at *progress) (_ *runlog.Result, err error) {
 	device, err := e.Device(threads)
 	if err != nil {
 		return nil, err
 	}
-	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, lease: lease, device: device, threads: threads, progress: at, begun: time.Now()}
+	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, lease: lease, status: status, device: device, threads: threads, progress: at, begun: time.Now()}
 	defer func() { err = errors.Join(err, t.close()) }()
 	told, err := t.prepare(ctx)
 	if err != nil && ctx.Err() != nil {
@@ -75,6 +76,7 @@ func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run
 		return nil, err
 	}
 	t.releaseWeights()
+	dropped(t.params.Memory())
 	t.emit(runlog.RunStarted{Head: t.head(), Name: t.Plan.Name(run), Seed: run.Seed, Epochs: t.set.Epochs, Steps: t.steps,
 		Epoch: t.progress.Epoch, Step: t.progress.Step, Params: runlog.Params{Total: run.Params.Total, Trainable: run.Params.Trainable}})
 	for _, text := range told {
@@ -131,6 +133,7 @@ func (t *training) prepare(ctx context.Context) (told []string, err error) {
 	if err := t.share(ctx); err != nil {
 		return nil, err
 	}
+	t.news <- news{job: t.queue.index[t.run.ID], shared: true}
 	return t.goOn(ctx)
 }
 
@@ -140,19 +143,11 @@ func (t *training) build(ctx context.Context) error {
 	if t.data, err = t.datasets.open(ctx, t.run.Dataset); err != nil {
 		return err
 	}
-	if t.net, err = models.Build(t.set.Arch, len(t.data.Classes), t.set.Image.Crop); err != nil {
+	if err := t.describe(len(t.data.Classes)); err != nil {
 		return err
 	}
-	if t.trainable, err = models.Match(t.net, t.set.Trainable); err != nil {
-		return err
-	}
-	t.batchStats = models.BatchStats(t.net, t.trainable, t.set.BatchNorm)
 	if err := t.checkBatchNorm(); err != nil {
 		return err
-	}
-	t.changes = make([]bool, len(t.net.Params))
-	for i, p := range t.net.Params {
-		t.changes[i] = t.trainable[i] || p.Kind != nn.Weight && t.batchStats[p.Layer]
 	}
 	t.loaders, t.sources = map[string]*data.Loader{}, map[string]source{}
 	for split := range t.data.Splits {
@@ -163,11 +158,32 @@ func (t *training) build(ctx context.Context) error {
 	}
 	t.steps = t.loaders[data.Train].Batches()
 	t.schedule = newSchedule(t.set, t.steps)
-	if t.params, err = nn.NewParamStore(t.device, t.net); err != nil {
-		return err
-	}
 	classWeights, err := t.classWeights()
 	if err != nil {
+		return err
+	}
+	return t.allocate(classWeights)
+}
+
+// describe says, for that many classes, what the network is and what of it training changes.
+func (t *training) describe(classes int) (err error) {
+	if t.net, err = models.Build(t.set.Arch, classes, t.set.Image.Crop); err != nil {
+		return err
+	}
+	if t.trainable, err = models.Match(t.net, t.set.Trainable); err != nil {
+		return err
+	}
+	t.batchStats = models.BatchStats(t.net, t.trainable, t.set.BatchNorm)
+	t.changes = make([]bool, len(t.net.Params))
+	for i, p := range t.net.Params {
+		t.changes[i] = t.trainable[i] || p.Kind != nn.Weight && t.batchStats[p.Layer]
+	}
+	return nil
+}
+
+// allocate makes room for the parameters on the device, and for the programs.
+func (t *training) allocate(classWeights []float32) (err error) {
+	if t.params, err = nn.NewParamStore(t.device, t.net); err != nil {
 		return err
 	}
 	numerics, err := kernels.ParseNumerics(t.set.Numerics)
@@ -278,7 +294,7 @@ func (t *training) epoch(ctx context.Context) error {
 		if err := t.check("", out.Loss, number, p.Step+1); err != nil {
 			return err
 		}
-		if err := t.update(program); err != nil {
+		if err := t.update(program.Gradient); err != nil {
 			return err
 		}
 		for i, class := range batch.Labels {

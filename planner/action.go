@@ -50,16 +50,17 @@ func (s RunState) action(replace bool) Action {
 	return Create
 }
 
-// continued is what apply is to do with a run of which nothing is there but a run of its trajectory.
-func (s *shelf) continued(from string) (Action, error) {
+// continued is what apply is to do with a run of which nothing is there but a run of its trajectory, and the epochs that
+// are done by that one's checkpoint.
+func (s *shelf) continued(from string) (action Action, epochs int, err error) {
 	state, _, err := s.state(from)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if state.Checkpoint {
-		return Resume, nil
+		return Resume, state.Epochs, nil
 	}
-	return Create, nil
+	return Create, 0, nil
 }
 
 // decide sets what apply will do with each chosen run.
@@ -89,6 +90,8 @@ func (p *planning) decide() {
 		action := state.action(replace[c.id])
 		if p.actions[c.id] = action; action == Replace {
 			p.replaces[c.id] = state.Started
+		} else if action == Resume {
+			p.epochs[c.id] = state.Epochs
 		}
 		if state.Damage != "" && !replace[c.id] {
 			then := "It is made again."
@@ -100,13 +103,29 @@ func (p *planning) decide() {
 	}
 }
 
-// Refresh brings the actions of a plan, which may have been saved a while ago, up to what the store holds now. What the
-// plan is to replace is replaced once: a run that was begun since is the new one.
-func Refresh(p *Plan, store Store) error {
+// left tells whether any run is to be trained.
+func (p *planning) left() bool {
+	for _, action := range p.actions {
+		if action != Done {
+			return true
+		}
+	}
+	return false
+}
+
+// Refresh brings the actions of a plan, which may have been saved a while ago, up to what the store holds now, and, where
+// costs are given, its estimates too. What the plan is to replace is replaced once: a run that was begun since is the new
+// one.
+func Refresh(p *Plan, store Store, costs Costs) error {
 	shelf, err := openShelf(store)
 	if err != nil {
 		return err
 	}
+	epochs := map[string]int{} // of the runs of the plan that others go on from
+	for i := range p.Runs {
+		epochs[p.Runs[i].ID] = p.Settings[p.Runs[i].Settings].Epochs
+	}
+	left := false
 	for i := range p.Runs {
 		r := &p.Runs[i]
 		state, there, err := shelf.state(r.ID)
@@ -118,11 +137,19 @@ func Refresh(p *Plan, store Store) error {
 		} else {
 			r.Action = Create
 		}
+		if r.FromEpoch = 0; r.Action == Resume {
+			r.FromEpoch = state.Epochs
+		}
 		if r.Action == Create && r.From != "" {
-			if r.Action, err = shelf.continued(r.From); err != nil {
+			if r.Action, r.FromEpoch, err = shelf.continued(r.From); err != nil {
 				return err
 			}
+			r.FromEpoch = max(r.FromEpoch, epochs[r.From])
 		}
+		left = left || r.Action != Done
+	}
+	if costs != nil && left {
+		p.estimate(costs)
 	}
 	return nil
 }

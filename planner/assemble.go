@@ -33,7 +33,6 @@ func (p *planning) assemble(diags spec.Diagnostics) *Plan {
 	}
 
 	// Configurations are in the files' order, runs in an order of execution.
-	configs := map[*candidate]int{}
 	for _, sw := range p.sweeps {
 		combination := -1
 		for _, c := range sw.candidates {
@@ -44,7 +43,7 @@ func (p *planning) assemble(diags spec.Diagnostics) *Plan {
 				combination = c.combination
 				plan.Configs = append(plan.Configs, p.config(c))
 			}
-			configs[c] = len(plan.Configs) - 1
+			c.config = len(plan.Configs) - 1
 		}
 	}
 	datasets, settings := renumbering(len(p.datasets)), renumbering(len(p.settings))
@@ -53,12 +52,13 @@ func (p *planning) assemble(diags spec.Diagnostics) *Plan {
 			continue
 		}
 		plan.Runs = append(plan.Runs, Run{
-			ID: c.id, Trajectory: c.trajectory, Config: configs[c],
+			ID: c.id, Trajectory: c.trajectory, Config: c.config,
 			Settings: renumber(settings, c.settings, &plan.Settings, p.settings[c.settings]),
 			Dataset:  renumber(datasets, c.dataset, &plan.Datasets, &p.datasets[c.dataset]),
-			Sharing:  c.sharing, Seed: c.seed, Action: p.actions[c.id], Replaces: p.replaces[c.id], Needs: p.needs(c), From: p.from[c.id], Params: c.params,
+			Sharing:  c.sharing, Seed: c.seed, Action: p.actions[c.id], Replaces: p.replaces[c.id], FromEpoch: p.epochs[c.id], Needs: p.needs(c), From: p.from[c.id], Params: c.params,
 		})
 	}
+	plan.Gates = p.gates()
 	return plan
 }
 

@@ -78,3 +78,36 @@ func BenchmarkPlan100k(b *testing.B) {
 		})
 	}
 }
+
+// A million runs with estimates, planned and saved: the promise is twenty seconds.
+func BenchmarkPlanMillion(b *testing.B) {
+	s := load(b, `sweep "s" {
+  dataset = dataset.ants
+  seeds   = range(10)
+  matrix {
+    lr = range(1, 1001)
+    wd = range(100)
+  }
+  run {
+    arch = "resnet18"
+    mode = "extract"
+    optimizer {
+      kind         = "sgd"
+      lr           = matrix.lr / 1000
+      weight_decay = matrix.wd / 100000
+    }
+  }
+}`)
+	w := newFakeWorld()
+	w.Costs = &fakeCosts{}
+	path := filepath.Join(b.TempDir(), "plan.json")
+	for b.Loop() {
+		p, diags := Make(context.Background(), s, w.World, Options{MaxRuns: 1_000_000})
+		if diags.HasErrors() {
+			b.Fatal(texts(diags))
+		}
+		if err := Save(path, p); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

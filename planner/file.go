@@ -43,7 +43,13 @@ func WriteJSON(w io.Writer, p *Plan) error {
 	writeList(b, "settings", p.Settings)
 	writeList(b, "configurations", p.Configs)
 	writeList(b, "sharing", p.Sharing)
+	if len(p.Estimates) > 0 {
+		writeList(b, "estimates", p.Estimates)
+	}
 	writeList(b, "runs", p.Runs)
+	if len(p.Gates) > 0 {
+		writeList(b, "gates", p.Gates)
+	}
 	if len(p.Warnings) > 0 {
 		writeList(b, "warnings", p.Warnings)
 	}
@@ -127,18 +133,25 @@ type Summary struct {
 	Replace        int `json:"replace"`
 	// Epochs is how many are to be trained at most: early stopping may end a run sooner, and a resumed run has some done.
 	Epochs int64 `json:"epochs"`
+
+	// What the trainings to be done are expected to take, one after the other: of Seconds, Shared go into what runs share;
+	// if nothing were shared it would be Unshared. Memory is the most that one of them holds at a time, while it computes
+	// features, too; Disk what all leave, features included.
+	Seconds  float64 `json:"seconds,omitempty"`
+	Shared   float64 `json:"shared_seconds,omitempty"`
+	Unshared float64 `json:"unshared_seconds,omitempty"`
+	Memory   int64   `json:"memory_bytes,omitempty"`
+	Disk     int64   `json:"disk_bytes,omitempty"`
 }
 
 // Summarize counts.
 func (p *Plan) Summarize() Summary {
 	s := Summary{Configurations: len(p.Configs), Runs: len(p.Runs)}
-	seen := make(map[string]bool, len(p.Runs))
-	for i := range p.Runs {
-		r := &p.Runs[i]
-		if seen[r.ID] {
+	for i, first := range p.firsts() {
+		if !first {
 			continue
 		}
-		seen[r.ID] = true
+		r := &p.Runs[i]
 		s.Trainings++
 		switch r.Action {
 		case Create:
@@ -152,7 +165,24 @@ func (p *Plan) Summarize() Summary {
 			s.Replace++
 		}
 		s.Epochs += int64(p.Settings[r.Settings].Epochs)
+		e := p.Estimate(r)
+		s.Seconds += e.Seconds
+		s.Memory = max(s.Memory, e.Memory+p.Sharing[r.Sharing].Memory)
+		s.Disk += e.Disk
 	}
+	if len(p.Estimates) == 0 {
+		return s
+	}
+	s.Unshared = s.Seconds
+	for i := range p.Sharing {
+		sharing := &p.Sharing[i]
+		s.Shared += sharing.Seconds
+		s.Unshared += sharing.Seconds + sharing.Saves
+		if sharing.Runs > 0 {
+			s.Disk += sharing.Bytes()
+		}
+	}
+	s.Seconds += s.Shared
 	return s
 }
 
@@ -228,6 +258,9 @@ func (p *Plan) verify() error {
 		if r.ID != id || r.Trajectory != trajectory {
 			return fmt.Errorf("the id of run %d, %q, is not that of its settings", i, r.ID)
 		}
+		if len(p.Estimates) > 0 && !inside(r.Estimate, p.Estimates) || r.FromEpoch < 0 || r.FromEpoch > s.Epochs {
+			return fmt.Errorf("run %d refers to an estimate, or goes on from an epoch, that there isn't", i)
+		}
 		if _, err := hex.DecodeString(r.From); r.From != "" && (err != nil || len(r.From) != idLen) {
 			return fmt.Errorf("run %d goes on from %q, which is no id", i, r.From)
 		}
@@ -241,7 +274,7 @@ func (p *Plan) verify() error {
 			return fmt.Errorf("run %d has the unknown action %q", i, r.Action)
 		}
 	}
-	return nil
+	return p.verifyGates()
 }
 
 func inside[T any](i int, list []T) bool { return i >= 0 && i < len(list) }

@@ -78,6 +78,17 @@ sweep "twice" {
     weights = "a/file.pth"
   }
 }
+gate "worse" {
+  sweep    = sweep.s
+  baseline = "baseline.json"
+  max_drop = 0.01
+  relative = true
+  when     = matrix.kind.name == "sgd"
+}
+gate "floor" {
+  sweep = sweep.s
+  min   = 0.5
+}
 `
 
 func saved(tb testing.TB, p *Plan) string {
@@ -91,7 +102,7 @@ func saved(tb testing.TB, p *Plan) string {
 
 func TestSaveAndLoad(t *testing.T) {
 	p := plan(t, newFakeWorld(), tour, Options{Target: "tour.hcl"})
-	if len(p.Warnings) != 1 || len(p.Runs) != 7 {
+	if len(p.Warnings) != 2 || len(p.Runs) != 7 {
 		t.Fatalf("the test's plan has %d runs and warnings %q", len(p.Runs), p.Warnings)
 	}
 	path := saved(t, p)
@@ -166,7 +177,7 @@ func TestLoadRefuses(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) {
-	for _, src := range []string{chain, sweepOf("arch = \"alexnet\"\n mode = \"scratch\"")} {
+	for _, src := range []string{chain, tour, sweepOf("arch = \"alexnet\"\n mode = \"scratch\"")} {
 		var b bytes.Buffer
 		if err := WriteJSON(&b, plan(f, newFakeWorld(), src, Options{})); err != nil {
 			f.Fatal(err)
@@ -188,7 +199,12 @@ func FuzzLoad(f *testing.F) {
 			p.Name(&p.Runs[i])
 			p.Describe(&p.Runs[i])
 		}
-		if err := Refresh(p, fakeStore{}); err != nil {
+		for i := range p.Gates {
+			for _, c := range p.Judged(&p.Gates[i]) {
+				p.Configs[c].Name()
+			}
+		}
+		if err := Refresh(p, fakeStore{}, nil); err != nil {
 			t.Error(err)
 		}
 		if err := WriteJSON(&bytes.Buffer{}, p); err != nil {

@@ -26,21 +26,28 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 			if p.fill(c) && p.check(c) {
 				p.identify(c)
 			}
+			c.run = nil // of a million candidates the evaluated blocks are a third of the memory
 		}
 	}
 	p.checkUnsettled()
+	p.judge()
 	if p.faults == 0 {
 		p.dropRepeats()
 		p.choose()
 		p.decide()
 		p.continueShorter()
 		p.share()
+		p.weighGates()
 	}
 	diags := p.diagnostics()
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	return p.assemble(diags), diags
+	plan := p.assemble(diags)
+	if w.Costs != nil && p.left() {
+		plan.estimate(w.Costs)
+	}
+	return plan, diags
 }
 
 // planning is the state of one Make.
@@ -72,7 +79,9 @@ type planning struct {
 	planned     map[string]bool // ids of chosen candidates
 	actions     map[string]Action
 	sharings    []Sharing
+	judged      [][]bool          // by gate, then by combination of its sweep
 	replaces    map[string]string // when the runs that are to be replaced were begun
+	epochs      map[string]int    // done by the checkpoints that runs go on from, by the runs' ids
 	from        map[string]string // ids of runs that go on where another one of their trajectory ends, and of those
 
 	faults   int // errors so far, repeats included
@@ -93,7 +102,7 @@ type candidate struct {
 	sweep       *sweepState
 	combination int // index in the sweep's
 	seed        int64
-	run         *spec.Run
+	run         *spec.Run // nil once it has been settled
 
 	state     candidateState
 	upstream  []*candidate // of this plan, that it starts from
@@ -106,6 +115,7 @@ type candidate struct {
 	params     Params
 	trajectory string
 	id         string
+	config     int
 	repeat     bool // of an earlier combination of its sweep
 	chosen     bool
 }
@@ -131,6 +141,7 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 		planned:     map[string]bool{},
 		actions:     map[string]Action{},
 		replaces:    map[string]string{},
+		epochs:      map[string]int{},
 		reported:    reports{at: map[reportKey]*report{}},
 	}
 	if p.opt.MaxRuns == 0 {

@@ -17,8 +17,11 @@ type Plan struct {
 	Settings []Settings `json:"settings"` // distinct ones; runs refer by index
 	Configs  []Config   `json:"configurations"`
 	Sharing  []Sharing  `json:"sharing"`
-	Runs     []Run      `json:"runs"` // in an order of execution: a run comes after those that it waits for
-	Warnings []string   `json:"warnings,omitempty"`
+	// Estimates are distinct; runs refer by index.
+	Estimates []Estimate `json:"estimates,omitempty"`
+	Runs      []Run      `json:"runs"` // in an order of execution: a run comes after those that it waits for
+	Gates     []Gate     `json:"gates,omitempty"`
+	Warnings  []string   `json:"warnings,omitempty"`
 }
 
 // Source is a file whose change makes the plan stale.
@@ -80,11 +83,13 @@ type Run struct {
 	Settings   int      `json:"settings"`
 	Dataset    int      `json:"dataset"`
 	Sharing    int      `json:"sharing"`
+	Estimate   int      `json:"estimate"`
 	Seed       int64    `json:"seed"`
 	Action     Action   `json:"action"`
-	Replaces   string   `json:"replaces,omitempty"` // replace: when what is there was begun, so that it is replaced once
-	Needs      []string `json:"needs,omitempty"`    // ids of runs that must have finished before
-	From       string   `json:"from,omitempty"`     // id of a run of the same trajectory, where it goes on from that one's checkpoint
+	Replaces   string   `json:"replaces,omitempty"`   // replace: when what is there was begun, so that it is replaced once
+	FromEpoch  int      `json:"from_epoch,omitempty"` // epochs that are done before it goes on; 0 where that isn't known, too
+	Needs      []string `json:"needs,omitempty"`      // ids of runs that must have finished before
+	From       string   `json:"from,omitempty"`       // id of a run of the same trajectory, where it goes on from that one's checkpoint
 	Params     Params   `json:"params"`
 }
 

@@ -169,7 +169,7 @@ func TestActions(t *testing.T) {
 	if diff := cmp.Diff(want, actions(plan(t, w, src, Options{}))); diff != "" {
 		t.Errorf("planned (-want +got):\n%s", diff)
 	}
-	if err := Refresh(p, w.store); err != nil {
+	if err := Refresh(p, w.store, nil); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, actions(p)); diff != "" {
@@ -191,7 +191,7 @@ func TestActions(t *testing.T) {
 	p = plan(t, w, src, Options{Replace: []string{p.Runs[1].ID[:6], p.Runs[3].ID[:6]}})
 	w.store[p.Runs[3].ID] = RunState{Checkpoint: true, Started: "a minute before noon"}
 	for range 2 { // refreshed and saved, and refreshed again
-		if err := Refresh(p, w.store); err != nil {
+		if err := Refresh(p, w.store, nil); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]Action{Create, Replace, Replace, Resume, Create}, actions(p)); diff != "" {

@@ -12,7 +12,25 @@ type Sharing struct {
 	Test  *Features `json:"test,omitempty"`
 	Why   string    `json:"why,omitempty"` // Train is not set
 	Runs  int       `json:"runs"`          // trainings to be done
+	// Seconds is how long the computing is expected to take, and Memory what it holds beside the run that does it. Saves is
+	// how much longer all would take without it.
+	Seconds float64 `json:"seconds,omitempty"`
+	Memory  int64   `json:"memory_bytes,omitempty"`
+	Saves   float64 `json:"saves_seconds,omitempty"`
 }
+
+// Bytes is what all the features take up on the disk.
+func (s *Sharing) Bytes() (n int64) {
+	for _, f := range []*Features{s.Train, s.Val, s.Test} {
+		if f != nil {
+			n += f.Bytes
+		}
+	}
+	return n
+}
+
+// any tells whether anything is shared.
+func (s *Sharing) any() bool { return s.Train != nil || s.Val != nil }
 
 // Features are kept results of a frozen part.
 type Features struct {

@@ -34,11 +34,11 @@ func (p *planning) continueShorter() {
 			}
 		}
 		if most != "" {
-			p.from[c.id] = most
+			p.from[c.id], p.epochs[c.id] = most, epochs
 		}
 	}
 	for id, from := range p.from {
-		if p.actions[id], err = p.shelf.continued(from); err != nil {
+		if p.actions[id], _, err = p.shelf.continued(from); err != nil {
 			p.complain(nil, "Run can't be read", "%v.", err)
 		}
 	}

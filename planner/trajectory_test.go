@@ -50,7 +50,7 @@ func TestALongerRunGoesOnWhereAShorterOneEnds(t *testing.T) {
 			}
 			// Later, the plan was saved, and the other one's checkpoint is gone.
 			w.Store = shelved{fakeStore{}, nil}
-			if err := Refresh(p, w.Store); err != nil {
+			if err := Refresh(p, w.Store, nil); err != nil {
 				t.Fatal(err)
 			}
 			if p.Runs[0].Action != Create {

@@ -13,6 +13,9 @@ type World struct {
 	Data    Data
 	Weights WeightsCatalogue
 	Store   Store // nil: an empty one
+	Costs   Costs // nil: nothing is estimated
+
+	Baselines Baselines // nil: there are none
 
 	Version string // of ftrun
 	// Numerics is the version of the arithmetic: it goes up when a change gives the same settings other bits.
@@ -86,6 +89,31 @@ type Store interface {
 	Trajectories() (map[string][]string, error)
 	// Status tells of one run that has left something.
 	Status(id string) (RunState, error)
+}
+
+// Baselines knows the results that gates compare with.
+type Baselines interface {
+	// Noise tells how results of configurations vary by what the file at path holds: a function that answers for one of them,
+	// false where the file doesn't have it. predictions: they are wanted, too. An error is fs.ErrNotExist where there is no
+	// such file.
+	Noise(path, metric string, predictions bool) (func(*Config) (Noise, bool), error)
+}
+
+// Noise is how the results of a configuration vary from seed to seed.
+type Noise struct {
+	Values map[int64]float64 // of the metric, by seed
+	Runs   map[int64]string  // ids, by seed
+	// Discordant is the share of pictures on which two seeds differ in being right; negative where that isn't known.
+	Discordant float64
+}
+
+// Costs knows what trainings take on this machine. It is asked once for each sort of run.
+type Costs interface {
+	// Training estimates a training of which some epochs are done; of what sharing says it computes nothing itself.
+	Training(s *Settings, d *Dataset, sharing *Sharing, done int) Estimate
+	// Features estimates what computing all that sharing says takes, beside the run that does it; s is one of the runs' that
+	// share.
+	Features(s *Settings, d *Dataset, sharing *Sharing) Estimate
 }
 
 // RunState is what the store holds of a run. Neither finished nor failed: pending, running or interrupted.

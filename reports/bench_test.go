@@ -21,10 +21,10 @@ func many(n int) []Run {
 // BenchmarkWrite is of 100,000 runs, the most that a plan has unless it is told otherwise.
 func BenchmarkWrite(b *testing.B) {
 	runs := many(50_000)
-	for _, format := range Formats {
+	for _, format := range Formats() {
 		b.Run(format, func(b *testing.B) {
 			for b.Loop() {
-				if err := Write(io.Discard, format, runs); err != nil {
+				if err := Write(io.Discard, format, &Report{Runs: runs}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Count writes a whole number with commas: 11,177,538.
@@ -62,4 +65,61 @@ func Shorten(s string, most int) string {
 	}
 	head := most / 2
 	return string(r[:head]) + "…" + string(r[len(r)-(most-head-1):])
+}
+
+// printable keeps a text on its line and in its column of a terminal: what is not to be seen or moves what is stands there
+// as Go writes it in quotes, "\\n" and "\\u202e".
+func printable(s string) string { return escapeRunes(s, unprintable) }
+
+// escapeRunes writes the characters that are to be escaped as Go writes them in quotes.
+func escapeRunes(s string, escaped func(rune) bool) string {
+	if !strings.ContainsFunc(s, escaped) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if c := s[:n]; escaped(r) {
+			c = strconv.QuoteToASCII(c)
+			b.WriteString(c[1 : len(c)-1])
+		} else {
+			b.WriteString(c)
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
+
+// Ranges writes whole numbers, ascending, in short: 0-5, 7.
+func Ranges(n []int64) string {
+	var parts []string
+	for i := 0; i < len(n); {
+		j := i
+		for j+1 < len(n) && n[j+1] == n[j]+1 {
+			j++
+		}
+		switch {
+		case j == i:
+			parts = append(parts, fmt.Sprint(n[i]))
+		case j == i+1:
+			parts = append(parts, fmt.Sprint(n[i]), fmt.Sprint(n[j]))
+		default:
+			parts = append(parts, fmt.Sprintf("%d-%d", n[i], n[j]))
+		}
+		i = j + 1
+	}
+	return strings.Join(parts, ", ")
+}
+
+// pText writes a p value for people: two digits that count, 0.0156 as 0.016.
+func pText(p float64) string {
+	switch {
+	case p < 0.0001:
+		return "<0.0001"
+	case p < 0.001:
+		return strconv.FormatFloat(p, 'f', 4, 64)
+	}
+	return strconv.FormatFloat(p, 'f', 3, 64)
 }

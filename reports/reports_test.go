@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func label(axis, text string) Label {
 	value := json.RawMessage(text)
 	if !json.Valid(value) {
-		value = json.RawMessage(strconv.Quote(text))
+		value = json.RawMessage(mustJSON(text))
 	}
 	return Label{Axis: axis, Text: text, Value: value}
 }
@@ -68,30 +68,39 @@ func several() []Run {
 }
 
 func TestGolden(t *testing.T) {
-	for _, format := range Formats {
+	for _, format := range Formats() {
+		if format == "html" {
+			continue // the page's own tests look at what it says
+		}
 		t.Run(format, func(t *testing.T) {
 			var got bytes.Buffer
-			if err := Write(&got, format, several()); err != nil {
+			if err := Write(&got, format, &Report{Runs: several()}); err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join("testdata", "several."+format)
-			if *update {
-				if err := os.WriteFile(path, got.Bytes(), 0o666); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), got.String()); d != "" {
-				t.Errorf("-want +got:\n%s", d)
-			}
+			golden(t, "several."+format, got.Bytes())
 		})
 	}
 }
 
-func TestCompare(t *testing.T) {
+// golden holds what was written against a file of testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), string(got)); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+func TestTabulate(t *testing.T) {
 	mode, lr := func(v string) Label { return label("mode", v) }, func(v string) Label { return label("lr", v) }
 	type row struct {
 		Labels                 string
@@ -132,7 +141,7 @@ func TestCompare(t *testing.T) {
 			nil, []string{"mode=a"}, []row{{"a", 1, 0, 1, false}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tables := Compare(c.runs)
+			tables := Tabulate(c.runs)
 			if len(tables) != 1 {
 				t.Fatalf("%d tables", len(tables))
 			}
@@ -153,7 +162,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestSweepsKeepTheirOrder(t *testing.T) {
-	tables := Compare([]Run{finished("z", 0, 0.1), finished("a", 0, 0.9), finished("z", 1, 0.3)})
+	tables := Tabulate([]Run{finished("z", 0, 0.1), finished("a", 0, 0.9), finished("z", 1, 0.3)})
 	if len(tables) != 2 || tables[0].Sweep != "z" || tables[1].Sweep != "a" {
 		t.Fatalf("tables %+v", tables)
 	}
@@ -179,7 +188,7 @@ func TestLongCellsStayDistinct(t *testing.T) {
 			for _, c := range cells {
 				rows = append(rows, []string{c})
 			}
-			shortenColumn(rows, 0)
+			shortenColumn(rows, 0, widest)
 			for i := range rows {
 				for j := range i {
 					if (rows[i][0] == rows[j][0]) != (cells[i] == cells[j]) {
@@ -190,7 +199,7 @@ func TestLongCellsStayDistinct(t *testing.T) {
 		})
 	}
 	rows := [][]string{{long + "/run-17/" + long}, {long + "/run-18/" + long}}
-	shortenColumn(rows, 0)
+	shortenColumn(rows, 0, widest)
 	if n := len([]rune(rows[0][0])); n > widest {
 		t.Errorf("%q has %d characters", rows[0][0], n)
 	}
@@ -199,15 +208,17 @@ func TestLongCellsStayDistinct(t *testing.T) {
 func TestNothingToCompare(t *testing.T) {
 	want := map[string]string{
 		"text": "There are no runs to compare.\n", "md": "There are no runs to compare.\n", "json": "{\n  \"runs\": []\n}\n",
-		"csv": "sweep,val_acc_mean,val_acc_std,seeds,failed,params_trainable,params_total,best_epoch_mean,seconds_mean,images_per_second_mean\n",
+		"csv":  "sweep,val_acc_mean,val_acc_std,seeds,failed,params_trainable,params_total,best_epoch_mean,seconds_mean,images_per_second_mean\n",
+		"html": `<p class="summary">There are no runs to compare.</p>`,
 	}
-	for _, format := range Formats {
+	for _, format := range Formats() {
 		var got bytes.Buffer
-		if err := Write(&got, format, nil); err != nil || got.String() != want[format] {
+		err := Write(&got, format, &Report{})
+		if same := got.String() == want[format]; err != nil || !same && format != "html" || !strings.Contains(got.String(), want[format]) {
 			t.Errorf("%s: %v, %q", format, err, &got)
 		}
 	}
-	if err := Write(new(bytes.Buffer), "yaml", nil); err == nil || !strings.Contains(err.Error(), "use one of text, md, csv, json") {
+	if err := Write(new(bytes.Buffer), "yaml", &Report{}); err == nil || !strings.Contains(err.Error(), "use one of text, md, csv, json, html") {
 		t.Errorf("an unknown format gives %v", err)
 	}
 }
@@ -225,13 +236,13 @@ func (f *fullDisk) Write(p []byte) (int, error) {
 
 // What can't be written is an error, wherever the disk gets full.
 func TestWritingFails(t *testing.T) {
-	for _, format := range Formats {
+	for _, format := range Formats() {
 		var all bytes.Buffer
-		if err := Write(&all, format, several()); err != nil {
+		if err := Write(&all, format, &Report{Runs: several()}); err != nil {
 			t.Fatal(err)
 		}
-		for room := 0; room < all.Len(); room += 7 {
-			if err := Write(&fullDisk{room}, format, several()); !errors.Is(err, errFull) {
+		for room := 0; room < all.Len(); room += max(7, all.Len()/100) {
+			if err := Write(&fullDisk{room}, format, &Report{Runs: several()}); !errors.Is(err, errFull) {
 				t.Errorf("%s, cut at byte %d of %d: %v", format, room, all.Len(), err)
 				break
 			}
@@ -251,5 +262,24 @@ func TestFigures(t *testing.T) {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)
 		}
+	}
+}
+
+func TestRanges(t *testing.T) {
+	for want, in := range map[string][]int64{"0": {0}, "0, 1": {0, 1}, "0-2": {0, 1, 2}, "0-2, 5, 7, 8": {0, 1, 2, 5, 7, 8}, "": nil} {
+		if got := Ranges(in); got != want {
+			t.Errorf("Ranges(%v) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	got := Wrap("one two three\nfour\n\n  as  it is, however long\nfive six", 0, 9)
+	want := "one two\nthree\nfour\n\n  as  it is, however long\nfive six"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := Wrap("one two three", 4, 9), "one\n    two\n    three"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

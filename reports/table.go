@@ -1,11 +1,15 @@
-// Package reports compares runs: it groups them by configuration, sets accuracy against trained parameters, and writes
-// the comparison as text, Markdown, CSV and JSON.
+// Package reports compares runs: it groups them by configuration, sets accuracy against trained parameters, holds results
+// against a baseline, and writes what it finds for people and for programs.
 package reports
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/stats"
@@ -58,6 +62,16 @@ func (l Labels) canonical(axis string) string {
 	return ""
 }
 
+// key tells labels apart, whatever their order. Values have no NUL: their JSON escapes it.
+func (l Labels) key() string {
+	parts := make([]string, len(l))
+	for i, x := range l {
+		parts[i] = x.Axis + "\x00" + string(x.Value)
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, "\x00")
+}
+
 // MarshalJSON writes {"axis": value, …} in the sweep's order.
 func (l Labels) MarshalJSON() ([]byte, error) {
 	out := []byte{'{'}
@@ -78,6 +92,35 @@ func (l Labels) MarshalJSON() ([]byte, error) {
 	return append(out, '}'), nil
 }
 
+// UnmarshalJSON reads what MarshalJSON has written, in the order in which it stands there, without the texts.
+func (l *Labels) UnmarshalJSON(raw []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return errors.New("labels are no object of axes and their values")
+	}
+	*l = nil
+	for dec.More() {
+		axis, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return err
+		}
+		var compact bytes.Buffer // an indented file breaks objects into lines
+		if err := json.Compact(&compact, value); err != nil {
+			return err
+		}
+		name := axis.(string)
+		if slices.ContainsFunc(*l, func(x Label) bool { return x.Axis == name }) {
+			return fmt.Errorf("the axis %q stands twice among the labels", name)
+		}
+		*l = append(*l, Label{Axis: name, Value: compact.Bytes()})
+	}
+	return nil
+}
+
 // Row is one configuration: its runs over the seeds.
 type Row struct {
 	Labels    Labels
@@ -90,6 +133,8 @@ type Row struct {
 	Failed    int
 	Open      int  // not finished and not failed
 	Best      bool // the highest mean accuracy of the table
+
+	runs []Run
 }
 
 // Table compares the configurations of one sweep.
@@ -104,37 +149,26 @@ type Table struct {
 	Mixed []string
 }
 
-// Compare makes a table of each sweep, in the order in which the sweeps first occur.
-func Compare(runs []Run) []Table {
+// Tabulate makes a table of each sweep, in the order in which the sweeps first occur.
+func Tabulate(runs []Run) []Table {
 	var tables []Table
 	sweeps, groups := grouped(runs, func(r Run) string { return r.Sweep })
 	for _, sweep := range sweeps {
-		tables = append(tables, compare(sweep, groups[sweep]))
+		tables = append(tables, tabulate(sweep, groups[sweep]))
 	}
 	return tables
 }
 
-func compare(sweep string, runs []Run) Table {
+func tabulate(sweep string, runs []Run) Table {
 	t := Table{Sweep: sweep}
-	var axes []string
-	for _, r := range runs {
-		for _, l := range r.Labels {
-			if !slices.Contains(axes, l.Axis) {
-				axes = append(axes, l.Axis)
-			}
-		}
+	all := make([]Labels, len(runs))
+	for i := range runs {
+		all[i] = runs[i].Labels
 	}
-	t.All = axes
-	for _, a := range axes {
-		if len(distinct(runs, func(r Run) string { return r.Labels.canonical(a) })) > 1 {
-			t.Axes = append(t.Axes, a)
-		} else {
-			t.Fixed = append(t.Fixed, a+"="+runs[0].Labels.Text(a))
-		}
-	}
+	t.Axes, t.Fixed, t.All = axes(all)
 	key := func(r Run) string {
 		k := ""
-		for _, a := range axes {
+		for _, a := range t.All {
 			k += r.Labels.canonical(a) + "\x00"
 		}
 		return k
@@ -165,8 +199,36 @@ func compare(sweep string, runs []Run) Table {
 	return t
 }
 
+// axes tells those that vary among labels, in the order in which they first occur, and those that do not, with their
+// values: "arch=resnet18".
+func axes(labels []Labels) (vary, fixed, all []string) {
+	first := map[string]string{} // canonical value in the first labels, by axis
+	varies := map[string]bool{}
+	for _, l := range labels {
+		for _, x := range l {
+			if _, known := first[x.Axis]; !known {
+				first[x.Axis] = labels[0].canonical(x.Axis)
+				all = append(all, x.Axis)
+			}
+		}
+	}
+	for _, l := range labels {
+		for _, a := range all {
+			varies[a] = varies[a] || l.canonical(a) != first[a]
+		}
+	}
+	for _, a := range all {
+		if varies[a] {
+			vary = append(vary, a)
+		} else {
+			fixed = append(fixed, a+"="+labels[0].Text(a))
+		}
+	}
+	return vary, fixed, all
+}
+
 func row(runs []Run) Row {
-	r := Row{Labels: runs[0].Labels, Params: runs[0].Params}
+	r := Row{Labels: runs[0].Labels, Params: runs[0].Params, runs: runs}
 	var acc, epoch, seconds, speed []float64
 	for _, run := range runs {
 		switch {

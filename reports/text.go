@@ -3,6 +3,8 @@ package reports
 import (
 	"bytes"
 	"io"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/tw"
@@ -60,7 +62,10 @@ func writePlain(w *bytes.Buffer, header []string, right int, rows [][]string) er
 	table := plain(&b)
 	fill(table, header, right)
 	for i := range right {
-		shortenColumn(rows, i)
+		for _, r := range rows {
+			r[i] = printable(r[i])
+		}
+		shortenColumn(rows, i, widest)
 	}
 	for _, r := range rows {
 		if err := table.Append(r); err != nil {
@@ -77,15 +82,15 @@ func writePlain(w *bytes.Buffer, header []string, right int, rows [][]string) er
 	return nil
 }
 
-// shortenColumn cuts the cells of a column that are too wide. Cells that differ still do afterwards: where cutting the
+// shortenColumn cuts the cells of a column that have more than so many characters. Cells that differ still do afterwards: where cutting the
 // middle would make two the same, the beginning goes that they have in common; where that is not enough, they stay whole.
-func shortenColumn(rows [][]string, i int) {
+func shortenColumn(rows [][]string, i, most int) {
 	whole := map[string][]string{} // by what they are cut to
 	seen := map[string]bool{}
 	for _, r := range rows {
 		if !seen[r[i]] {
 			seen[r[i]] = true
-			short := Shorten(r[i], widest)
+			short := Shorten(r[i], most)
 			whole[short] = append(whole[short], r[i])
 		}
 	}
@@ -99,8 +104,8 @@ func shortenColumn(rows [][]string, i int) {
 		ends := map[string]bool{}
 		for _, c := range cells {
 			tail := []rune(c)[common:]
-			if len(tail) > widest-1 {
-				tail = append(tail[:widest-2:widest-2], '…')
+			if len(tail) > most-1 {
+				tail = append(tail[:most-2:most-2], '…')
 			}
 			cut[c] = "…" + string(tail)
 			ends[cut[c]] = true
@@ -131,4 +136,38 @@ func commonPrefix(all []string) int {
 		}
 	}
 	return n
+}
+
+// Wrap breaks paragraphs at so many columns; what follows a break is indented. Lines that start with a blank stay as they
+// are.
+func Wrap(text string, indent, width int) string {
+	var b strings.Builder
+	column := indent
+	for i, line := range strings.Split(text, "\n") {
+		fixed := line == "" || line[0] == ' '
+		if i > 0 && (fixed || column == 0) {
+			b.WriteByte('\n')
+			column = indent
+		}
+		if fixed {
+			b.WriteString(line)
+			column = 0
+			continue
+		}
+		for _, word := range strings.Fields(line) {
+			n := utf8.RuneCountInString(word)
+			switch {
+			case column == indent:
+			case column+1+n > width:
+				b.WriteString("\n" + strings.Repeat(" ", indent))
+				column = indent
+			default:
+				b.WriteByte(' ')
+				column++
+			}
+			b.WriteString(word)
+			column += n
+		}
+	}
+	return b.String()
 }

@@ -2,100 +2,140 @@ package reports
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/renderer"
 
 	"github.com/ftrun/ftrun/internal/stats"
 )
 
+// formats are the ways in which reports and comparisons are written; nil where one is not written so.
+var formats = []struct {
+	name        string
+	report      func(io.Writer, *Report) error
+	comparisons func(io.Writer, []*Comparison) error
+}{
+	{"text", writeReportText, writeComparisonsText},
+	{"md", writeReportMarkdown, writeComparisonsMarkdown},
+	{"csv", writeReportCSV, writeComparisonsCSV},
+	{"json", writeReportJSON, writeComparisonsJSON},
+	{"html", writeReportHTML, writeComparisonsHTML},
+	{"junit", nil, writeComparisonsJUnit},
+	{"github", nil, writeComparisonsGitHub},
+}
+
 // Formats are the names that Write takes.
-var Formats = []string{"text", "md", "csv", "json"}
-
-// Write writes the comparison of runs in one of Formats.
-func Write(w io.Writer, format string, runs []Run) error {
-	switch format {
-	case "text", "md":
-		var b bytes.Buffer
-		if err := writeTables(&b, Compare(runs), format); err != nil {
-			return err
-		}
-		_, err := w.Write(b.Bytes())
-		return err
-	case "csv":
-		return writeCSV(w, Compare(runs))
-	case "json":
-		if runs == nil {
-			runs = []Run{}
-		}
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(map[string]any{"runs": runs})
-	}
-	return fmt.Errorf("there is no report format %q: use one of %s", format, strings.Join(Formats, ", "))
-}
-
-func writeMarkdown(w *bytes.Buffer, header []string, right int, rows [][]string) error {
-	table := tablewriter.NewTable(w, tablewriter.WithRenderer(renderer.NewMarkdown()))
-	fill(table, header, right)
-	for _, r := range rows {
-		for i := range r {
-			r[i] = markdownText.Replace(r[i])
-		}
-		if err := table.Append(r); err != nil {
-			return err
+func Formats() []string {
+	var names []string
+	for _, f := range formats {
+		if f.report != nil {
+			names = append(names, f.name)
 		}
 	}
-	return table.Render()
+	return names
 }
 
-// markdownText keeps a cell in its column and on its line.
-var markdownText = strings.NewReplacer("|", `\|`, "\n", " ")
+// ComparisonFormats are the names that WriteComparisons takes.
+func ComparisonFormats() []string {
+	var names []string
+	for _, f := range formats {
+		if f.comparisons != nil {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
 
-func writeTables(w *bytes.Buffer, tables []Table, format string) error {
-	heading, write := "%s\n", writePlain
-	if format == "md" {
-		heading, write = "### %s\n\n", writeMarkdown
+// Report is what there is to tell of runs.
+type Report struct {
+	Runs []Run
+
+	// A page for a browser tells more than the other formats.
+	Title       string        // what the runs are of, for people
+	Comparisons []*Comparison // on top
+	// Course reads of a run what its row does not say; nil: nothing is known. It is asked for the runs that the page shows
+	// in detail, once each. What can be told of a run comes with the error that says why the rest can't; the page shows
+	// both.
+	Course func(id string) (Course, error)
+}
+
+// Write writes a report in one of Formats.
+func Write(w io.Writer, format string, r *Report) error {
+	for _, f := range formats {
+		if f.name == format && f.report != nil {
+			return f.report(w, r)
+		}
+	}
+	return fmt.Errorf("there is no report format %q: use one of %s", format, strings.Join(Formats(), ", "))
+}
+
+// WriteComparisons writes comparisons, one for each metric or gate, in one of ComparisonFormats.
+func WriteComparisons(w io.Writer, format string, all []*Comparison) error {
+	for _, f := range formats {
+		if f.name == format && f.comparisons != nil {
+			return f.comparisons(w, all)
+		}
+	}
+	return fmt.Errorf("there is no format %q of comparisons: use one of %s", format, strings.Join(ComparisonFormats(), ", "))
+}
+
+func writeReportText(w io.Writer, r *Report) error { return writeTables(w, Tabulate(r.Runs), false) }
+
+func writeReportJSON(w io.Writer, r *Report) error {
+	runs := r.Runs
+	if runs == nil {
+		runs = []Run{}
+	}
+	return writeJSON(w, map[string]any{"runs": runs})
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func writeTables(out io.Writer, tables []Table, markdown bool) error {
+	var w bytes.Buffer
+	heading, write, text := "%s\n", writePlain, printable
+	if markdown {
+		heading, write, text = "### %s\n\n", writeMarkdown, markdownText
 	}
 	if len(tables) == 0 {
-		fmt.Fprintln(w, "There are no runs to compare.")
+		fmt.Fprintln(&w, "There are no runs to compare.")
 	}
 	for i, t := range tables {
 		if i > 0 {
-			fmt.Fprintln(w)
+			fmt.Fprintln(&w)
 		}
 		title := t.Sweep
 		if len(t.Fixed) > 0 {
 			title += " (" + strings.Join(t.Fixed, ", ") + ")"
 		}
-		fmt.Fprintf(w, heading, title)
+		fmt.Fprintf(&w, heading, text(title))
 		header, right := columns(t)
 		var rows [][]string
 		for _, r := range t.Rows {
 			rows = append(rows, cells(t, r))
 		}
-		if err := write(w, header, right, rows); err != nil {
+		if err := write(&w, header, right, rows); err != nil {
 			return err
 		}
 		for i, n := range notes(t) {
-			if format == "md" {
+			if markdown {
 				if i == 0 {
-					fmt.Fprintln(w) // a table ends at the blank line
+					fmt.Fprintln(&w) // a table ends at the blank line
 				}
 				n = strings.Replace(n, "*", `\*`, 1) // no item of a list
 			}
-			fmt.Fprintln(w, n)
+			fmt.Fprintln(&w, n)
 		}
 	}
-	return nil
+	_, err := out.Write(w.Bytes())
+	return err
 }
 
 // columns are the axes that vary and, from right on, the figures.
@@ -188,47 +228,4 @@ func notes(t Table) []string {
 		out = append(out, "The runs were made with different arithmetic ("+strings.Join(t.Mixed, ", ")+"): small differences may come from that.")
 	}
 	return out
-}
-
-func writeCSV(w io.Writer, tables []Table) error {
-	var axes []string
-	for _, t := range tables {
-		for _, a := range t.All {
-			if !slices.Contains(axes, a) {
-				axes = append(axes, a)
-			}
-		}
-	}
-	out := csv.NewWriter(w)
-	header := append([]string{"sweep"}, axes...)
-	header = append(header, "val_acc_mean", "val_acc_std", "seeds", "failed", "params_trainable", "params_total", "best_epoch_mean", "seconds_mean", "images_per_second_mean")
-	if err := out.Write(header); err != nil {
-		return err
-	}
-	num := func(v float64, n int) string {
-		if n == 0 {
-			return ""
-		}
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	}
-	for _, t := range tables {
-		for _, r := range t.Rows {
-			line := []string{t.Sweep}
-			for _, a := range axes {
-				line = append(line, r.Labels.Text(a))
-			}
-			std := ""
-			if r.Acc.N > 1 {
-				std = num(r.Acc.Std, r.Acc.N)
-			}
-			line = append(line, num(r.Acc.Mean, r.Acc.N), std, strconv.Itoa(r.Finished), strconv.Itoa(r.Failed),
-				strconv.FormatInt(r.Params.Trainable, 10), strconv.FormatInt(r.Params.Total, 10),
-				num(r.BestEpoch.Mean, r.BestEpoch.N), num(r.Seconds.Mean, r.Seconds.N), num(r.Speed.Mean, r.Speed.N))
-			if err := out.Write(line); err != nil {
-				return err
-			}
-		}
-	}
-	out.Flush()
-	return out.Error()
 }

@@ -45,7 +45,7 @@ func TestDocumentationIsComplete(t *testing.T) {
 	names = append(names, mapKeys(runBlocks)...)
 	for _, attrs := range [][]string{runType.names(), imageType.names(), augmentType.names(), optimizerType.names(),
 		scheduleType.names(), paramGroupType.names(), earlyStopType.names(), datasetBlockType.names(), variableShape.attributes,
-		sweepShape.attributes, validationShape.attributes, Monitors, mapKeys(scheduleSettings)} {
+		sweepShape.attributes, validationShape.attributes, Monitors, mapKeys(scheduleSettings), gateType.names(), mapKeys(GateMetrics), GateTests} {
 		names = append(names, attrs...)
 	}
 	for _, k := range AugmentKinds() {

@@ -169,24 +169,13 @@ func (w *walk) excluded(e *evaluation) (bool, Diagnostics) {
 		if w.failed[i] {
 			continue
 		}
-		v := x.constant
-		if v == cty.NilVal {
-			var d Diagnostics
-			v, d = x.term.value(e)
-			if !d.HasErrors() && v.IsKnown() && !v.IsNull() {
-				if _, p := asBool("when", v); p != nil {
-					one := errorAt(x.rng, p.summary, "%s", p.detail)
-					one.Expression, one.EvalContext = x.term.expr, e.context()
-					d = append(d, one)
-				}
-			}
-			if d.HasErrors() {
-				w.failed[i] = true
-				diags = append(diags, d...)
-				continue
-			}
+		out, d := x.holds(e, false)
+		if d.HasErrors() {
+			w.failed[i] = true
+			diags = append(diags, d...)
+			continue
 		}
-		if v.IsKnown() && !v.IsNull() && v.True() {
+		if out {
 			w.removed[i]++
 			return true, diags
 		}
@@ -221,15 +210,22 @@ func (w *walk) empty() *hcl.Diagnostic {
 	var lines []string
 	for i, n := range w.removed {
 		if n == w.product {
-			return errorAt(s.excludes[i].rng, "Empty matrix", "This exclude block takes out all %d combinations, so the sweep has "+
-				"no run.", n)
+			return errorAt(s.excludes[i].rng, "Empty matrix", "This exclude block takes out %s, so the sweep has no run.", every(n))
 		}
 		if n > 0 {
 			lines = append(lines, fmt.Sprintf("line %d takes out %d", s.excludes[i].rng.Start.Line, n))
 		}
 	}
-	return errorAt(s.header, "Empty matrix", "The exclude blocks take out all %d combinations, so the sweep has no run: %s.",
-		w.product, strings.Join(lines, ", "))
+	return errorAt(s.header, "Empty matrix", "The exclude blocks take out %s, so the sweep has no run: %s.",
+		every(w.product), strings.Join(lines, ", "))
+}
+
+// every names all of n combinations.
+func every(n int) string {
+	if n == 1 {
+		return "the only combination"
+	}
+	return fmt.Sprintf("all %d combinations", n)
 }
 
 // mayRepeat tells whether a combination can come twice: then, and only then, the walk must remember all of them.

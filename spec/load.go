@@ -215,7 +215,7 @@ func (m *module) load(files, varFiles []string) Diagnostics {
 }
 
 // interpret reads the files and gives them their meaning, in the order in which meaning flows: the version that the files
-// are for, variables, locals, data sets, sweeps.
+// are for, variables, locals, data sets, sweeps, gates.
 func (m *module) interpret(files, varFiles []string) Diagnostics {
 	var diags Diagnostics
 	for _, path := range files {
@@ -245,6 +245,7 @@ func (m *module) interpret(files, varFiles []string) Diagnostics {
 	diags = append(diags, m.evaluateLocals()...)
 	diags = append(diags, m.decodeDatasets()...)
 	diags = append(diags, m.decodeSweeps()...)
+	diags = append(diags, m.decodeGates()...)
 	for _, sw := range m.spec.Sweeps {
 		sw.broken = diags.HasErrors()
 	}

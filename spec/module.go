@@ -27,6 +27,7 @@ type module struct {
 	locals    map[string]*hclsyntax.Attribute
 	datasets  map[string]*dataset
 	sweeps    map[string]*sweepBlock
+	gates     map[string]*hclsyntax.Block
 
 	functions     map[string]function.Function
 	functionNames []string
@@ -55,6 +56,7 @@ func newModule(opt Options) *module {
 		locals:    map[string]*hclsyntax.Attribute{},
 		datasets:  map[string]*dataset{},
 		sweeps:    map[string]*sweepBlock{},
+		gates:     map[string]*hclsyntax.Block{},
 	}
 }
 
@@ -65,10 +67,10 @@ type shape struct {
 	inner      map[string][]string // the attributes of blocks, to say where one belongs
 }
 
-var fileShape = shape{blocks: map[string]int{"ftrun": 0, "variable": 1, "locals": 0, "dataset": 1, "sweep": 1}}
+var fileShape = shape{blocks: map[string]int{"ftrun": 0, "variable": 1, "locals": 0, "dataset": 1, "sweep": 1, "gate": 1}}
 
 // laterBlocks belong to the language but not yet to this version.
-var laterBlocks = []string{"gate", "launcher"}
+var laterBlocks = []string{"launcher"}
 
 // check reports whatever of body is not of this shape; context places it for a sentence: "in a run block".
 func (s shape) check(body *hclsyntax.Body, context string) Diagnostics {
@@ -261,6 +263,15 @@ func (m *module) declare() Diagnostics {
 		}
 		diags = append(diags, checkName("sweep", b)...)
 		m.sweeps[name] = &sweepBlock{block: b, value: &Sweep{Name: name, Range: headerOf(b)}, best: &best{sweep: name}}
+	})
+	m.eachBlock("gate", func(b *hclsyntax.Block) {
+		name := b.Labels[0]
+		if first := m.gates[name]; first != nil {
+			diags = append(diags, duplicate("gate", name, b.LabelRanges[0], headerOf(first)))
+			return
+		}
+		diags = append(diags, checkName("gate", b)...)
+		m.gates[name] = b
 	})
 	return diags
 }

@@ -95,8 +95,8 @@ func (m *module) checkReference(t hcl.Traversal, sc scope) *hcl.Diagnostic {
 		return nil
 	case root == "matrix" && sc.axes == nil && sc.later == nil:
 		return errorAt(rng, "Reference out of place",
-			"matrix is known in a sweep that has axes only: in its run and exclude blocks, and in axes after the one that "+
-				"is referred to.")
+			"matrix is known in a sweep that has axes only: in its run and exclude blocks, in the when of its gates, and in "+
+				"axes after the one that is referred to.")
 	case root == "matrix" && named && slices.Contains(sc.later, name):
 		return errorAt(nameRange, "Reference out of place",
 			"Axis %s comes later. An axis may refer to axes before it only.", quote(name))

@@ -15,7 +15,7 @@ type expansion struct {
 	dataset  *Dataset // of the runs that name none
 	axes     []axis
 	groups   []group
-	excludes []exclude
+	excludes []condition
 	includes []Combination
 	run      *runBlock
 	header   hcl.Range // of the matrix block, or of the sweep
@@ -38,12 +38,6 @@ type group struct {
 	terms      []term // by axis, where dependent
 	zip        bool
 	rng        hcl.Range
-}
-
-type exclude struct {
-	term     term
-	constant cty.Value // where when depends on no axis
-	rng      hcl.Range
 }
 
 var (
@@ -367,33 +361,11 @@ func (m *module) decodeExclude(s *Sweep, b *hclsyntax.Block, sc scope) Diagnosti
 	if a == nil {
 		return append(diags, errorAt(headerOf(b), missing, "An exclude block needs when = CONDITION."))
 	}
-	if d := m.checkReferences(a.Expr, sc); d.HasErrors() {
-		return append(diags, d...)
+	x, ok, d := m.compileCondition(s, a, sc)
+	if ok {
+		s.excludes = append(s.excludes, x)
 	}
-	x := exclude{rng: a.Expr.Range()}
-	var dependent bool
-	if x.term, dependent = newTerm(a.Expr, sc.axes); dependent {
-		if d := x.term.checkFile(); d != nil {
-			return append(diags, d)
-		}
-		if x.term.axis < 0 {
-			x.term.memo = newMemo(s, a.Expr)
-		}
-	} else {
-		v, d := a.Expr.Value(m.root)
-		diags = append(diags, d...)
-		if d.HasErrors() || !v.IsKnown() {
-			return diags
-		}
-		if !v.IsNull() {
-			if _, p := asBool("when", v); p != nil {
-				return append(diags, errorAt(x.rng, p.summary, "%s", p.detail))
-			}
-		}
-		x.constant = v
-	}
-	s.excludes = append(s.excludes, x)
-	return diags
+	return append(diags, d...)
 }
 
 func (m *module) decodeInclude(s *Sweep, b *hclsyntax.Block) Diagnostics {

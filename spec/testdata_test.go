@@ -27,8 +27,13 @@ func expand(s *Spec, loaded Diagnostics) Diagnostics {
 		}
 		for c, d := range sw.Combinations() {
 			diags = append(diags, d...)
-			if !d.HasErrors() {
-				_, d := sw.Run(c, sw.Seeds[0])
+			if d.HasErrors() {
+				continue
+			}
+			_, d := sw.Run(c, sw.Seeds[0])
+			diags = append(diags, d...)
+			for _, g := range s.GatesOf(sw.Name) {
+				_, d := g.Judges(c)
 				diags = append(diags, d...)
 			}
 		}

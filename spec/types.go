@@ -10,6 +10,7 @@ type Spec struct {
 	Sources  []Source // the files read, in order, with the hashes that make a plan stale
 	Datasets []*Dataset
 	Sweeps   []*Sweep
+	Gates    []*Gate
 	Inputs   map[string]cty.Value // the variables' final values, for the plan file
 
 	files map[string]*hcl.File // for the snippets of diagnostics
@@ -153,4 +154,29 @@ type EarlyStop struct {
 	Monitor  string
 	Patience int
 	MinDelta float64
+}
+
+// Gate is a gate block: a bound that the configurations of a sweep are held to. All defaults are filled in.
+type Gate struct {
+	Name     string
+	Sweep    string // its name
+	Baseline string // with max_drop and max_rise: the file, resolved against the one that names it
+	Metric   string // one of GateMetrics
+
+	Bound    string  // the attribute that is given: "max_drop", "max_rise", "min", "max"
+	Limit    float64 // its value
+	Relative bool    // max_drop, max_rise: it is a share of the baseline's value
+
+	Test         string  // one of GateTests
+	Alpha        float64 // chance of an error that is taken; 0 without a test
+	Correction   string  // over the configurations: "holm", "none"; "" without a test
+	MinSeeds     int     // with fewer a configuration is inconclusive
+	Inconclusive string  // "pass", "fail"
+	Missing      string  // where there is no baseline: "warn", "fail"; "" where none is wanted
+
+	Range  hcl.Range
+	Ranges map[string]hcl.Range // of attributes by name
+
+	sweep *Sweep
+	when  *condition // nil: all configurations
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/host"
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
@@ -26,10 +27,12 @@ import (
 type running struct {
 	autoApprove, failFast, json bool
 	parallelism, threads        int
-	cacheMiB                    int
+	cacheMiB, memoryMiB         int
 	device                      string
 	noShare                     bool
 	checkpointEvery             time.Duration
+
+	saved string // the file of the plan that is applied; "" for the last plan
 }
 
 func (r *running) check() error {
@@ -42,6 +45,8 @@ func (r *running) check() error {
 		return errors.New("-checkpoint-every must not be negative; 0 saves at the ends of epochs only")
 	case r.cacheMiB < 0:
 		return errors.New("-cache-mib must not be negative; 0 decodes pictures anew each time")
+	case r.memoryMiB < 0:
+		return errors.New("-memory-mib must not be negative; 0 stands for what the machine has available")
 	}
 	return checkDevice(r.device)
 }
@@ -54,13 +59,17 @@ func (a *app) applyCommand() *cobra.Command {
 		Use:   "apply [PLAN|FILE|DIR]",
 		Short: "Train what the plan says, and compare",
 		Long: `apply trains the runs of a plan that are not done: the plan that "ftrun plan" saved last, a saved plan by its file, or a
-new plan of configuration files. On a terminal it asks first. It ends with the comparison table.
+new plan of configuration files. On a terminal it asks first. It ends with the comparison table, and with what came of the
+gates.
 
 Ctrl-C finishes the step, saves the runs under way and says how to go on; the same command resumes. A second Ctrl-C
 stops at once, and so does a crash or a power cut: the same command then goes on from the last checkpoint. A run that
 fails is told at once, and the others go on.
 
-Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
+What takes longest is started first. What needs more memory or disk than there is, is refused before anything starts.
+
+Exit codes: 0 fine, 1 error, 3 some runs failed, 4 a gate found a regression, 5 a gate that wants a verdict found none, 130
+interrupted.`,
 		Example: "  ftrun apply\n  ftrun apply -auto-approve -threads 4 sweep.hcl\n  ftrun apply -json sweep.hcl > events.jsonl",
 		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -90,7 +99,8 @@ Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 	cmd.Flags().BoolVar(&r.failFast, "fail-fast", false, "stop the others when a run fails")
 	cmd.Flags().IntVar(&r.parallelism, "parallelism", 1, "runs that go on at once; they divide the threads")
 	cmd.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "threads in all")
-	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB")
+	cmd.Flags().IntVar(&r.memoryMiB, "memory-mib", 0, "memory for all of it, in MiB; 0: what the machine has available")
+	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB; less where runs need it")
 	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
 	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs each `TIME` within an epoch, such as 10m, beside its end")
 	cmd.Flags().StringVar(&r.device, "device", "auto", deviceFlag)
@@ -101,8 +111,10 @@ Exit codes: 0 fine, 1 error, 3 some runs failed, 130 interrupted.`,
 // that goes on with it.
 func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store, in *inputs, ch *choices, r *running) (p *planner.Plan, again string, err error) {
 	again = a.again("apply")
+	threads := min(r.threads, runtime.GOMAXPROCS(0))
+	costs := a.costs(cmd.Context(), threads, int64(r.cacheMiB)<<20)
 	if len(args) == 1 && !savedPlan(args[0]) {
-		if p, err = a.plan(cmd.Context(), args[0], in, ch, false); err != nil {
+		if p, err = a.plan(cmd.Context(), args[0], in, ch, costs, false); err != nil {
 			return nil, "", err
 		}
 		if err := planner.Save(store.PlanPath(), p); err != nil {
@@ -118,6 +130,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 				}
 			}
 			fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
+			a.showExpectation(p, threads, !r.noShare)
 		}
 		return p, again, nil
 	}
@@ -128,16 +141,17 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 	}
 	path := store.PlanPath()
 	if len(args) == 1 {
-		path, again = args[0], a.again("apply", args[0])
+		path, again, r.saved = args[0], a.again("apply", args[0]), args[0]
 	} else if _, err := os.Stat(path); err != nil {
 		return nil, "", a.noPlan("name the file to apply")
 	}
-	if p, err = a.loadPlan(cmd.Context(), path); err != nil {
+	if p, err = a.loadPlan(cmd.Context(), path, costs); err != nil {
 		return nil, "", err
 	}
 	if !r.json {
 		a.showSweeps(p)
 		fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
+		a.showExpectation(p, threads, !r.noShare)
 	}
 	return p, again, nil
 }
@@ -148,7 +162,7 @@ func (a *app) noPlan(or string) error {
 }
 
 // loadPlan reads a saved plan, makes sure that it still holds, and brings it up to the store.
-func (a *app) loadPlan(ctx context.Context, path string) (*planner.Plan, error) {
+func (a *app) loadPlan(ctx context.Context, path string, costs planner.Costs) (*planner.Plan, error) {
 	p, err := planner.Load(path)
 	if err != nil {
 		return nil, err
@@ -160,7 +174,7 @@ func (a *app) loadPlan(ctx context.Context, path string) (*planner.Plan, error) 
 	if len(reasons) > 0 {
 		return nil, fmt.Errorf("the plan is stale: %s; `%s` makes it anew", strings.Join(reasons, "; "), a.again("plan", p.Target))
 	}
-	return p, a.refresh(p)
+	return p, a.refresh(p, costs)
 }
 
 // savedPlan tells a plan file from configuration by its name and content.
@@ -227,16 +241,21 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		l := newLines(a.out)
 		sink, interrupted = l, l.interrupted
 	}
+	if r.parallelism == 1 { // else runs slow each other down
+		watch := newStopwatch(sink, p, !r.noShare)
+		defer watch.keep(speedsPath())
+		sink = watch
+	}
 	heard := context.AfterFunc(ctx, interrupted)
 	a.saves.Store(true)
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
 		Device:  func(threads int) (kernels.Device, error) { return openDevice(r.device, threads) },
-		Threads: r.threads, Parallelism: r.parallelism, FailFast: r.failFast,
+		Threads: a.processors(r.threads), Parallelism: r.parallelism, FailFast: r.failFast,
 		Weights: weightsCache(),
 		Pin:     func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		NoShare: r.noShare, FeatureMemory: featureMemory,
-		CacheBytes: int64(r.cacheMiB) << 20, CheckpointEvery: r.checkpointEvery, SaveAfter: saveAfter, Version: Version(),
+		Memory: int64(r.memoryMiB) << 20, CacheBytes: int64(r.cacheMiB) << 20, CheckpointEvery: r.checkpointEvery, SaveAfter: saveAfter, Version: Version(),
 	})
 	heard()
 	finish()
@@ -255,21 +274,32 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 			return err
 		}
 		fmt.Fprintln(a.out)
-		if err := reports.Write(a.out, "text", rows); err != nil {
+		if err := reports.Write(a.out, "text", &reports.Report{Runs: rows}); err != nil {
 			return err
 		}
 	}
-	return a.conclude(summary, again, r.failFast)
+	judged := exit(exitOK)
+	if !summary.Interrupted {
+		var events runlog.Sink
+		if r.json {
+			events = sink
+		}
+		judged = a.judge(store, p, r.saved, events)
+	}
+	return a.conclude(summary, again, r.failFast, judged)
 }
 
-// conclude says what is left to do and gives the exit code.
-func (a *app) conclude(s executor.Summary, again string, failFast bool) error {
+// conclude says what is left to do and gives the exit code; judged is that of the gates.
+func (a *app) conclude(s executor.Summary, again string, failFast bool, judged exit) error {
 	if s.Interrupted {
 		fmt.Fprintf(a.err, "Interrupted: what was under way is saved, and `%s` goes on from there.\n", again)
 		return exit(exitInterrupted)
 	}
 	if s.Failed == 0 && s.Skipped == 0 {
-		return nil
+		if judged == exitOK {
+			return nil
+		}
+		return judged
 	}
 	var parts []string
 	if s.Failed > 0 {
@@ -282,6 +312,9 @@ func (a *app) conclude(s executor.Summary, again string, failFast bool) error {
 		parts = append(parts, reports.Plural(s.Skipped, "run was", "runs were")+" skipped")
 	}
 	fmt.Fprintf(a.err, "%s %s; what finished is kept. When the cause is mended, `%s` trains the rest.\n", a.paint(a.err, red, "Error:"), strings.Join(parts, ", "), again)
+	if judged == exitError {
+		return judged
+	}
 	return exit(exitRunsFailed)
 }
 
@@ -293,17 +326,13 @@ const saveAfter = 2 * time.Second
 // but the deeper vggs.
 const featureMemory = 512 << 20
 
-// defaultCacheMiB is a quarter of the machine's memory, or 1 GiB where it can't be told.
+// defaultCacheMiB is a quarter of the memory that is available, or 1 GiB where it can't be told.
 func defaultCacheMiB() int {
-	raw, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
+	m, known := host.OwnMemory()
+	if !known {
 		return 1024
 	}
-	var kib int
-	if _, err := fmt.Sscanf(string(raw), "MemTotal: %d kB", &kib); err != nil {
-		return 1024
-	}
-	return max(kib/4096, 256)
+	return int(m.Available >> 22)
 }
 
 // stale lists in what a saved plan no longer agrees with files, variables, data, weights and this program.
@@ -329,11 +358,11 @@ func (a *app) stale(ctx context.Context, p *planner.Plan) ([]string, error) {
 	return planner.Stale(ctx, p, planner.Inputs{Sources: s.Sources, Variables: given}, world)
 }
 
-// refresh brings the actions of a plan up to the store.
-func (a *app) refresh(p *planner.Plan) error {
+// refresh brings the actions of a plan up to the store, and its estimates where costs are given.
+func (a *app) refresh(p *planner.Plan, costs planner.Costs) error {
 	world, err := a.world()
 	if err != nil {
 		return err
 	}
-	return planner.Refresh(p, world.Store)
+	return planner.Refresh(p, world.Store, costs)
 }

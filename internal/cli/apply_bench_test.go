@@ -26,12 +26,13 @@ func finish(tb testing.TB, store *runlog.Store, p *planner.Plan, i int) {
 	best, err1 := dir.WriteBest(content(1 << 20))
 	predictions, err2 := dir.WritePredictions(nil)
 	metrics, err3 := dir.WriteEpochs([]runlog.Epoch{{Epoch: 1, ValAcc: 0.5}})
-	err := errors.Join(err1, err2, err3, dir.Enrol(r.Trajectory), dir.WriteCheckpoint(content(1000)),
+	checkpoint, err4 := dir.WriteCheckpoint(content(1000))
+	err := errors.Join(err1, err2, err3, err4, dir.Enrol(r.Trajectory),
 		dir.WriteConfig(p.Describe(r)), dir.WriteStatus(runlog.Status{
 			State: runlog.Finished, Arch: p.Settings[r.Settings].Arch, Name: p.Name(r), Started: time.Now(), Updated: time.Now(),
 			Epoch: 1, Attempts: 1, Classes: p.Datasets[r.Dataset].Classes,
 			Result: &runlog.Result{Metrics: runlog.Metrics{ValAcc: 0.5, BestEpoch: 1, Epochs: 1}},
-			Files:  &runlog.Files{Best: best, Predictions: predictions, Metrics: metrics},
+			Files:  &runlog.Files{Best: best, Predictions: predictions, Metrics: metrics}, Checkpoint: &checkpoint,
 		}))
 	if err != nil {
 		tb.Fatal(err)

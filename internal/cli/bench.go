@@ -77,6 +77,7 @@ func (a *app) bench(ctx context.Context, o *benching) error {
 	if err != nil {
 		return err
 	}
+	o.threads = a.processors(o.threads)
 	device, err := openDevice(o.device, o.threads)
 	if err != nil {
 		return err

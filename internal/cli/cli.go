@@ -22,13 +22,15 @@ import (
 	"github.com/ftrun/ftrun/internal/runlog"
 )
 
-// Exit codes. Where several apply the first in this order wins: interrupted, error, runs failed.
+// Exit codes. Where several apply the first in this order wins: interrupted, error, runs failed, regression, inconclusive.
 const (
-	exitOK          = 0
-	exitError       = 1
-	exitChanges     = 2 // with -detailed-exitcode
-	exitRunsFailed  = 3
-	exitInterrupted = 130
+	exitOK           = 0
+	exitError        = 1
+	exitChanges      = 2 // with -detailed-exitcode
+	exitRunsFailed   = 3
+	exitRegression   = 4
+	exitInconclusive = 5 // where that is asked for
+	exitInterrupted  = 130
 )
 
 // exit ends a command with a code; what it has to say has been said.
@@ -139,8 +141,8 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "plain text, as with NO_COLOR in the environment")
 	root.AddCommand(
 		a.planCommand(), a.applyCommand(), a.validateCommand(), a.fmtCommand(),
-		a.reportCommand(), a.showCommand(), a.explainCommand(), a.graphCommand(),
-		a.initCommand(), a.predictCommand(), a.exportCommand(), a.runsCommand(), a.gcCommand(),
+		a.reportCommand(), a.compareCommand(), a.baselineCommand(), a.showCommand(), a.explainCommand(), a.graphCommand(),
+		a.diffCommand(), a.initCommand(), a.predictCommand(), a.exportCommand(), a.runsCommand(), a.gcCommand(),
 		a.devicesCommand(), a.benchCommand(), a.versionCommand(),
 	)
 	a.addHelp(root)

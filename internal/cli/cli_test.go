@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -101,11 +102,11 @@ func TestDocumentationNamesEveryCommandAndFlag(t *testing.T) {
 		})
 		for _, line := range strings.Split(body, "\n") {
 			flag, isFlag := strings.CutPrefix(line, "| `-")
-			if !isFlag || flag[0] == '/' { // the sign -/+ of a plan
+			if !isFlag || strings.ContainsRune("/`", rune(flag[0])) { // the signs -/+ of a plan and - of a diff
 				continue
 			}
 			name := strings.FieldsFunc(flag, func(r rune) bool { return strings.ContainsRune("`, ", r) })[0]
-			if c.Flags().Lookup(name) == nil && c.Flags().ShorthandLookup(name[:1]) == nil && len(top) == 2 {
+			if len(top) == 2 && !hasFlag(c, name) {
 				t.Errorf("docs/cli.md lists -%s under %s, which has no such flag", name, path)
 			}
 		}
@@ -115,6 +116,12 @@ func TestDocumentationNamesEveryCommandAndFlag(t *testing.T) {
 			t.Errorf("docs/cli.md doesn't explain exit code %s", code)
 		}
 	}
+}
+
+// hasFlag tells whether a command, or one under it, has a flag of that name or letter.
+func hasFlag(c *cobra.Command, name string) bool {
+	return c.Flags().Lookup(name) != nil || c.Flags().ShorthandLookup(name[:1]) != nil ||
+		slices.ContainsFunc(c.Commands(), func(sub *cobra.Command) bool { return hasFlag(sub, name) })
 }
 
 func TestLongFlags(t *testing.T) {
@@ -164,25 +171,6 @@ func TestVersionIsAlwaysSemantic(t *testing.T) {
 	}
 }
 
-func TestRanges(t *testing.T) {
-	for want, in := range map[string][]int64{"0": {0}, "0, 1": {0, 1}, "0-2": {0, 1, 2}, "0-2, 5, 7, 8": {0, 1, 2, 5, 7, 8}, "": nil} {
-		if got := ranges(in); got != want {
-			t.Errorf("ranges(%v) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestWrap(t *testing.T) {
-	got := wrap("one two three\nfour\n\n  as  it is, however long\nfive six", 0, 9)
-	want := "one two\nthree\nfour\n\n  as  it is, however long\nfive six"
-	if got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if got, want := wrap("one two three", 4, 9), "one\n    two\n    three"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 // Ctrl-C at the prompt leaves with 130 and does nothing.
 func TestInterruptAtThePrompt(t *testing.T) {
 	a, out, _ := newApp()
@@ -213,10 +201,10 @@ func TestInterruptedPlanning(t *testing.T) {
 	if err := os.WriteFile("a.hcl", []byte("dataset \"d\" { kind = \"synthetic\" }\nsweep \"s\" {\n dataset = dataset.d\n run {\n arch = \"alexnet\"\n mode = \"scratch\"\n }\n}\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range []string{"plan", "apply", "graph", "init", "validate"} {
+	for _, command := range []string{"plan", "apply", "graph", "init", "validate", "diff a.hcl"} {
 		ctx, interrupt := context.WithCancel(context.Background())
 		interrupt()
-		a, _, err := newApp(command, "a.hcl")
+		a, _, err := newApp(append(strings.Fields(command), "a.hcl")...)
 		if code := a.run(ctx); code != exitInterrupted || err.String() != "Interrupted.\n" {
 			t.Errorf("%s: exit code %d, said %q", command, code, err)
 		}
@@ -226,25 +214,30 @@ func TestInterruptedPlanning(t *testing.T) {
 	}
 }
 
-// Of several exit codes the first of 130, 1, 3 wins.
+// Of several exit codes the first of 130, 1, 3, 4, 5 wins.
 func TestConclude(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		sum      executor.Summary
 		failFast bool
+		judged   exit
 		want     error
 		says     string
 	}{
-		{"all well", executor.Summary{Finished: 3}, true, nil, ""},
-		{"some failed", executor.Summary{Finished: 1, Failed: 2}, false, exit(3), "2 runs failed; what finished is kept. When the cause is mended, `ftrun apply x.plan` trains"},
-		{"some skipped", executor.Summary{Skipped: 1}, false, exit(3), "1 run was skipped; "},
-		{"failed and stopped by -fail-fast", executor.Summary{Failed: 1, Skipped: 2}, true, exit(3), "1 run failed, -fail-fast stopped the others; "},
-		{"-fail-fast with nothing left to stop", executor.Summary{Failed: 1}, true, exit(3), "1 run failed; "},
-		{"interrupted with a failure before", executor.Summary{Failed: 1, Interrupted: true}, false, exit(130), "`ftrun apply x.plan` goes on"},
+		{"all well", executor.Summary{Finished: 3}, true, 0, nil, ""},
+		{"some failed", executor.Summary{Finished: 1, Failed: 2}, false, 0, exit(3), "2 runs failed; what finished is kept. When the cause is mended, `ftrun apply x.plan` trains"},
+		{"some skipped", executor.Summary{Skipped: 1}, false, 0, exit(3), "1 run was skipped; "},
+		{"failed and stopped by -fail-fast", executor.Summary{Failed: 1, Skipped: 2}, true, 0, exit(3), "1 run failed, -fail-fast stopped the others; "},
+		{"-fail-fast with nothing left to stop", executor.Summary{Failed: 1}, true, 0, exit(3), "1 run failed; "},
+		{"a regression", executor.Summary{Finished: 3}, false, 4, exit(4), ""},
+		{"inconclusive", executor.Summary{}, false, 5, exit(5), ""},
+		{"failed, and a regression", executor.Summary{Failed: 1}, false, 4, exit(3), "1 run failed; "},
+		{"failed, and a gate that can't be evaluated", executor.Summary{Failed: 1}, false, 1, exit(1), "1 run failed; "},
+		{"interrupted with a failure before", executor.Summary{Failed: 1, Interrupted: true}, false, 0, exit(130), "`ftrun apply x.plan` goes on"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, _, err := newApp()
-			if got := a.conclude(c.sum, "ftrun apply x.plan", c.failFast); got != c.want {
+			if got := a.conclude(c.sum, "ftrun apply x.plan", c.failFast, c.judged); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 			if !strings.Contains(err.String(), c.says) || (c.says == "") != (err.Len() == 0) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/kernels/cpu"
+	"github.com/ftrun/ftrun/reports"
 )
 
 // deviceFlag is the text of -device, of every command that has one.
@@ -49,6 +50,16 @@ func gpuIndex(name string) (index int, ok bool) {
 	number, ok := strings.CutPrefix(name, "cuda:")
 	index, err := strconv.Atoi(number)
 	return index, ok && err == nil && index >= 0
+}
+
+// processors bounds a number of threads by that of the processors, and says so: more of them would only stand in each
+// other's way, but a command that was written for a larger machine is good on a smaller one, too.
+func (a *app) processors(threads int) int {
+	there := runtime.GOMAXPROCS(0)
+	if threads > there {
+		fmt.Fprintf(a.err, "%s -threads %d is more than the %s here, which are used.\n", a.paint(a.err, yellow, "Warning:"), threads, reports.Plural(there, "processor", "processors"))
+	}
+	return min(threads, there)
 }
 
 func (a *app) devicesCommand() *cobra.Command {

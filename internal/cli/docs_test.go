@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
 )
 
@@ -26,7 +27,7 @@ func TestDocumentationNamesEveryField(t *testing.T) {
 	}
 	for _, e := range []runlog.Event{
 		runlog.ApplyStarted{}, runlog.Note{}, runlog.Fetching{}, runlog.RunStarted{}, runlog.EpochDone{}, runlog.Warning{},
-		runlog.RunFinished{}, runlog.RunFailed{}, runlog.RunInterrupted{}, runlog.RunSkipped{}, runlog.ApplyFinished{},
+		runlog.RunFinished{}, runlog.RunFailed{}, runlog.RunInterrupted{}, runlog.RunSkipped{}, runlog.ApplyFinished{}, runlog.GateJudged{},
 	} {
 		line, err := runlog.MarshalEvent(e, time.Time{})
 		if err != nil {
@@ -51,6 +52,26 @@ func TestDocumentationNamesEveryField(t *testing.T) {
 	for _, name := range append(jsonFields(reflect.TypeOf(runlog.Epoch{}), true), jsonFields(reflect.TypeOf(runlog.Result{}), false)...) {
 		if !strings.Contains(events, "`"+name+"`") {
 			t.Errorf("docs/cli.md doesn't name %s among the events", name)
+		}
+	}
+	_, diff, _ := strings.Cut(string(raw), "\n## `ftrun diff`\n")
+	diff, _, _ = strings.Cut(diff, "\n## ")
+	for _, part := range []any{diffJSON{}, changedJSON{}, renamedJSON{}, planner.SettingChange{}} {
+		for _, name := range jsonFields(reflect.TypeOf(part), false) {
+			if !strings.Contains(diff, "`"+name+"`") {
+				t.Errorf("docs/cli.md doesn't name %s of a diff", name)
+			}
+		}
+	}
+	_, comparison, ok := strings.Cut(report, "\n## Comparison as JSON\n")
+	if !ok {
+		t.Fatal("docs/cli.md lacks its section on comparisons as JSON")
+	}
+	for _, part := range []any{reports.Comparison{}, reports.Criterion{}, reports.Judgement{}, reports.Interval{}, reports.PValue{}, reports.Value{}, reports.Side{}} {
+		for _, name := range jsonFields(reflect.TypeOf(part), false) {
+			if name != "-" && !strings.Contains(comparison, "`"+name+"`") {
+				t.Errorf("docs/cli.md doesn't name %s of a comparison", name)
+			}
 		}
 	}
 	for _, name := range jsonFields(reflect.TypeOf(reports.Run{}), true) {

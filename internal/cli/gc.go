@@ -62,7 +62,7 @@ func (a *app) gc(o *collecting, files []string) error {
 	if err != nil {
 		return err // what it names is not to be told
 	}
-	if err := a.refresh(p); err != nil { // what has been finished since waits for no features
+	if err := a.refresh(p, nil); err != nil { // what has been finished since waits for no features
 		return err
 	}
 	needs := runlog.Needs{

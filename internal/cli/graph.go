@@ -18,7 +18,7 @@ func (a *app) graphCommand() *cobra.Command {
 		Example: "  ftrun graph sweep.hcl | dot -Tsvg > sweep.svg",
 		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := a.plan(cmd.Context(), args[0], &in, &ch, false)
+			p, err := a.plan(cmd.Context(), args[0], &in, &ch, nil, false)
 			if err != nil {
 				return err
 			}

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ftrun/ftrun/reports"
 	"github.com/ftrun/ftrun/spec"
 )
 
@@ -136,7 +136,7 @@ func helpText(cmd *cobra.Command, width int) string {
 	if long == "" {
 		long = cmd.Short + "."
 	}
-	b.WriteString(wrap(strings.TrimSpace(long), 0, width))
+	b.WriteString(reports.Wrap(strings.TrimSpace(long), 0, width))
 	usage := strings.TrimSuffix(cmd.UseLine(), " [flags]")
 	if cmd.HasAvailableSubCommands() {
 		usage += " COMMAND"
@@ -200,41 +200,7 @@ func writeFlags(b *strings.Builder, title string, flags *pflag.FlagSet, width in
 		} else {
 			fmt.Fprintf(b, "  %-*s", column-2, name)
 		}
-		b.WriteString(wrap(usage, column, width))
+		b.WriteString(reports.Wrap(usage, column, width))
 		b.WriteByte('\n')
 	})
-}
-
-// wrap breaks paragraphs at so many columns; what follows a break is indented. Lines that start with a blank stay as they
-// are.
-func wrap(text string, indent, width int) string {
-	var b strings.Builder
-	column := indent
-	for i, line := range strings.Split(text, "\n") {
-		fixed := line == "" || line[0] == ' '
-		if i > 0 && (fixed || column == 0) {
-			b.WriteByte('\n')
-			column = indent
-		}
-		if fixed {
-			b.WriteString(line)
-			column = 0
-			continue
-		}
-		for _, word := range strings.Fields(line) {
-			n := utf8.RuneCountInString(word)
-			switch {
-			case column == indent:
-			case column+1+n > width:
-				b.WriteString("\n" + strings.Repeat(" ", indent))
-				column = indent
-			default:
-				b.WriteByte(' ')
-				column++
-			}
-			b.WriteString(word)
-			column += n
-		}
-	}
-	return b.String()
 }

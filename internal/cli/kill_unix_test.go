@@ -5,7 +5,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -207,7 +206,8 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	}
 }
 
-// TestTwoAppliesDivideTheRuns starts two processes over one store at the same time.
+// TestTwoAppliesDivideTheRuns starts two processes over one store at the same time: each run is trained by one of them, and
+// both end well, with the same table.
 func TestTwoAppliesDivideTheRuns(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains")
@@ -217,40 +217,47 @@ func TestTwoAppliesDivideTheRuns(t *testing.T) {
 	if err := applies(t.Context(), calm, &out).Run(); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	dir := sweepIn(t, killed)
-	var outs [2]bytes.Buffer
-	var cmds [2]*exec.Cmd
-	for i := range cmds {
-		cmds[i] = applies(t.Context(), dir, &outs[i])
-		if err := cmds[i].Start(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	finished := map[string]int{}
-	for i, cmd := range cmds {
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("%v\n%s", err, outs[i].String())
-		}
-		for line := range strings.Lines(outs[i].String()) {
-			var e struct{ Event, Run string }
-			if err := json.Unmarshal([]byte(line), &e); err != nil {
-				t.Errorf("%v: %s", err, line)
+	want := outcome(t, filepath.Join(calm, defaultStore))
+	for _, parallelism := range []string{"1", "2"} {
+		t.Run("parallelism "+parallelism, func(t *testing.T) {
+			dir := sweepIn(t, killed)
+			var outs [2]bytes.Buffer
+			var cmds [2]*exec.Cmd
+			for i := range cmds {
+				cmds[i] = applies(t.Context(), dir, &outs[i], "-json=false", "-parallelism", parallelism)
+				if err := cmds[i].Start(); err != nil {
+					t.Fatal(err)
+				}
 			}
-			if e.Event == "run_finished" {
-				finished[e.Run]++
+			finished := map[string]int{}
+			var tables [2]string
+			for i, cmd := range cmds {
+				if err := cmd.Wait(); err != nil {
+					t.Errorf("%v\n%s", err, outs[i].String())
+				}
+				for line := range strings.Lines(outs[i].String()) {
+					if name, _, ok := strings.Cut(line, ": finished: val acc "); ok {
+						finished[name]++
+					}
+				}
+				text := outs[i].String()
+				tables[i] = text[max(strings.LastIndex(text, "\n\nfirst\n"), 0):]
 			}
-		}
-	}
-	for id, n := range finished {
-		if n != 1 {
-			t.Errorf("run %s was finished %d times", id, n)
-		}
-	}
-	if len(finished) != killedRuns {
-		t.Errorf("%d runs were finished: %v", len(finished), finished)
-	}
-	if d := cmp.Diff(outcome(t, filepath.Join(calm, defaultStore)), outcome(t, filepath.Join(dir, defaultStore))); d != "" {
-		t.Error(d)
+			for name, n := range finished {
+				if n != 1 {
+					t.Errorf("%s was finished %d times", name, n)
+				}
+			}
+			if len(finished) != killedRuns {
+				t.Errorf("%d runs were finished: %v", len(finished), finished)
+			}
+			if tables[0] != tables[1] || strings.Count(tables[0], "val acc: best epoch") != 3 {
+				t.Errorf("the tables are\n%s\nand\n%s", tables[0], tables[1])
+			}
+			if d := cmp.Diff(want, outcome(t, filepath.Join(dir, defaultStore))); d != "" {
+				t.Error(d)
+			}
+		})
 	}
 }
 

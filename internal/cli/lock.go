@@ -22,7 +22,9 @@ import (
 const lockPath = ".ftrun.lock.hcl"
 
 // lock is .ftrun.lock.hcl: what the weights and data sets of this folder are, to the last bit. Users commit it, so that
-// another machine trains from the same things or is told that it does not.
+// another machine trains from the same things or is told that it does not. Unlike the store's files it has no checksum: git
+// merges it line by line, and then each entry of either side is right. What it holds are hashes: one that was altered
+// refuses what it belongs to, and lets nothing wrong pass.
 type lock struct {
 	path string
 	mu   sync.Mutex

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ftrun/ftrun/executor"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
@@ -32,6 +35,7 @@ func (a *app) planCommand() *cobra.Command {
 	var in inputs
 	var ch choices
 	var out string
+	var budget time.Duration
 	var detailed, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "plan FILE|DIR",
@@ -58,7 +62,12 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			} else if ext := filepath.Ext(out); ext == ".hcl" || ext == ".ftvars" {
 				return fmt.Errorf("-out %s would hide the plan among configuration files, or replace one: name it otherwise, such as %s.plan", out, strings.TrimSuffix(out, ext))
 			}
-			p, err := a.plan(cmd.Context(), args[0], &in, &ch, asJSON)
+			if cmd.Flags().Changed("budget") && budget <= 0 {
+				return fmt.Errorf("-budget %v leaves no time: give it one such as 30m or 8h", budget)
+			}
+			threads := runtime.GOMAXPROCS(0)
+			costs := a.costs(cmd.Context(), threads, int64(defaultCacheMiB())<<20)
+			p, err := a.plan(cmd.Context(), args[0], &in, &ch, costs, asJSON)
 			if err != nil {
 				return err
 			}
@@ -67,7 +76,12 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			if asJSON {
 				err = planner.WriteJSON(a.out, p)
 			} else if err = errors.Join(a.showMatrix(p), a.showSharing(p)); err == nil {
+				a.showGates(p)
 				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
+				a.showExpectation(p, threads, true)
+				if budget > 0 {
+					a.showBudget(p, costs, budget)
+				}
 				if unsaved == nil {
 					a.sayNext(p, store, out)
 				}
@@ -84,13 +98,15 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 	in.flags(cmd)
 	ch.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the plan as JSON (docs/plan-json.md)")
+	cmd.Flags().DurationVar(&budget, "budget", 0, "say which runs would be finished within `TIME`, such as 30m")
 	cmd.Flags().StringVar(&out, "out", "", "save the plan in `FILE` instead of in the store")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 where there is something to train")
 	return cmd
 }
 
 // plan makes a plan of target; what is wrong with it has been told where the error is an exit code.
-func (a *app) plan(ctx context.Context, target string, in *inputs, ch *choices, asJSON bool) (*planner.Plan, error) {
+// Without costs nothing is estimated.
+func (a *app) plan(ctx context.Context, target string, in *inputs, ch *choices, costs planner.Costs, asJSON bool) (*planner.Plan, error) {
 	s, err := a.load(target, in, asJSON)
 	if err != nil {
 		return nil, err
@@ -99,6 +115,7 @@ func (a *app) plan(ctx context.Context, target string, in *inputs, ch *choices, 
 	if err != nil {
 		return nil, err
 	}
+	world.Costs = costs
 	if ch.maxRuns < 1 {
 		return nil, errors.New("-max-runs must be at least 1")
 	}
@@ -135,21 +152,27 @@ func (a *app) showMatrix(p *planner.Plan) error {
 	}
 	var order []line
 	seeds := map[line][]int64{}
-	for _, r := range p.Runs {
+	estimates := map[line]planner.Estimate{} // of the longest of its runs
+	for i := range p.Runs {
+		r := &p.Runs[i]
 		l := line{r.Config, r.Action, r.Params}
 		if seeds[l] == nil {
 			order = append(order, l)
 		}
 		seeds[l] = append(seeds[l], r.Seed)
+		if e := p.Estimate(r); e.Seconds > estimates[l].Seconds {
+			estimates[l] = e
+		}
 	}
 	w, data := a.out, describeData(p)
 	for start := 0; start < len(order); {
 		sweep := p.Configs[order[start].config].Sweep
 		end := start
 		var axes []string
-		moving := int64(0)
+		moving, timed := int64(0), false
 		for ; end < len(order) && p.Configs[order[end].config].Sweep == sweep; end++ {
 			moving = max(moving, order[end].params.Moving)
+			timed = timed || estimates[order[end]].Seconds > 0
 			for _, l := range p.Configs[order[end].config].Labels {
 				if !slices.Contains(axes, l.Axis) {
 					axes = append(axes, l.Axis)
@@ -167,15 +190,21 @@ func (a *app) showMatrix(p *planner.Plan) error {
 		if moving > 0 {
 			header = append(header, "bn stats")
 		}
+		if timed {
+			header = append(header, "time", "memory")
+		}
 		var rows [][]string
 		for _, l := range order[start : end-more] {
 			row := []string{symbols[l.action]}
 			for _, axis := range axes {
 				row = append(row, labelText(&p.Configs[l.config], axis))
 			}
-			row = append(row, ranges(seeds[l]), reports.Count(l.params.Trainable), reports.Count(l.params.Total))
+			row = append(row, reports.Ranges(seeds[l]), reports.Count(l.params.Trainable), reports.Count(l.params.Total))
 			if moving > 0 {
 				row = append(row, reports.Count(l.params.Moving))
+			}
+			if timed {
+				row = append(row, took(estimates[l])...)
 			}
 			rows = append(rows, row)
 		}
@@ -193,6 +222,39 @@ func (a *app) showMatrix(p *planner.Plan) error {
 	}
 	a.showContinued(p)
 	return nil
+}
+
+// took writes the time and the memory of one run.
+func took(e planner.Estimate) []string {
+	if e.Seconds == 0 {
+		return []string{"", ""}
+	}
+	return []string{reports.Duration(e.Seconds), memoryText(e.Memory)}
+}
+
+// memoryText writes an estimated size in short: 78 MiB, 1.1 GiB.
+func memoryText(n int64) string {
+	if n < 1000<<20 {
+		return fmt.Sprintf("%d MiB", (n+1<<19)>>20)
+	}
+	return reports.Bytes(n)
+}
+
+// showExpectation says what all is expected to take, where that is known.
+func (a *app) showExpectation(p *planner.Plan, threads int, share bool) {
+	s := p.Summarize()
+	if s.Seconds == 0 {
+		return
+	}
+	seconds := s.Seconds
+	if !share {
+		seconds = s.Unshared
+	}
+	fmt.Fprintf(a.out, "About %s on %s, up to %s of memory, %s on the disk.\n", reports.Duration(seconds),
+		reports.Plural(threads, "core", "cores"), memoryText(s.Memory+executor.BaseMemory), reports.Bytes(s.Disk))
+	if share && s.Unshared-s.Seconds >= 1 {
+		fmt.Fprintf(a.out, "Of it %s for frozen parts; if nothing were shared it would be %s.\n", reports.Duration(s.Shared), reports.Duration(s.Unshared))
+	}
 }
 
 // showContinued says how many runs need not start from the start although nothing of theirs is there.
@@ -291,25 +353,4 @@ func labelText(c *planner.Config, axis string) string {
 		}
 	}
 	return "–"
-}
-
-// ranges writes whole numbers in short: 0-5, 7.
-func ranges(n []int64) string {
-	var parts []string
-	for i := 0; i < len(n); {
-		j := i
-		for j+1 < len(n) && n[j+1] == n[j]+1 {
-			j++
-		}
-		switch {
-		case j == i:
-			parts = append(parts, fmt.Sprint(n[i]))
-		case j == i+1:
-			parts = append(parts, fmt.Sprint(n[i]), fmt.Sprint(n[j]))
-		default:
-			parts = append(parts, fmt.Sprintf("%d-%d", n[i], n[j]))
-		}
-		i = j + 1
-	}
-	return strings.Join(parts, ", ")
 }

@@ -70,6 +70,7 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 	if err != nil {
 		return err
 	}
+	o.threads = a.processors(o.threads)
 	device, err := openDevice(o.device, o.threads)
 	if err != nil {
 		return err

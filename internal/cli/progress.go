@@ -45,7 +45,7 @@ func (l *lines) Emit(e runlog.Event) {
 		fmt.Fprintf(l.w, "%s: started (%s of %s parameters)%s\n", e.Name, reports.Count(e.Params.Trainable), reports.Count(e.Params.Total), from)
 	case runlog.EpochDone:
 		m := e.Metrics
-		fmt.Fprintf(l.w, "%s: epoch %d: train loss %.4f acc %.3f, val loss %.4f acc %.3f%s (%s)\n", l.names[e.Run], m.Epoch,
+		fmt.Fprintf(l.w, "%s: epoch %d: loss %.3f acc %.3f, val %.3f acc %.3f%s (%s)\n", l.names[e.Run], m.Epoch,
 			m.TrainLoss, m.TrainAcc, m.ValLoss, m.ValAcc, bestMark(e.Best), reports.Duration(m.TrainSeconds+m.ValSeconds))
 	case runlog.Fetching:
 		if !l.files[e.File] {

@@ -26,7 +26,7 @@ func (a *app) showSharing(p *planner.Plan) error {
 			continue
 		}
 		if s.Val != nil {
-			rows = append(rows, []string{fmt.Sprint(s.Runs), arch[i] + " to " + s.Val.Layer, passes(s.Train), passes(s.Val), reports.Bytes(bytesOf(s))})
+			rows = append(rows, []string{fmt.Sprint(s.Runs), arch[i] + " to " + s.Val.Layer, passes(s.Train), passes(s.Val), reports.Bytes(s.Bytes())})
 		}
 		if s.Train == nil {
 			r := reason{s.Why, s.Val == nil}
@@ -73,14 +73,4 @@ func passes(f *planner.Features) string {
 		return "–"
 	}
 	return fmt.Sprintf("%s → %d", reports.Count(f.Passes), f.Views)
-}
-
-// bytesOf is what a sharing takes up on the disk.
-func bytesOf(s *planner.Sharing) (n int64) {
-	for _, f := range []*planner.Features{s.Train, s.Val, s.Test} {
-		if f != nil {
-			n += f.Bytes
-		}
-	}
-	return n
 }

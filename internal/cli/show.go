@@ -54,7 +54,7 @@ func (a *app) showSaved(path string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if err := a.refresh(p); err != nil {
+	if err := a.refresh(p, nil); err != nil {
 		return err
 	}
 	if asJSON {
@@ -63,6 +63,7 @@ func (a *app) showSaved(path string, asJSON bool) error {
 	if err := a.showMatrix(p); err != nil {
 		return err
 	}
+	a.showGates(p)
 	for _, warning := range p.Warnings {
 		fmt.Fprintf(a.out, "%s %s\n", a.paint(a.out, yellow, "Warning:"), warning)
 	}

@@ -57,6 +57,7 @@ type colour string
 
 const (
 	red    colour = "31"
+	green  colour = "32"
 	yellow colour = "33"
 	bold   colour = "1"
 )

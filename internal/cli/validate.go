@@ -115,12 +115,21 @@ func assignments(vars []string) (map[string]string, error) {
 	return out, nil
 }
 
-// evaluate evaluates every run of a spec and counts them.
+// evaluate evaluates every run of a spec and counts them, and every gate for each configuration.
 func evaluate(ctx context.Context, s *spec.Spec, maxRuns int) (runs int, diags spec.Diagnostics, err error) {
 	for _, sw := range s.Sweeps {
+		gates := s.GatesOf(sw.Name)
+		settled := make([]bool, len(gates)) // it judges something, or its mistake was told
 		for c, d := range sw.Combinations() {
 			if diags = append(diags, d...); len(d) > 0 {
 				continue
+			}
+			for i, g := range gates {
+				if !settled[i] {
+					judges, d := g.Judges(c)
+					settled[i] = judges || d.HasErrors()
+					diags = append(diags, d...)
+				}
 			}
 			for _, seed := range sw.Seeds {
 				if err := ctx.Err(); err != nil {
@@ -132,6 +141,11 @@ func evaluate(ctx context.Context, s *spec.Spec, maxRuns int) (runs int, diags s
 				}
 				_, d := sw.Run(c, seed)
 				diags = append(diags, d...)
+			}
+		}
+		for i, g := range gates {
+			if !settled[i] && !diags.HasErrors() {
+				diags = append(diags, g.Idle()...)
 			}
 		}
 	}

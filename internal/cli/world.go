@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/ftrun/ftrun/internal/weights"
 	"github.com/ftrun/ftrun/models"
 	"github.com/ftrun/ftrun/planner"
+	"github.com/ftrun/ftrun/reports"
 	"github.com/ftrun/ftrun/spec"
 )
 
@@ -27,12 +29,13 @@ func (a *app) world() (planner.World, error) {
 		return planner.World{}, err
 	}
 	return planner.World{
-		Models:   architectures{},
-		Data:     datasets{store},
-		Weights:  catalogue{},
-		Store:    shelf{store},
-		Version:  Version(),
-		Numerics: numericsVersion,
+		Models:    architectures{},
+		Data:      datasets{store},
+		Weights:   catalogue{},
+		Store:     shelf{store},
+		Baselines: baselines{a, store, map[string]*reports.Results{}},
+		Version:   Version(),
+		Numerics:  numericsVersion,
 	}, nil
 }
 
@@ -161,12 +164,28 @@ func (catalogue) FileSHA256(path string) (string, error) { return weights.SHA256
 // shelf answers from the store.
 type shelf struct{ store *runlog.Store }
 
-func (r shelf) IDs() ([]string, error) { return r.store.IDs() }
+// IDs lists runs that have a folder, and those in whose place something else lies.
+func (r shelf) IDs() ([]string, error) {
+	ids, err := r.store.IDs()
+	if err != nil {
+		return nil, err
+	}
+	strays, err := r.store.Strays()
+	for _, name := range strays {
+		if r.store.Run(name).Obstructed() != nil {
+			ids = append(ids, name)
+		}
+	}
+	return ids, err
+}
 
 func (r shelf) Trajectories() (map[string][]string, error) { return r.store.Trajectories() }
 
 func (r shelf) Status(id string) (planner.RunState, error) {
 	dir := r.store.Run(id)
+	if err := dir.Obstructed(); err != nil {
+		return planner.RunState{Damage: err.Error()}, nil
+	}
 	st, _, err := dir.Status()
 	if err == nil && st.State == runlog.Finished {
 		err = dir.Damage(st)
@@ -175,11 +194,15 @@ func (r shelf) Status(id string) (planner.RunState, error) {
 	damaged := errors.As(err, &damage)
 	state := planner.RunState{
 		Finished: st.State == runlog.Finished, Failed: st.State == runlog.Failed,
-		Checkpoint: dir.HasCheckpoint(), Epochs: st.Epoch, Arch: st.Arch,
-		Trained: damaged && damage.OfDescription(),
+		Arch: st.Arch, Trained: damaged && damage.OfDescription(),
+	}
+	epochs, unusable := executor.LastEpoch(dir, st)
+	state.Checkpoint, state.Epochs = unusable == nil, epochs
+	if err == nil && !state.Finished && unusable != nil && !errors.Is(unusable, fs.ErrNotExist) {
+		err = unusable
 	}
 	// A run that was saved within its first epoch has no best weights yet.
-	if lost := damaged && damage.OfBest() || !dir.HasBest() && (damaged || st.Epoch > 0); lost && state.Checkpoint {
+	if lost := damaged && damage.OfBest() || !dir.HasBest() && (damaged || epochs > 0); lost && state.Checkpoint {
 		state.Checkpoint = executor.GoesOnWithoutBest(dir)
 	}
 	if !st.Started.IsZero() {

@@ -46,6 +46,23 @@ type Loader struct {
 	augment streamKey
 }
 
+const (
+	ahead = 2 // batches made ready before they are asked for, unless LoaderConfig says otherwise
+	// pictureMemory is what a worker holds of one picture, in bytes: its file, its pixels and those of an operation's
+	// result. It serves for pictures of half a megapixel; what those of a data set have is not known before they are read.
+	pictureMemory = 4 << 20
+)
+
+// EpochMemory is the number of bytes that an epoch of a loader over so many pictures holds at a time, the cache left out.
+// Its batches have up to batch pictures of crop×crop pixels.
+func EpochMemory(pictures, batch, crop, workers int) int64 {
+	held := min(underWay(ahead)*batch, pictures)
+	return int64(held)*4*3*int64(crop)*int64(crop) + int64(workers)*pictureMemory
+}
+
+// underWay is the most batches at a time: waiting, in the making, and at the consumer.
+func underWay(ahead int) int { return ahead + 2 }
+
 // NewLoader checks cfg.
 func NewLoader(cfg LoaderConfig) (*Loader, error) {
 	if cfg.Split == nil || cfg.Pipeline == nil {
@@ -75,7 +92,7 @@ func NewLoader(cfg LoaderConfig) (*Loader, error) {
 		cfg.Workers = runtime.GOMAXPROCS(0)
 	}
 	if cfg.Ahead <= 0 {
-		cfg.Ahead = 2
+		cfg.Ahead = ahead
 	}
 	if cfg.Cache == nil {
 		cfg.Cache = NewCache(0)
@@ -188,7 +205,7 @@ func (l *Loader) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*Batch, e
 
 		ready := make(chan *pending, l.cfg.Ahead)
 		tasks := make(chan task)
-		free := make(chan *pending, l.cfg.Ahead+2) // as many as can be under way: waiting, in the making, at the consumer
+		free := make(chan *pending, underWay(l.cfg.Ahead))
 		for range cap(free) {
 			free <- &pending{}
 		}

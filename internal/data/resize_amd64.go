@@ -1,11 +1,15 @@
 package data
 
-import "golang.org/x/sys/cpu"
+import (
+	"golang.org/x/sys/cpu"
+
+	"github.com/ftrun/ftrun/internal/host"
+)
 
 //go:generate go run -C ../kernels/cpu/gen . -pkg data -out ../../../data/resize_amd64.s -stubs ../../../data/resize_stubs_amd64.go resize
 
-// useAVX2 is for tests to switch off: both ways give the same bytes.
-var useAVX2 = cpu.X86.HasAVX2
+// useAVX2 is for tests to switch off, too: both ways give the same bytes.
+var useAVX2 = cpu.X86.HasAVX2 && !host.Portable()
 
 // rows is rowsGeneric, four rows at a time as long as there is a byte after the last pixel that they read.
 func (f *filter) rows(out, in []uint8, rows, outStride, inStride int) {

@@ -95,8 +95,10 @@ func OpenJSON(raw []byte, v any) error {
 	return json.Unmarshal(raw, v)
 }
 
-// CheckJSON holds a JSON document against its seal.
+// CheckJSON holds a JSON document against its seal. Lines that end with CR LF, as version control may write them on some
+// systems, count as those that were written: JSON has no CR that means anything.
 func CheckJSON(raw []byte) error {
+	raw = bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))
 	tail := raw[max(0, len(raw)-64):]
 	at := jsonSeal.FindSubmatchIndex(tail)
 	if at == nil || at[3]-at[2] != len(Blank) {

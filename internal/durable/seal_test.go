@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -36,6 +37,21 @@ func TestAnyChangedByteOfASealedDocumentIsFound(t *testing.T) {
 		if err := CheckJSON(raw[:n]); !errors.Is(err, ErrAltered) {
 			t.Errorf("cut to %d bytes: %v", n, err)
 		}
+	}
+}
+
+func TestLineEndsOfAnotherSystemAreNoDamage(t *testing.T) {
+	raw, err := SealJSON(document{"a", "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	crlf := bytes.ReplaceAll(raw, []byte("\n"), []byte("\r\n"))
+	var got document
+	if err := OpenJSON(crlf, &got); err != nil || got != (document{"a", "b"}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := CheckJSON(bytes.Replace(crlf, []byte("a"), []byte("c"), 1)); !errors.Is(err, ErrAltered) {
+		t.Errorf("changed beside that: %v", err)
 	}
 }
 

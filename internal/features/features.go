@@ -216,8 +216,5 @@ func sum(block int, values []float32) (s [sha256.Size]byte) {
 	return s
 }
 
-// Free is the number of bytes that may still be written to a folder's disk; ok is false where the system does not tell.
-func Free(dir string) (bytes int64, ok bool) { return free(dir) }
-
 // openPlain opens a file to be read as it is.
 func openPlain(path string) (source, error) { return durable.Open(path) }

@@ -4,5 +4,3 @@ package features
 
 // open opens a file to be read piece by piece: such systems are not asked to map it.
 func open(path string) (source, error) { return openPlain(path) }
-
-func free(string) (int64, bool) { return 0, false }

@@ -1,11 +1,15 @@
 package jpeg
 
-import "golang.org/x/sys/cpu"
+import (
+	"golang.org/x/sys/cpu"
+
+	"github.com/ftrun/ftrun/internal/host"
+)
 
 //go:generate go run -C ../kernels/cpu/gen . -pkg jpeg -out ../../../jpeg/vector_amd64.s -stubs ../../../jpeg/vector_stubs_amd64.go jpeg
 
-// useAVX2 is for tests to switch off: both ways give the same bytes.
-var useAVX2 = cpu.X86.HasAVX2
+// useAVX2 is for tests to switch off, too: both ways give the same bytes.
+var useAVX2 = cpu.X86.HasAVX2 && !host.Portable()
 
 func inverse(coef []int16, quant *[128]int16, pix []uint8, stride int) {
 	if !useAVX2 {

@@ -45,6 +45,21 @@ var compiling sync.Mutex
 
 // Compile makes a Program of net over the parameters of store, which are those of net or of a network that it is a part of.
 func Compile(net *Net, store *ParamStore, set Settings) (*Program, error) {
+	compiling.Lock()
+	defer compiling.Unlock()
+	p := newProgram(net, store, set)
+	err := p.plan()
+	if err == nil {
+		err = p.compile()
+	}
+	if err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func newProgram(net *Net, store *ParamStore, set Settings) *Program {
 	if !store.fits(net) {
 		panic("nn: the parameters belong to another Net")
 	}
@@ -56,21 +71,15 @@ func Compile(net *Net, store *ParamStore, set Settings) (*Program, error) {
 	case set.Training && set.BatchStats != nil && len(set.BatchStats) != len(net.Layers):
 		panic(fmt.Sprintf("nn: %d layers, BatchStats says of %d", len(net.Layers), len(set.BatchStats)))
 	}
-	compiling.Lock()
-	defer compiling.Unlock()
-
 	p := &Program{net: net, store: store, set: set, slab: set.Slab, ownSlab: set.Slab == nil}
 	if p.ownSlab {
 		p.slab = NewSlab(store.dev)
 	}
-	if err := p.compile(); err != nil {
-		p.Close()
-		return nil, err
-	}
-	return p, nil
+	return p
 }
 
-func (p *Program) compile() error {
+// plan makes the graph, and the memory that its results take.
+func (p *Program) plan() error {
 	if err := p.uploadClassWeights(); err != nil {
 		return err
 	}
@@ -87,11 +96,13 @@ func (p *Program) compile() error {
 			panic("nn: the nodes of a graph cannot be told apart")
 		}
 	}
+	p.places = planMemory(p.graph, p.keeps(), p.set.separate)
+	return p.slab.reserve(p.places.size)
+}
+
+// compile hands the graph to Gorgonia.
+func (p *Program) compile() error {
 	p.graph.checkOrder()
-	p.plan = planMemory(p.graph, p.keeps(), p.set.separate)
-	if err := p.slab.reserve(p.plan.size); err != nil {
-		return err
-	}
 	p.machine = gorgonia.NewTapeMachine(p.graph.ExprGraph)
 	return nil
 }

@@ -48,27 +48,3 @@ func TestWork(t *testing.T) {
 		})
 	}
 }
-
-// What is live at the worst moment, counted by hand: a layer's result has a = 64·4 elements, the picture p = 64·3.
-func TestActivations(t *testing.T) {
-	net := describeTiny(t, 8)
-	const a, p = 64 * 4, 64 * 3
-	tests := []struct {
-		name      string
-		trainable []bool
-		want      int64
-	}{
-		// conv2's result beside relu's, which the sum still needs
-		{"evaluation", nil, p + 2*a},
-		// in the backward pass of conv2: norm's input, relu's result, the gradients of the sum and of relu; and the 4
-		// elements that auxfc reads again
-		{"everything", trained(net, "*"), p + 4*a + 4},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			if got := net.Activations(test.trainable, nil); got != test.want {
-				t.Errorf("got %d, want %d", got, test.want)
-			}
-		})
-	}
-}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"gorgonia.org/gorgonia"
+
 	"github.com/ftrun/ftrun/internal/kernels"
 )
 
@@ -52,6 +54,44 @@ func (s *Slab) Memory() int64 {
 // Close frees the memory. Programs over this slab must not run any more.
 func (s *Slab) Close() error {
 	s.free()
+	return nil
+}
+
+// Rehearse does over a store of a kernels.Meter what Compile and the first run of a Program do, so that the Meter tells
+// what memory they take. Nothing of their size is held, and Gorgonia compiles nothing.
+func Rehearse(net *Net, store *ParamStore, set Settings) error {
+	compiling.Lock()
+	defer compiling.Unlock()
+	p := newProgram(net, store, set)
+	defer p.Close()
+	if err := p.plan(); err != nil {
+		return err
+	}
+	return p.rehearse()
+}
+
+// rehearse runs the operations one by one, in Gorgonia's order.
+func (p *Program) rehearse() error {
+	if err := p.bind(); err != nil {
+		return err
+	}
+	if err := p.refresh(); err != nil {
+		return err
+	}
+	var in []gorgonia.Value
+	for _, n := range p.graph.nodes {
+		o, ok := n.Op().(*op)
+		if !ok {
+			continue
+		}
+		in = in[:0]
+		for _, x := range o.from {
+			in = append(in, p.graph.values[x])
+		}
+		if _, err := o.Do(in...); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -75,8 +75,8 @@ func TestMemoryPlan(t *testing.T) {
 
 		stores := [2]*ParamStore{randomStore(t, net, seed), randomStore(t, net, seed)}
 		programs := [2]*Program{compile(t, net, stores[0], set), compile(t, net, stores[1], alone)}
-		planned += programs[0].plan.size
-		separate += programs[1].plan.size
+		planned += programs[0].places.size
+		separate += programs[1].places.size
 		checkOverlaps(t, programs[0])
 		o := newOracle(t, stores[0], set)
 		for step := range uint64(2) {
@@ -118,7 +118,7 @@ func checkOverlaps(t *testing.T, p *Program) {
 			continue
 		}
 		place := func(n *node) (lo, hi int) {
-			s, ok := p.plan.spots[n]
+			s, ok := p.places.spots[n]
 			if !ok {
 				return -1, -1
 			}
@@ -204,8 +204,8 @@ func TestSlab(t *testing.T) {
 	sharing := programs(slab)
 	var sum, most int
 	for _, p := range own {
-		sum += p.plan.size
-		most = max(most, p.plan.size)
+		sum += p.places.size
+		most = max(most, p.places.size)
 	}
 	if got := slab.Memory(); got != 4*int64(most) {
 		t.Errorf("the slab has %d bytes, want the largest program's %d (all: %d)", got, 4*most, 4*sum)
@@ -215,6 +215,44 @@ func TestSlab(t *testing.T) {
 		b := everything(t, sharing[i], run(t, sharing[i], 1))
 		if !slices.EqualFunc(a, b, sameBits) {
 			t.Errorf("program %d: sharing a slab changes results", i)
+		}
+	}
+}
+
+// TestRehearse wants a meter to count what programs over a device hold, and nothing to be left when they are closed.
+func TestRehearse(t *testing.T) {
+	for seed := range uint64(5) {
+		net := randomNet(t, rand.New(rand.NewPCG(seed, 2)))
+		meter := ref.New().Meter(1)
+		told, err := NewParamStore(meter, net)
+		if err != nil {
+			t.Fatal(err)
+		}
+		toldSlab := NewSlab(meter)
+		s := randomStore(t, net, seed)
+		slab := NewSlab(ref.New())
+		for _, set := range []Settings{
+			{Batch: 3, Training: true, Trainable: mark(net, nil)},
+			{Batch: 3, Training: true, Trainable: mark(net, func(p Param) bool { return p.Layer == len(net.Layers)-1 })},
+			{Batch: 4, Numerics: kernels.Default},
+		} {
+			set.Slab = slab
+			run(t, compile(t, net, s, set), 1)
+			set.Slab = toldSlab
+			if err := Rehearse(net, told, set); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, want := meter.Held(), s.Memory()+slab.Memory(); got != want {
+			t.Errorf("net %d: %d bytes told, %d held", seed, got, want)
+		}
+		if meter.Peak() < meter.Held() {
+			t.Errorf("net %d: a peak of %d bytes below the %d that are held", seed, meter.Peak(), meter.Held())
+		}
+		toldSlab.Close()
+		told.Close()
+		if got := meter.Held(); got != 0 {
+			t.Errorf("net %d: %d bytes are held by what was closed", seed, got)
 		}
 	}
 }

@@ -26,7 +26,7 @@ type Program struct {
 	results func(Ref) *node
 
 	classWeights kernels.Buffer
-	plan         *memoryPlan
+	places       *memoryPlan
 	slab         *Slab
 	ownSlab      bool
 	bound        int // the slab's version to which the results are bound
@@ -105,10 +105,8 @@ func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64
 			return Result{}, fmt.Errorf("labels: %w", err)
 		}
 	}
-	for _, c := range p.packed {
-		if err := p.store.refresh(c); err != nil {
-			return Result{}, err
-		}
+	if err := p.refresh(); err != nil {
+		return Result{}, err
 	}
 	p.moveStatistics()
 	if err := p.execute(step); err != nil {
@@ -120,7 +118,7 @@ func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64
 
 // bind lays the results into the slab, where that has moved since the last time.
 func (p *Program) bind() error {
-	if err := p.slab.reserve(p.plan.size); err != nil {
+	if err := p.slab.reserve(p.places.size); err != nil {
 		return err
 	}
 	if p.hostLogits == nil {
@@ -129,8 +127,18 @@ func (p *Program) bind() error {
 	} else if p.bound == p.slab.version {
 		return nil
 	}
-	p.plan.bind(p.graph, p.slab.buf)
+	p.places.bind(p.graph, p.slab.buf)
 	p.bound = p.slab.version
+	return nil
+}
+
+// refresh makes packed weights anew whose parameters have changed.
+func (p *Program) refresh() error {
+	for _, c := range p.packed {
+		if err := p.store.refresh(c); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -99,12 +99,19 @@ type (
 		Name   string `json:"name"`
 		Reason string `json:"reason"`
 	}
-	// ApplyFinished closes the stream.
+	// ApplyFinished ends the training. The gates, where there are some, follow.
 	ApplyFinished struct {
 		Finished int     `json:"finished"`
 		Failed   int     `json:"failed"`
 		Skipped  int     `json:"skipped"`
 		Seconds  float64 `json:"seconds"`
+	}
+	// GateJudged says what came of a gate.
+	GateJudged struct {
+		Name       string `json:"name"`
+		Verdict    string `json:"verdict"` // "pass", "fail", "skipped"
+		Reason     string `json:"reason,omitempty"`
+		Comparison any    `json:"comparison,omitempty"` // left out where it was skipped
 	}
 )
 
@@ -121,6 +128,7 @@ func (RunFailed) kind() string         { return "run_failed" }
 func (RunInterrupted) kind() string    { return "run_interrupted" }
 func (RunSkipped) kind() string        { return "run_skipped" }
 func (ApplyFinished) kind() string     { return "apply_finished" }
+func (GateJudged) kind() string        { return "gate" }
 
 // Sink receives events. Emit may be called by several goroutines and must not block for long.
 type Sink interface{ Emit(Event) }

@@ -185,8 +185,8 @@ func (r *Run) replace(name string, write func(io.Writer) error) error {
 func (r *Run) WriteBest(write func(io.Writer) error) (File, error) { return r.write(bestFile, write) }
 
 // WriteCheckpoint replaces last.ckpt and keeps the one before as previous.ckpt.
-func (r *Run) WriteCheckpoint(write func(io.Writer) error) error {
-	return r.replace(checkpointFile, func(w io.Writer) error {
+func (r *Run) WriteCheckpoint(write func(io.Writer) error) (File, error) {
+	return r.write(checkpointFile, func(w io.Writer) error {
 		if err := write(w); err != nil {
 			return err
 		}
@@ -224,6 +224,11 @@ func (r *Run) DropPrevious() { _ = os.Remove(r.path(previousFile)) }
 
 // HasCheckpoint tells whether there is a state to go on from; it may be damaged.
 func (r *Run) HasCheckpoint() bool { return slices.ContainsFunc(r.CheckpointPaths(), hasContent) }
+
+// KeptCheckpoint tells whether last.ckpt is the one that a status, which may be older, was written with.
+func (r *Run) KeptCheckpoint(st Status) bool {
+	return st.Checkpoint != nil && r.same(checkpointFile, *st.Checkpoint) == nil
+}
 
 // HasBest tells whether there are weights of a best epoch; they may be damaged.
 func (r *Run) HasBest() bool { return hasContent(r.BestPath()) }

@@ -62,8 +62,8 @@ func (r *Run) Acquire(owner string) (*Lease, error) {
 
 // acquire is Acquire, and tells whether the lease was taken from another process.
 func (r *Run) acquire(owner string) (lease *Lease, taken bool, err error) {
-	if info, err := os.Stat(r.Dir); err == nil && !info.IsDir() {
-		return nil, false, fmt.Errorf("%s is in the place of the run's folder: move it away", r.Dir)
+	if err := r.Obstructed(); err != nil {
+		return nil, false, err
 	}
 	if err := os.MkdirAll(r.Dir, 0o777); err != nil {
 		return nil, false, err

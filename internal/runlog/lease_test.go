@@ -164,10 +164,11 @@ func TestAnOwnerThatStalledWritesNothing(t *testing.T) {
 }
 
 func writeCheckpoint(r *Run, content string) error {
-	return r.WriteCheckpoint(func(w io.Writer) error {
+	_, err := r.WriteCheckpoint(func(w io.Writer) error {
 		_, err := io.WriteString(w, content)
 		return err
 	})
+	return err
 }
 
 func TestTheCheckpointBeforeIsKept(t *testing.T) {

@@ -42,10 +42,12 @@ type Status struct {
 	Updated  time.Time `json:"updated"`
 	Classes  []string  `json:"classes"`
 	Error    string    `json:"error,omitempty"`
-	Epoch    int       `json:"epoch,omitempty"` // epochs that the checkpoint has done
+	Epoch    int       `json:"epoch,omitempty"` // epochs that the last checkpoint has done
 	Attempts int       `json:"attempts"`
 	Result   *Result   `json:"result,omitempty"` // of a finished run
 	Files    *Files    `json:"files,omitempty"`  // of a finished run
+	// Checkpoint is last.ckpt, which is written a moment before.
+	Checkpoint *File `json:"checkpoint,omitempty"`
 
 	Damaged bool `json:"-"` // it can't be read: Error says why
 }
@@ -86,14 +88,20 @@ func (s *Store) Run(id string) *Run {
 	return &Run{ID: id, Dir: filepath.Join(s.Dir, "runs", id), store: s}
 }
 
+// entries lists what lies among the runs.
+func (s *Store) entries() ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(filepath.Join(s.Dir, "runs"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the store: %w", err)
+	}
+	return entries, nil
+}
+
 // IDs lists the runs that have a folder, sorted.
 func (s *Store) IDs() ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(s.Dir, "runs"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := s.entries()
 	if err != nil {
-		return nil, fmt.Errorf("reading the store: %w", err)
+		return nil, err
 	}
 	var ids []string
 	for _, e := range entries {
@@ -129,9 +137,9 @@ var runName = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
 // Strays lists by name what lies among the runs and is none.
 func (s *Store) Strays() ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(s.Dir, "runs"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the store: %w", err)
+	entries, err := s.entries()
+	if err != nil {
+		return nil, err
 	}
 	var strays []string
 	for _, e := range entries {
@@ -198,6 +206,14 @@ type Run struct {
 }
 
 func (r *Run) path(name string) string { return filepath.Join(r.Dir, name) }
+
+// Obstructed says that something else lies in the place of the run's folder; nil where nothing does.
+func (r *Run) Obstructed() error {
+	if info, err := os.Stat(r.Dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is in the place of the run's folder: move it away", r.Dir)
+	}
+	return nil
+}
 
 // BestPath, CheckpointPath: the weights of the best epoch and the state to go on from.
 func (r *Run) BestPath() string       { return r.path(bestFile) }

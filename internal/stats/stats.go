@@ -1,4 +1,8 @@
-// Package stats holds the statistics that comparisons rest on.
+// Package stats holds the statistics that comparisons rest on: tests of a difference against a margin, their intervals,
+// what they could find (power), and summaries of samples. It knows nothing of runs or pictures: callers bring numbers.
+//
+// The difference d is what the first side has more than the second. A Test is made from the data once and can then be
+// asked about any margin. docs/decisions/0020-which-tests.md says which test answers which question.
 package stats
 
 import "gonum.org/v1/gonum/stat"

@@ -385,7 +385,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add(legacyFileWithViews())
 	f.Add(safetensorsFile(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, "\x00\x00\x80\x3f"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		file, err := readBytes(b)
+		var file *File
+		var err error
+		bounded(t, allocated(func() { file, err = readBytes(b) }), b)
 		if (err == nil) != (file != nil) && err == nil {
 			t.Fatal("neither a file nor an error")
 		}

@@ -82,7 +82,9 @@ func FuzzOpenSealed(f *testing.F) {
 		if err := os.WriteFile(path, raw, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		file, err := OpenSealed(path)
+		var file *File
+		var err error
+		bounded(t, allocated(func() { file, err = OpenSealed(path) }), raw)
 		if err != nil {
 			return
 		}

@@ -134,7 +134,7 @@ func TestNothingIsAllocated(t *testing.T) {
 			operation{"LinearBackwardWeights", func(d *Device) error { return d.LinearBackwardWeights(l, x, y, w) }})
 	}
 
-	covered := map[string]bool{"Name": true, "Path": true, "Alloc": true, "Free": true, "Close": true, "PackedLen": true}
+	covered := map[string]bool{"Name": true, "Path": true, "Alloc": true, "Free": true, "Close": true, "PackedLen": true, "Meter": true}
 	for _, o := range operations {
 		method, _, _ := strings.Cut(o.name, " ")
 		covered[method] = true

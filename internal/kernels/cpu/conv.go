@@ -366,13 +366,17 @@ func (d *Device) padPanel(src []float32, worker, rows, cols, lds, width int) []f
 
 // correlate runs f over x.
 func (d *Device) correlate(f *correlation, x, packed, y []float32) {
+	parallel(d, d.correlateOf(f, x, packed, y))
+}
+
+func (d *Device) correlateOf(f *correlation, x, packed, y []float32) correlate {
 	t := correlate{f: *f, x: x, packed: packed, y: y, rows: f.n * f.p, panels: f.groups * f.panels.count()}
 	if f.pointwise() {
 		t.rows = (f.n*f.p*f.q + d.micro.rows - 1) / d.micro.rows
 	}
 	// Rows are what threads share; where they are few, panels may part more evenly.
 	t.byPanels = idle(t.rows, d.threads) > idle(t.panels, d.threads)+0.05
-	parallel(d, t)
+	return t
 }
 
 type correlate struct {
@@ -382,13 +386,18 @@ type correlate struct {
 	byPanels     bool
 }
 
-func (t *correlate) run(d *Device, worker int) {
-	lo, hi, p0, p1 := 0, t.rows, 0, t.panels
+// share is worker's rows and panels.
+func (t *correlate) share(d *Device, worker int) (lo, hi, p0, p1 int) {
 	if t.byPanels {
 		p0, p1 = d.split(t.panels, worker)
-	} else {
-		lo, hi = d.split(t.rows, worker)
+		return 0, t.rows, p0, p1
 	}
+	lo, hi = d.split(t.rows, worker)
+	return lo, hi, 0, t.panels
+}
+
+func (t *correlate) run(d *Device, worker int) {
+	lo, hi, p0, p1 := t.share(d, worker)
 	if t.f.pointwise() {
 		d.multiplyRows(&t.f, t.x, t.packed, t.y, worker, lo, hi, p0, p1)
 	} else {
@@ -451,6 +460,20 @@ func (d *Device) correlateRows(f *correlation, x, packed, y []float32, worker, l
 	}
 }
 
+// bandRows is how many rows from lo on, of one picture, fit a band of which so many elements are used, and the elements of
+// input that they need; 0 rows where the band is full.
+func (f *correlation) bandRows(l layout, used, lo, hi int) (rows, need int) {
+	rows = min(f.p-lo%f.p, hi-lo)
+	if fit := max(((bandLen-used)/(l.columns*f.c)-f.r)/f.sh+1, 1); fit < rows || used >= bandLen {
+		if used > 0 {
+			return 0, 0
+		}
+		parts := (rows + fit - 1) / fit
+		rows = (rows + parts - 1) / parts
+	}
+	return rows, ((rows-1)*f.sh + f.r) * l.columns * f.c
+}
+
 // fillBand gathers the input of as many rows of [lo, hi) as fit a band, lists their tiles in sc.segments, and returns
 // where the segments' input lies and the first row that is left.
 func (d *Device) fillBand(f *correlation, l layout, sc *scratch, x []float32, g, lo, hi int) (input []float32, next int) {
@@ -459,15 +482,10 @@ func (d *Device) fillBand(f *correlation, l layout, sc *scratch, x []float32, g,
 	used := 0
 	for lo < hi {
 		n, p := lo/f.p, lo%f.p
-		rows := min(f.p-p, hi-lo)
-		if fit := max(((bandLen-used)/(l.columns*f.c)-f.r)/f.sh+1, 1); fit < rows || used >= bandLen {
-			if used > 0 {
-				break
-			}
-			parts := (rows + fit - 1) / fit
-			rows = (rows + parts - 1) / parts
+		rows, need := f.bandRows(l, used, lo, hi)
+		if rows == 0 {
+			break
 		}
-		need := ((rows-1)*f.sh + f.r) * l.columns * f.c
 		base := (n*f.h+p*f.sh)*l.rowLen + g*f.c
 		if !l.inPlace {
 			base = used

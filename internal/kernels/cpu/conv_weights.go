@@ -29,18 +29,24 @@ func (d *Device) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) e
 		d.winogradWeights(f, m, xs, dys, dws)
 		return nil
 	}
-	chunks := min(maxChunks, max(1, len(dys)/(chunkBenefit*len(dws))))
+	sums := d.chunkSums(weightChunks(c), dws)
 	if f.s > 1 && f.c < fewChannels {
-		chunks = min(chunks, f.n*f.p)
-		sums := d.chunkSums(chunks, dws)
 		parallel(d, sumTapRows{f, xs, dys, sums})
 		d.addChunks(sums)
 		return nil
 	}
-	sums := d.chunkSums(min(chunks, f.n), dws)
 	parallel(d, sumTapChannels{tapTiles{correlation: f, rows: (f.c + d.micro.rows - 1) / d.micro.rows}, xs, dys, sums})
 	d.addChunks(sums)
 	return nil
+}
+
+// weightChunks is the number of chunks into which the batch is cut.
+func weightChunks(c kernels.Conv) int {
+	chunks := min(maxChunks, max(1, c.LenY()/(chunkBenefit*c.LenW())))
+	if isDepthwise(c) || c.S > 1 && c.C/c.Groups < fewChannels {
+		return min(chunks, c.N*c.P())
+	}
+	return min(chunks, c.N)
 }
 
 // chunkSums holds the gradients of chunks: the first in dw, the others beside it.

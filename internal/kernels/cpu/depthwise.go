@@ -131,8 +131,7 @@ func (d *Device) emptyPixel(f *correlation, y []float32) {
 // depthwiseBackwardWeights computes dw from x and dy.
 func (d *Device) depthwiseBackwardWeights(c kernels.Conv, x, dy, dw []float32) {
 	f := forwardOf(c, d.micro)
-	chunks := min(maxChunks, f.n*f.p, max(1, len(dy)/(chunkBenefit*len(dw))))
-	sums := d.chunkSums(chunks, dw)
+	sums := d.chunkSums(weightChunks(c), dw)
 	parallel(d, depthwiseBackwardWeights{f, x, dy, sums})
 	d.addChunks(sums)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/ftrun/ftrun/internal/host"
 )
 
 // path is the set of instructions that the kernels use.
@@ -15,12 +17,12 @@ const (
 	avx512              // AVX-512 F, BW, DQ and VL
 )
 
-var pathNames = [...]string{"generic", "avx2", "avx512"}
+var pathNames = [...]string{host.Generic, "avx2", "avx512"}
 
 func (p path) String() string { return pathNames[p] }
 
-// pathVariable is the environment variable that asks for a path other than the best one.
-const pathVariable = "FTRUN_CPU"
+// pathVariable asks for a path other than the best one.
+const pathVariable = host.PathVariable
 
 // detect chooses the path: the best one that the processor has, or the one that the environment asks for.
 func detect() (path, error) {

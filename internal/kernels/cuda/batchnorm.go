@@ -15,7 +15,7 @@ func (d *Device) BatchNormStats(m, c int, x, mean, invstd, runningMean, runningV
 	xs, means, invstds := d.memory(op, "x", x, m*c), d.memory(op, "mean", mean, c), d.memory(op, "invstd", invstd, c)
 	rm, rv := d.optional(op, "runningMean", runningMean, c), d.optional(op, "runningVar", runningVar, c)
 	s := cut(m, c)
-	parts, err := d.take(4*2*s.chunks*c, 4*c)
+	parts, err := d.take(s.bytes(2, c), 4*c)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (d *Device) BatchNormReduce(m, c int, dy, x, mean, invstd, gamma, beta, dga
 	gammas, betas := d.memory(op, "gamma", gamma, c), d.memory(op, "beta", beta, c)
 	dgammas, dbetas := d.memory(op, "dgamma", dgamma, c), d.memory(op, "dbeta", dbeta, c)
 	s := cut(m, c)
-	parts, err := d.take(4 * 2 * s.chunks * c)
+	parts, err := d.take(s.bytes(2, c))
 	if err != nil {
 		return err
 	}

@@ -159,13 +159,7 @@ func (d *Device) convForward(op string, c kernels.Conv, x, w kernels.Buffer, pac
 	if err != nil {
 		return err
 	}
-	filter, result := 0, 0 // bytes beside the operands
-	if !packed {
-		filter = 4 * c.LenW()
-	}
-	if c.StepY != 0 || rs == ys {
-		result = 4 * m * c.K
-	}
+	filter, result := forwardScratch(c, packed, rs == ys)
 	parts, err := d.take(int(v.forward), filter, result)
 	if err != nil {
 		return err
@@ -188,6 +182,18 @@ func (d *Device) convForward(op string, c kernels.Conv, x, w kernels.Buffer, pac
 		return err
 	}
 	return d.launch("finish_convolution", m*c.K, to, bs, rs, ys, m, c.K, c.PositionY(), act)
+}
+
+// forwardScratch is how many bytes a forward pass needs beside its operands and cuDNN's workspace: for the filter where the
+// weights are not packed, and for the result where it has to pass the residual, which y holds, or other channels.
+func forwardScratch(c kernels.Conv, packed, overResidual bool) (filter, result int) {
+	if !packed {
+		filter = 4 * c.LenW()
+	}
+	if c.StepY != 0 || overResidual {
+		result = 4 * c.N * c.P() * c.Q() * c.K
+	}
+	return filter, result
 }
 
 // ConvBackwardData: w (R,S,C/G,K), dy (N,P,Q,K) → dx (N,H,W,C).
@@ -223,7 +229,7 @@ func (d *Device) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) e
 	xs, dys, dws := d.memory(op, "x", x, c.LenX()), d.memory(op, "dy", dy, c.LenY()), d.memory(op, "dw", dw, c.LenW())
 	if c.Groups > 1 {
 		s := cut(c.N*c.P()*c.Q(), c.LenW())
-		parts, err := d.take(4 * s.chunks * c.LenW())
+		parts, err := d.take(s.bytes(1, c.LenW()))
 		if err != nil {
 			return err
 		}

@@ -296,12 +296,11 @@ const scratchAlign = 256
 // take gives one part of the scratch memory for each number of bytes, good until the next call. Operations run one after
 // the other, so they may all use the same.
 func (d *Device) take(bytes ...int) ([]cu.DevicePtr, error) {
-	parts, n := make([]cu.DevicePtr, len(bytes)), 0
-	for i, b := range bytes {
-		parts[i] = cu.DevicePtr(n)
-		n += (b + scratchAlign - 1) / scratchAlign * scratchAlign
+	parts := make([]cu.DevicePtr, len(bytes))
+	for i := range bytes {
+		parts[i] = cu.DevicePtr(taken(bytes[:i]...))
 	}
-	if n > d.scratchLen {
+	if n := taken(bytes...); n > d.scratchLen {
 		if err := d.within(func() error { return d.growScratch(n) }); err != nil {
 			return nil, fmt.Errorf("scratch memory: %w", err)
 		}
@@ -310,6 +309,14 @@ func (d *Device) take(bytes ...int) ([]cu.DevicePtr, error) {
 		parts[i] += d.scratch
 	}
 	return parts, nil
+}
+
+// taken is how many bytes the parts of the scratch memory take together.
+func taken(bytes ...int) (n int) {
+	for _, b := range bytes {
+		n += (b + scratchAlign - 1) / scratchAlign * scratchAlign
+	}
+	return n
 }
 
 func (d *Device) growScratch(bytes int) (err error) {

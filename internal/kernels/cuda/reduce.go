@@ -28,11 +28,14 @@ func cut(m, c int) chunks {
 	return chunks{(m + rows - 1) / rows, rows}
 }
 
+// bytes is what so many sums of each chunk take.
+func (s chunks) bytes(kinds, c int) int { return 4 * s.chunks * kinds * c }
+
 // SumRows: x (M,C) → y (C) = Σ_m x.
 func (d *Device) SumRows(m, c int, x, y kernels.Buffer) error {
 	const op = "SumRows"
 	xs, ys, s := d.memory(op, "x", x, m*c), d.memory(op, "y", y, c), cut(m, c)
-	parts, err := d.take(4 * s.chunks * c)
+	parts, err := d.take(s.bytes(1, c))
 	if err != nil {
 		return err
 	}

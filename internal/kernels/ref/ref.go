@@ -44,6 +44,9 @@ func (Device) Download(dst []float32, src kernels.Buffer) error {
 // Close does nothing.
 func (Device) Close() error { return nil }
 
+// Meter counts buffers; what the operations hold while they run is not counted.
+func (d Device) Meter(int) kernels.Meter { return kernels.NewHollow(d) }
+
 // slice returns the elements of the buffer that operation op calls name, and panics where they are not n.
 func slice(op, name string, b kernels.Buffer, n int) []float32 {
 	host, ok := b.(kernels.Host)

@@ -1,3 +1,3 @@
-gate "regression" { # ERROR: Unsupported block: gate blocks are not supported by this version of ftrun.
-  sweep = sweep.tutorial
+launcher "slurm" { # ERROR: Unsupported block: launcher blocks are not supported by this version of ftrun.
+  partition = "gpu"
 }

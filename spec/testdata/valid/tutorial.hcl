@@ -47,3 +47,12 @@ sweep "tutorial" {
     }
   }
 }
+
+gate "regression" {
+  sweep    = sweep.tutorial
+  baseline = "baseline.json"
+  metric   = "val_acc"
+  max_drop = 0.01
+  test     = "paired_permutation"
+  alpha    = 0.05
+}

@@ -1,0 +1,336 @@
+package executor
+
+import (
+	"math"
+	"strings"
+
+	"github.com/ftrun/ftrun/internal/data"
+	"github.com/ftrun/ftrun/internal/kernels"
+	"github.com/ftrun/ftrun/internal/kernels/speed"
+	"github.com/ftrun/ftrun/internal/nn"
+	"github.com/ftrun/ftrun/planner"
+)
+
+// What a run will take of time is rehearsed, as what it will hold is: the steps ask their operations of a recorder, and a
+// profile of the machine says how long those take.
+
+// Costs tells what trainings take on this machine: planner.Costs. It remembers what it was asked, and is not for
+// concurrent use.
+type Costs struct {
+	Device  kernels.Device // or one like it, which may be in use meanwhile
+	Threads int
+	Speeds  *speed.Profile
+	// Paces are what trainings took here before, by Sort; nil: none is known.
+	Paces func(Sort) (Pace, bool)
+
+	// As in Options.
+	CacheBytes, FeatureMemory int64
+	SaveAfter                 float64 // seconds
+
+	courses map[courseKey]*course
+}
+
+var _ planner.Costs = (*Costs)(nil)
+
+// What a run does beside its steps, in seconds, measured on one core of an AMD EPYC of 2024 with a local disk; see
+// docs/decisions/0018-estimates.md. Beside minutes of training they are small.
+const (
+	decodePixel   = 5e-9    // of a JPEG
+	decodedPixels = 2e5     // of a picture of unknown size
+	preparePixel  = 3.3e-9  // resize, crop, flip, normalise, by the pixel that the network sees
+	nodeSeconds   = 4e-6    // that Gorgonia takes for an operation of a program
+	compileNode   = 6e-5    // and to compile it
+	readByte      = 2.5e-9  // of weights: read, hash, put in order
+	drawByte      = 4e-9    // of weights that are drawn
+	touchByte     = 0.25e-9 // of memory that the system gives
+	writeByte     = 2.5e-9  // of what is kept: read from the device, put in order, hash, write, sync
+	beginSeconds  = 0.01    // of any run: folders, leases, status
+)
+
+// Sizes of what a run leaves beside tensors, in bytes.
+const (
+	descriptions   = 3 << 10 // config.json and status.json
+	tensorHeader   = 120     // an entry in the header of a file of tensors
+	epochLine      = 420     // of metrics.jsonl
+	predictionLine = 230     // of predictions.jsonl
+	number         = 12      // digits of a probability
+)
+
+// Training estimates a training of which some epochs are done; zero where the settings can't be trained.
+func (c *Costs) Training(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing, done int) planner.Estimate {
+	k := c.course(s, d, sharing)
+	if k == nil {
+		return planner.Estimate{}
+	}
+	epochs := float64(max(s.Epochs-done, 0))
+	train, val, test := float64(d.Pictures[data.Train]), float64(d.Pictures[data.Val]), float64(d.Pictures[data.Test])
+	trainPicture, evalPicture := k.step/float64(k.batch), k.evaluation/float64(k.evalBatch)
+	trainPicture += c.fetch(s, sharing.Train)
+	evalPicture += c.fetch(s, sharing.Val)
+	if c.Paces != nil {
+		if p, ok := c.Paces(SortOf(s, sharing, c.Threads)); ok {
+			trainPicture, evalPicture = p.Train, p.Val
+		}
+	}
+	epoch := train*trainPicture + val*evalPicture + k.packing
+
+	seconds := beginSeconds + k.start + epochs*epoch + test*evalPicture
+	// Pictures are decoded in the first epoch, and again in each that follows where memory does not hold them.
+	decoded, size := 0.0, 3*decodedPixels
+	if sharing.Train == nil {
+		decoded += train
+	}
+	if sharing.Val == nil {
+		decoded += val
+	}
+	if s.Augment == nil {
+		size = 3 * float64(s.Image.Crop*s.Image.Crop)
+	}
+	times := 1.0
+	if (train+val)*size > float64(c.CacheBytes) {
+		times = epochs
+	}
+	if epochs > 0 {
+		seconds += times * decoded * c.decode(d) / float64(c.Threads)
+	}
+	// Checkpoints are due at the end, and after each epoch, or some, before; the best so far is written with them.
+	saves := max(1, min(epochs, math.Ceil(epochs*epoch/max(c.SaveAfter, epoch))))
+	seconds += saves * writeByte * float64(k.all+k.state)
+
+	classes := int64(len(d.Classes))
+	metrics := int64(s.Epochs) * (epochLine + classes*number)
+	if classes <= 50 {
+		metrics += int64(s.Epochs) * classes * classes * 4
+	}
+	predictions := int64(val) * (predictionLine + classes*number)
+	return planner.Estimate{
+		Memory:  k.memory.Peak(),
+		Seconds: seconds,
+		Disk:    k.all + k.state + int64(k.tensors)*tensorHeader + metrics + predictions + descriptions,
+	}
+}
+
+// decode is the processor's time to decode a picture.
+func (c *Costs) decode(d *planner.Dataset) float64 {
+	if d.Synthetic != nil {
+		return decodePixel * float64(d.Synthetic.Size*d.Synthetic.Size)
+	}
+	return decodePixel * decodedPixels
+}
+
+// fetch is the time to get what the network sees of a picture, decoded before: from the picture, or from its features.
+func (c *Costs) fetch(s *planner.Settings, f *planner.Features) float64 {
+	if f == nil {
+		return c.prepare(s) / float64(c.Threads)
+	}
+	return 2 * c.Speeds.Cold * float64(f.Shape[0]*f.Shape[1]*f.Shape[2]) // from one place of the memory to another
+}
+
+// prepare is the processor's time to make of a decoded picture what the network sees.
+func (c *Costs) prepare(s *planner.Settings) float64 {
+	return preparePixel * float64(s.Image.Crop*s.Image.Crop)
+}
+
+// Features estimates what it takes to compute the features that runs share; zero where that can't be done, which is for the
+// run to tell.
+func (c *Costs) Features(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) planner.Estimate {
+	seconds, err := c.featureSeconds(s, d, sharing)
+	if err != nil {
+		return planner.Estimate{}
+	}
+	memory, err := FeatureMemory(c.Device, c.Threads, s, d, sharing, c.FeatureMemory)
+	if err != nil {
+		return planner.Estimate{}
+	}
+	return planner.Estimate{Seconds: seconds, Memory: memory, Disk: sharing.Bytes()}
+}
+
+func (c *Costs) featureSeconds(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) (float64, error) {
+	t := &training{run: &planner.Run{}, set: s, device: speed.NewRecorder(c.Device)}
+	if err := t.describe(len(d.Classes)); err != nil {
+		return 0, err
+	}
+	numerics, err := kernels.ParseNumerics(s.Numerics)
+	if err != nil {
+		return 0, err
+	}
+	train, eval := t.cuts(sharing)
+	seconds := 0.0
+	for _, part := range []struct {
+		cut *nn.Cut
+		of  []*planner.Features
+	}{
+		{train, []*planner.Features{sharing.Train}},
+		{eval, []*planner.Features{sharing.Val, sharing.Test}},
+	} {
+		if part.cut == nil {
+			continue
+		}
+		pictures := 0
+		for _, f := range part.of {
+			if f != nil {
+				pictures += f.Pictures * f.Views
+				seconds += writeByte * float64(f.Bytes)
+			}
+		}
+		before := t.net.Before(part.cut.At)
+		batch, _, err := fillBatch(c.Device, c.Threads, before, numerics, pictures, c.FeatureMemory)
+		if err != nil {
+			return 0, err
+		}
+		first, each, err := c.evaluations(before, numerics, batch)
+		if err != nil {
+			return 0, err
+		}
+		seconds += first - each + float64(pictures)*(each/float64(batch)+(c.decode(d)+c.prepare(s))/float64(c.Threads))
+	}
+	return seconds, nil
+}
+
+// evaluations is the time of the first run of a network's evaluation, with what goes before, and of each that follows.
+func (c *Costs) evaluations(net *nn.Net, numerics kernels.Numerics, batch int) (first, each float64, err error) {
+	recorder := speed.NewRecorder(c.Device)
+	params, err := nn.NewParamStore(recorder, net)
+	if err != nil {
+		return 0, 0, err
+	}
+	programs := newPrograms(net, params, nn.Settings{Numerics: numerics})
+	for _, seconds := range []*float64{&first, &each} {
+		if err := programs.rehearse(programKey{batch: batch}); err != nil {
+			return 0, 0, err
+		}
+		ops := recorder.Take()
+		*seconds = c.sum(ops, 0)
+		if seconds == &first {
+			first += compileNode * float64(len(ops))
+		}
+	}
+	return first, each, nil
+}
+
+// courseKey is what a course depends on.
+type courseKey struct {
+	arch, trainable, batchNorm, numerics, optimizer string
+	classes, crop, batch                            int
+	train, val, test                                int // pictures
+	momentum, clip, weighted, pretrained            bool
+	sharesTrain, sharesVal                          bool
+}
+
+// course is what the parts of a training take.
+type course struct {
+	step, evaluation float64 // seconds of a batch
+	batch, evalBatch int
+	packing          float64 // seconds for weights in the form in which evaluation reads them, once an epoch
+	start            float64 // seconds before the first step
+	memory           Memory
+	all, state       int64 // bytes of the network, and of a checkpoint
+	tensors          int   // in the files of both
+}
+
+func (c *Costs) course(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) *course {
+	key := courseKey{
+		arch: s.Arch, trainable: strings.Join(s.Trainable, " "), batchNorm: s.BatchNorm, numerics: s.Numerics, optimizer: s.Optimizer.Kind,
+		classes: len(d.Classes), crop: s.Image.Crop, batch: s.BatchSize,
+		train: d.Pictures[data.Train], val: d.Pictures[data.Val], test: d.Pictures[data.Test],
+		momentum: s.Optimizer.Momentum != 0, clip: s.GradClip > 0, weighted: s.ClassWeights != "", pretrained: s.Weights.Kind != "none",
+		sharesTrain: sharing.Train != nil, sharesVal: sharing.Val != nil,
+	}
+	k, known := c.courses[key]
+	if !known {
+		if c.courses == nil {
+			c.courses = map[courseKey]*course{}
+		}
+		k, _ = c.rehearse(s, d, sharing) // what can't be rehearsed can't be trained, which is for the run to tell
+		c.courses[key] = k
+	}
+	return k
+}
+
+// rehearse takes a training's steps on a recorder.
+func (c *Costs) rehearse(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) (*course, error) {
+	memory, err := RunMemory(c.Device, c.Threads, s, d, sharing)
+	if err != nil {
+		return nil, err
+	}
+	recorder := speed.NewRecorder(c.Device)
+	t, err := rehearse(recorder, s, d, sharing)
+	if err != nil {
+		return nil, err
+	}
+	k := &course{
+		batch: min(s.BatchSize, d.Pictures[data.Train]), evalBatch: min(s.BatchSize, max(d.Pictures[data.Val], d.Pictures[data.Test])),
+		memory: memory,
+	}
+	first := recorder.Take()
+	if err := t.programs.rehearse(programKey{k.batch, true}); err != nil {
+		return nil, err
+	}
+	t.progress, t.schedule = &progress{}, newSchedule(s, 1)
+	needed := t.programs.train.Needed(true)
+	err = t.update(func(i int) kernels.Buffer {
+		if !needed[t.net.Params[i].Layer] {
+			return nil
+		}
+		return kernels.Extent(t.params.Buffer(i).Len())
+	})
+	if err != nil {
+		return nil, err
+	}
+	step := recorder.Take()
+	// After a step evaluation reads what was trained in a form that has to be made anew, then no more.
+	var evaluations [2][]speed.Op
+	for i := range evaluations {
+		if err := t.programs.rehearse(programKey{k.evalBatch, false}); err != nil {
+			return nil, err
+		}
+		evaluations[i] = recorder.Take()
+	}
+	kept := t.kept(k.batch)
+	k.step, k.evaluation = c.sum(step, kept), c.sum(evaluations[1], 0)
+	k.packing = c.sum(evaluations[0], 0) - k.evaluation
+
+	changed := t.bytes(func(i int) bool { return t.changes[i] })
+	k.all = t.bytes(func(int) bool { return true })
+	k.state = changed + t.optimizer.Memory()
+	k.tensors = len(t.net.Params)
+	for i := range t.changes {
+		if t.changes[i] {
+			k.tensors += 2
+		}
+	}
+	// Programs are compiled for whole batches and for the last ones, which may be smaller; the first of each packs weights.
+	k.start = max(c.sum(first, kept)-k.step-k.evaluation, 0) + 2*compileNode*float64(len(step)+len(evaluations[1])) + touchByte*float64(memory.Train)
+	if s.Weights.Kind != "none" {
+		k.start += readByte * float64(k.all)
+	} else {
+		k.start += drawByte * float64(k.all)
+	}
+	return k, nil
+}
+
+// sum is the time of operations that work through so many elements together, beside what each works on.
+func (c *Costs) sum(ops []speed.Op, among int) float64 {
+	sum := nodeSeconds * float64(len(ops))
+	for _, o := range ops {
+		sum += c.Speeds.Seconds(o, among)
+	}
+	return sum
+}
+
+// kept is how many elements a training step works through before it comes back to one: the results that the backward pass
+// reads, and what the optimizer moves.
+func (t *training) kept(batch int) (n int) {
+	needed, wants := t.programs.train.Needed(true), t.net.WantsGradient(t.trainable)
+	for i, l := range t.net.Layers {
+		if needed[i] && wants[i] {
+			n += batch * l.Out.Len()
+		}
+	}
+	for i, p := range t.net.Params {
+		if t.trainable[i] {
+			n += 3 * p.Len()
+		}
+	}
+	return n
+}

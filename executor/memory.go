@@ -1,0 +1,166 @@
+package executor
+
+import (
+	"github.com/ftrun/ftrun/internal/data"
+	"github.com/ftrun/ftrun/internal/features"
+	"github.com/ftrun/ftrun/internal/kernels"
+	"github.com/ftrun/ftrun/internal/nn"
+	"github.com/ftrun/ftrun/planner"
+)
+
+// What a run will hold is not modelled but rehearsed: the training allocates its parameters, moments and programs on a
+// kernels.Meter, which counts and computes nothing. What it holds beside the device is counted here.
+
+// BaseMemory is what the process holds beside its runs, in bytes: the program, the planned runs and the runtime.
+const BaseMemory = 24 << 20
+
+// Memory is what a run holds of the machine's memory, in bytes. What runs have in common is not in it: BaseMemory, the
+// cache of decoded pictures (Options.CacheBytes), and files of features, which are mapped and the system's to drop.
+type Memory struct {
+	// Start is the most that the run holds for itself while it reads the weights that it starts from, Train the most of
+	// the time after: while it trains, evaluates, or writes what came of it.
+	Start, Train int64
+	// Device is the part of Train that lies on the device, which on the CPU is the same memory.
+	Device int64
+	// Weights is the file of weights that the run starts from, in memory. Runs that start from the same file share it,
+	// and it is kept until the last one has begun.
+	Weights int64
+}
+
+// Peak is the most that a run that is alone holds at a time.
+func (m Memory) Peak() int64 { return max(m.Start+m.Weights, m.Train) }
+
+// RunMemory tells what a run with these settings holds on so many threads of a device like the given one, which may be in
+// use meanwhile. Of the data set it looks at the classes and the numbers of pictures. sharing says what the run takes from
+// files of features. It takes milliseconds, and no memory to speak of.
+//
+// A run that goes on from a checkpoint may hold its best weights beside that for a moment, which is not counted.
+func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing) (Memory, error) {
+	meter := device.Meter(threads)
+	t, err := rehearse(meter, set, of, sharing)
+	if err != nil {
+		return Memory{}, err
+	}
+	all := t.bytes(func(int) bool { return true })
+	m := Memory{Start: all}
+	if set.Weights.Kind != "none" {
+		m.Weights = all
+	}
+	changed := t.bytes(func(i int) bool { return t.changes[i] })
+	written := max(all, changed+t.optimizer.Memory()) // the best epoch's file, then the checkpoint
+	batches := int64(0)
+	train, eval := t.cuts(sharing)
+	for split, pictures := range of.Pictures {
+		if cutOf(split, train, eval) == nil {
+			batches = max(batches, data.EpochMemory(pictures, set.BatchSize, set.Image.Crop, threads))
+		}
+	}
+	// Those of the best epoch so far and those of the last one: probabilities, path and hash of each picture.
+	predictions := 2 * int64(of.Pictures[data.Val]) * (4*int64(len(of.Classes)) + 256)
+	m.Device = meter.Peak() + meter.Scratch()
+	m.Train = m.Device + predictions + max(changed+batches, written)
+	m.Train += garbageAllowed(m.Train)
+	return m, nil
+}
+
+// rehearse does on a meter what a training allocates on its device: parameters, moments, the programs of whole batches.
+// Those of a smaller last batch lie in the same memory.
+func rehearse(meter kernels.Meter, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing) (*training, error) {
+	t := &training{run: &planner.Run{}, set: set, device: meter}
+	if err := t.describe(len(of.Classes)); err != nil {
+		return nil, err
+	}
+	var classWeights []float32
+	if set.ClassWeights != "" {
+		classWeights = make([]float32, len(of.Classes))
+	}
+	if err := t.allocate(classWeights); err != nil {
+		return nil, err
+	}
+	if err := t.prepareOptimizer(); err != nil {
+		return nil, err
+	}
+	t.programs.begin(t.cuts(sharing))
+	// Of a split without pictures the run itself complains.
+	batch := func(pictures int) int { return max(min(set.BatchSize, pictures), 1) }
+	err := t.programs.rehearse(programKey{batch(of.Pictures[data.Train]), true})
+	if err == nil {
+		err = t.programs.rehearse(programKey{batch(max(of.Pictures[data.Val], of.Pictures[data.Test])), false})
+	}
+	return t, err
+}
+
+// cutOf is where the part of the network begins that a split's pictures go through.
+func cutOf(split string, train, eval *nn.Cut) *nn.Cut {
+	if split == data.Train {
+		return train
+	}
+	return eval
+}
+
+// bytes is the size of some parameters.
+func (t *training) bytes(which func(int) bool) (n int64) {
+	for i, p := range t.net.Params {
+		if which(i) {
+			n += 4 * int64(p.Len())
+		}
+	}
+	return n
+}
+
+// FeatureMemory tells what computing the features that a run shares holds beside what the run holds at its start, in bytes;
+// 0 where it shares none. limit is Options.FeatureMemory.
+func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing, limit int64) (int64, error) {
+	t := &training{run: &planner.Run{}, set: set, device: device.Meter(threads)}
+	if err := t.describe(len(of.Classes)); err != nil {
+		return 0, err
+	}
+	numerics, err := kernels.ParseNumerics(set.Numerics)
+	if err != nil {
+		return 0, err
+	}
+	most := int64(0)
+	train, eval := t.cuts(sharing)
+	for split, pictures := range of.Pictures {
+		cut := cutOf(split, train, eval)
+		if cut == nil || pictures == 0 {
+			continue
+		}
+		before := t.net.Before(cut.At)
+		batch, held, err := fillBatch(device, threads, before, numerics, pictures, limit)
+		if err != nil {
+			return 0, err
+		}
+		copied := int64(0) // of a parameter on its way from the run's
+		for i, needed := 0, before.Needed(false); i < len(t.net.Params); i++ {
+			if p := t.net.Params[i]; needed[p.Layer] {
+				copied = max(copied, 4*int64(p.Len()))
+			}
+		}
+		block := 4 * int64(min(features.BlockPictures, pictures)) * int64(cut.Shape.Len())
+		most = max(most, held+data.EpochMemory(pictures, batch, set.Image.Crop, threads)+copied+2*block)
+	}
+	if most == 0 {
+		return 0, nil
+	}
+	return most + garbageAllowed(most), nil
+}
+
+// fillBatch is the number of pictures, of so many, that go through a frozen part together, a block, or such a part of one
+// that memory allows, and the bytes that the device holds then.
+func fillBatch(device kernels.Device, threads int, before *nn.Net, numerics kernels.Numerics, pictures int, memory int64) (batch int, held int64, err error) {
+	for batch = features.BlockPictures; ; batch /= 2 {
+		meter := device.Meter(threads)
+		params, err := nn.NewParamStore(meter, before)
+		if err != nil {
+			return 0, 0, err
+		}
+		programs := newPrograms(before, params, nn.Settings{Numerics: numerics})
+		if err := programs.rehearse(programKey{batch: min(batch, pictures)}); err != nil {
+			return 0, 0, err
+		}
+		if batch == 1 || programs.memory() <= memory {
+			return batch, meter.Peak() + meter.Scratch(), nil
+		}
+	}
+}

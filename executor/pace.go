@@ -1,0 +1,35 @@
+package executor
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ftrun/ftrun/planner"
+)
+
+// Sort names what decides how fast a training goes, but for the machine: runs of one sort differ in what they learn, not in
+// what they compute.
+type Sort string
+
+// Pace is how fast trainings of a sort went, in seconds a picture.
+type Pace struct {
+	Train float64 `json:"train"`
+	Val   float64 `json:"val"`
+}
+
+// SortOf is the sort of a training on so many threads.
+func SortOf(s *planner.Settings, sharing *planner.Sharing, threads int) Sort {
+	shared := ""
+	if sharing.Train != nil {
+		shared += " train@" + sharing.Train.Layer
+	}
+	if sharing.Val != nil {
+		shared += " val@" + sharing.Val.Layer
+	}
+	augmented := ""
+	if s.Augment != nil {
+		augmented = fmt.Sprintf(" augment %d", len(s.Augment.Ops))
+	}
+	return Sort(fmt.Sprintf("%s %s bn %s, crop %d, batch %d, %s, %s%s%s, threads %d", s.Arch, strings.Join(s.Trainable, " "), s.BatchNorm,
+		s.Image.Crop, s.BatchSize, s.Numerics, s.Optimizer.Kind, augmented, shared, threads))
+}

@@ -1,0 +1,256 @@
+package executor
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/ftrun/ftrun/internal/host"
+	"github.com/ftrun/ftrun/internal/kernels"
+	"github.com/ftrun/ftrun/planner"
+)
+
+// What runs will hold and leave is held against what the machine has before the first of them starts: what can't be is told
+// now and not in the night. Where the plan has no estimate, or the system does not tell what there is, nothing is checked.
+
+// findRoom divides the machine between the runs. Memory that is short is taken from decoded pictures first, then from what
+// goes on at once, then from the computation of features; told is what people should know of that. An error says which run
+// does not fit even alone, or that the disk is too small.
+func (e *execution) findRoom() (r room, told []string, err error) {
+	if err := e.checkDisk(); err != nil {
+		return room{}, nil, err
+	}
+	if err := e.findWants(); err != nil {
+		return room{}, nil, err
+	}
+	r.runs = max(e.Parallelism, 1)
+	r.threads = max(e.Threads, r.runs)
+	available := e.Memory
+	if available == 0 {
+		m, known := host.OwnMemory()
+		if !known {
+			r.memory = math.MaxInt64
+			return r, nil, nil
+		}
+		available = m.Available
+	}
+	left := max(available-BaseMemory-e.keptWeights(), 0)
+	if err := e.checkMemory(available, left); err != nil {
+		return room{}, nil, err
+	}
+	demands := e.demands()
+	features, err := e.featuresNeed()
+	if err != nil {
+		return room{}, nil, err
+	}
+	if beside := left - demands.largest(); features > beside {
+		features, e.FeatureMemory = beside, min(e.FeatureMemory, beside)
+	}
+	left -= features
+	asked := min(r.runs, len(e.runs))
+	fit, need := demands.fit(left, asked)
+	if fit < asked {
+		_, all := demands.fit(math.MaxInt64, asked)
+		told = append(told, fmt.Sprintf("memory has room for %d of the largest runs at once, not for %d: these would hold %s, and %s are left for runs",
+			fit, asked, amount(all), amount(left)))
+	}
+	if pictures := max(left-need, 0); pictures < e.CacheBytes {
+		told = append(told, fmt.Sprintf("decoded pictures get %s of memory instead of %s: runs hold the rest", amount(pictures), amount(e.CacheBytes)))
+		e.CacheBytes = pictures
+	}
+	r.memory = left - e.CacheBytes
+	return r, told, nil
+}
+
+// findWants says what each run wants. Runs that could share features and are not let to hold more than is estimated of
+// them: that is found out once for each estimate.
+func (e *execution) findWants() (err error) {
+	e.wants = make([]want, len(e.runs))
+	alone := map[int]int64{}
+	var device kernels.Device
+	for i, run := range e.runs {
+		w := &e.wants[i]
+		*w = want{memory: e.Plan.Estimate(run).Memory, sharing: -1}
+		switch s := &e.Plan.Sharing[run.Sharing]; {
+		case s.Train == nil && s.Val == nil:
+			continue
+		case !e.NoShare:
+			w.sharing = run.Sharing
+			continue
+		case w.memory == 0:
+			continue
+		}
+		if _, known := alone[run.Estimate]; !known {
+			if device == nil {
+				if device, err = e.Device(1); err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, device.Close()) }()
+			}
+			m, err := RunMemory(device, e.Threads, &e.Plan.Settings[run.Settings], &e.Plan.Datasets[run.Dataset], &planner.Sharing{})
+			if err != nil {
+				return err
+			}
+			alone[run.Estimate] = m.Peak()
+		}
+		w.memory = alone[run.Estimate]
+	}
+	return nil
+}
+
+// checkMemory refuses a run that would not fit into what is left of the available memory for runs.
+func (e *execution) checkMemory(available, left int64) error {
+	var first *planner.Run
+	var most int64
+	others := -1
+	for i, run := range e.runs {
+		if need := e.wants[i].memory; need > left {
+			others++
+			if need > most {
+				first, most = run, need
+			}
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	and := ""
+	switch {
+	case others == 1:
+		and = "; another run does not fit either"
+	case others > 1:
+		and = fmt.Sprintf("; %d other runs do not fit either", others)
+	}
+	return fmt.Errorf("%s needs %s of memory, and of %s that are available %s are left for runs%s: a smaller batch_size or crop needs less, "+
+		"and -memory-mib says how much there is where this is not right", e.Plan.Name(first), amount(most), amount(available), amount(left), and)
+}
+
+// checkDisk refuses runs that would leave more than their disk has room for. Features are not counted: those that have no
+// room beside what runs leave are not kept.
+func (e *execution) checkDisk() error {
+	var need int64
+	e.leaves = make([]int64, len(e.runs))
+	for i, run := range e.runs {
+		adds := e.Plan.Estimate(run).Disk
+		if _, begun := e.seen[run.ID]; begun && adds > 0 {
+			has, _ := e.Store.Run(run.ID).Size()
+			adds = max(adds-has, 0)
+		}
+		e.leaves[i] = adds
+		need += adds
+	}
+	e.toLeave.Store(need)
+	free, known := host.Free(e.Store.Dir)
+	if !known || need <= free {
+		return nil
+	}
+	return fmt.Errorf("the runs are going to leave about %s in %s, and its disk has %s free: make room (`ftrun gc` removes what is of no use any more), "+
+		"train fewer runs, or choose another disk with -store", amount(need), e.Store.Dir, amount(free))
+}
+
+// keptWeights is the largest file of weights that stays in memory between runs, in bytes: they start from the same one,
+// which each run's estimate has only while that run begins.
+func (e *execution) keptWeights() (most int64) {
+	if len(e.runs) < 2 {
+		return 0
+	}
+	for i, run := range e.runs {
+		if e.Plan.Settings[run.Settings].Weights.Kind != "none" && e.wants[i].memory > 0 {
+			most = max(most, 4*run.Params.Total)
+		}
+	}
+	return most
+}
+
+// featuresNeed is the most memory that the computation of features takes beside the run that wants them; 0 where none are
+// shared. Features that are there already are counted too: which those are shows when a run has its weights.
+func (e *execution) featuresNeed() (most int64, err error) {
+	type sort struct {
+		arch, numerics, train, val string
+		crop, dataset              int
+	}
+	counted := map[sort]bool{}
+	var device kernels.Device
+	for i, run := range e.runs {
+		if e.wants[i].sharing < 0 {
+			continue
+		}
+		sharing := &e.Plan.Sharing[run.Sharing]
+		set := &e.Plan.Settings[run.Settings]
+		key := sort{arch: set.Arch, numerics: set.Numerics, crop: set.Image.Crop, dataset: run.Dataset}
+		if sharing.Train != nil {
+			key.train = sharing.Train.Layer
+		}
+		if sharing.Val != nil {
+			key.val = sharing.Val.Layer
+		}
+		if counted[key] {
+			continue
+		}
+		counted[key] = true
+		if device == nil {
+			if device, err = e.Device(1); err != nil {
+				return 0, err
+			}
+			defer func() { err = errors.Join(err, device.Close()) }()
+		}
+		need, err := FeatureMemory(device, e.Threads, set, &e.Plan.Datasets[run.Dataset], sharing, e.FeatureMemory)
+		if err != nil {
+			return 0, err
+		}
+		most = max(most, need)
+	}
+	return most, nil
+}
+
+// demands are how much memory runs want, the most first.
+type demands []demand
+
+type demand struct {
+	memory int64
+	runs   int
+}
+
+func (e *execution) demands() demands {
+	runs := map[int64]int{}
+	for _, w := range e.wants {
+		runs[w.memory]++
+	}
+	var d demands
+	for _, memory := range slices.SortedFunc(maps.Keys(runs), func(a, b int64) int { return cmp.Compare(b, a) }) {
+		d = append(d, demand{memory, runs[memory]})
+	}
+	return d
+}
+
+func (d demands) largest() int64 {
+	if len(d) == 0 {
+		return 0
+	}
+	return d[0].memory
+}
+
+// fit is how many of the largest runs, up to a number, find room together, and the memory that they want.
+func (d demands) fit(memory int64, most int) (runs int, need int64) {
+	for _, one := range d {
+		for range one.runs {
+			if runs == most || need+one.memory > memory {
+				return runs, need
+			}
+			need += one.memory
+			runs++
+		}
+	}
+	return runs, need
+}
+
+// amount writes a number of bytes.
+func amount(bytes int64) string {
+	if bytes >= 1<<30 {
+		return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30))
+	}
+	return fmt.Sprintf("%d MiB", bytes>>20)
+}

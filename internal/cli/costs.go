@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/data"
+	"github.com/ftrun/ftrun/internal/kernels/speed"
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/planner"
+)
+
+// costs answers from the executor, with the speeds of this machine, which are measured where nothing is known of them: not
+// before the first question, so that nobody waits for that who trains nothing.
+type costs struct {
+	app     *app
+	ctx     context.Context
+	threads int
+	cache   int64 // bytes for decoded pictures
+
+	of *executor.Costs // nil: not asked yet, or there are none
+	at bool            // it was asked
+}
+
+// costs are those of trainings on so many threads.
+func (a *app) costs(ctx context.Context, threads int, cache int64) *costs {
+	return &costs{app: a, ctx: ctx, threads: threads, cache: cache}
+}
+
+// patienceToMeasure is how long measuring the machine's speed goes on.
+const patienceToMeasure = 2500 * time.Millisecond
+
+func (c *costs) open() error {
+	device, err := openDevice("cpu", c.threads)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	path, name := speedsPath(), machineName(device.Name(), device.Path(), c.threads)
+	m := readSpeeds(path).Machines[name]
+	if m == nil || m.Measured.IsZero() {
+		fmt.Fprintln(c.app.err, "Measuring this machine's speed, once: about 3 s.")
+		speeds, err := speed.Calibrate(c.ctx, device, patienceToMeasure)
+		if err != nil {
+			return err
+		}
+		m = updateSpeeds(path, name, func(m *machine) { m.Measured, m.Speeds = time.Now().UTC(), speeds })
+	}
+	c.of = &executor.Costs{
+		Device: device, Threads: c.threads, Speeds: &m.Speeds, Paces: m.pace,
+		CacheBytes: c.cache, FeatureMemory: featureMemory, SaveAfter: saveAfter.Seconds(),
+	}
+	return nil
+}
+
+// ready makes sure that there is somebody to ask, or tells once that there is not: a plan does without estimates.
+func (c *costs) ready() bool {
+	if !c.at {
+		c.at = true
+		if err := c.open(); err != nil && c.ctx.Err() == nil {
+			fmt.Fprintf(c.app.err, "%s what the runs take can't be estimated: %v\n", c.app.paint(c.app.err, yellow, "Warning:"), err)
+		}
+	}
+	return c.of != nil
+}
+
+func (c *costs) Training(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing, done int) planner.Estimate {
+	if !c.ready() {
+		return planner.Estimate{}
+	}
+	return c.of.Training(s, d, sharing, done)
+}
+
+func (c *costs) Features(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) planner.Estimate {
+	if !c.ready() {
+		return planner.Estimate{}
+	}
+	return c.of.Features(s, d, sharing)
+}
+
+// stopwatch is a sink that keeps, for later estimates, how fast trainings went, and hands all events on.
+type stopwatch struct {
+	runlog.Sink
+	plan  *planner.Plan
+	share bool
+
+	mu     sync.Mutex
+	runs   map[string]*planner.Run
+	epochs map[string][]runlog.Epoch // of the runs under way
+	noted  map[string][]pacing       // by the name of the machine
+}
+
+// pacing is a pace that is to be kept.
+type pacing struct {
+	sort executor.Sort
+	pace executor.Pace
+}
+
+func newStopwatch(to runlog.Sink, p *planner.Plan, share bool) *stopwatch {
+	return &stopwatch{Sink: to, plan: p, share: share, epochs: map[string][]runlog.Epoch{}, noted: map[string][]pacing{}}
+}
+
+// Emit looks at the ends of epochs and runs.
+func (w *stopwatch) Emit(e runlog.Event) {
+	switch e := e.(type) {
+	case runlog.EpochDone:
+		w.mu.Lock()
+		w.epochs[e.Run] = append(w.epochs[e.Run], e.Metrics)
+		w.mu.Unlock()
+	case runlog.RunFinished:
+		w.mu.Lock()
+		w.note(e.Run, &e.Result)
+		w.mu.Unlock()
+	}
+	w.Sink.Emit(e)
+}
+
+// note takes the pace of a run that has finished from its epochs but the first, in which pictures are decoded and memory is
+// touched.
+func (w *stopwatch) note(id string, result *runlog.Result) {
+	epochs := w.epochs[id]
+	delete(w.epochs, id)
+	if len(epochs) < 2 {
+		return
+	}
+	if w.runs == nil {
+		w.runs = make(map[string]*planner.Run, len(w.plan.Runs))
+		for i := range w.plan.Runs {
+			w.runs[w.plan.Runs[i].ID] = &w.plan.Runs[i]
+		}
+	}
+	run := w.runs[id]
+	sharing := &planner.Sharing{}
+	if w.share {
+		sharing = &w.plan.Sharing[run.Sharing]
+	}
+	pictures := w.plan.Datasets[run.Dataset].Pictures
+	middle := func(seconds func(runlog.Epoch) float64) float64 {
+		var all []float64
+		for _, e := range epochs[1:] {
+			all = append(all, seconds(e))
+		}
+		slices.Sort(all)
+		return all[len(all)/2]
+	}
+	name := machineName(result.Device, result.Path, result.Threads)
+	w.noted[name] = append(w.noted[name], pacing{
+		executor.SortOf(&w.plan.Settings[run.Settings], sharing, result.Threads),
+		executor.Pace{
+			Train: middle(func(e runlog.Epoch) float64 { return e.TrainSeconds }) / float64(pictures[data.Train]),
+			Val:   middle(func(e runlog.Epoch) float64 { return e.ValSeconds }) / float64(pictures[data.Val]),
+		},
+	})
+}
+
+// keep writes down what was noted.
+func (w *stopwatch) keep(path string) {
+	for name, noted := range w.noted {
+		updateSpeeds(path, name, func(m *machine) {
+			for _, n := range noted {
+				m.add(n.sort, n.pace, time.Now().UTC())
+			}
+		})
+	}
+}

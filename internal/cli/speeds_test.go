@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/planner"
+)
+
+func TestPaceIsTheMiddleOfTheLast(t *testing.T) {
+	m := &machine{}
+	if _, known := m.pace("a"); known {
+		t.Error("a pace of a sort that never ran is known")
+	}
+	for i, train := range []float64{9, 1, 4, 2} { // the first is forgotten
+		m.add("a", executor.Pace{Train: train}, time.Unix(int64(i), 0))
+	}
+	if p, known := m.pace("a"); !known || p.Train != 2 {
+		t.Errorf("pace %v, want 2: the middle one of 1, 4, 2", p.Train)
+	}
+	if got := m.Paces["a"].At; !got.Equal(time.Unix(3, 0)) {
+		t.Errorf("the newest is of %v", got)
+	}
+}
+
+func TestSpeedsFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ftrun", "speeds.json")
+	now := time.Now()
+	for i := range mostMachines + 2 {
+		updateSpeeds(path, fmt.Sprint("machine ", i), func(m *machine) {
+			m.Measured = now.Add(time.Duration(i) * time.Second)
+			m.Speeds.Call = float64(i)
+		})
+	}
+	updateSpeeds(path, "machine 9", func(m *machine) {
+		for i := range mostSorts + 5 {
+			m.add(executor.Sort(fmt.Sprint("sort ", i)), executor.Pace{Train: 1}, now.Add(time.Duration(i)*time.Second))
+		}
+	})
+	s := readSpeeds(path)
+	if len(s.Machines) != mostMachines || s.Machines["machine 1"] != nil || s.Machines["machine 2"] == nil {
+		t.Errorf("%d machines are kept, want %d, the newest", len(s.Machines), mostMachines)
+	}
+	m := s.Machines["machine 9"]
+	if m.Speeds.Call != 9 || len(m.Paces) != mostSorts {
+		t.Errorf("a machine has the speed %v and %d sorts, want 9 and %d", m.Speeds.Call, len(m.Paces), mostSorts)
+	}
+	if _, oldest := m.pace("sort 0"); oldest {
+		t.Error("the oldest sort is kept")
+	}
+
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[len(raw)/2] ^= 1
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(readSpeeds(path).Machines); n != 0 {
+		t.Errorf("%d machines were read from a damaged file", n)
+	}
+}
+
+// TestStopwatch: the pace of a run is that of its epochs but the first.
+func TestStopwatch(t *testing.T) {
+	p := &planner.Plan{
+		Settings: []planner.Settings{{Arch: "resnet18", Trainable: []string{"**"}}},
+		Datasets: []planner.Dataset{{Pictures: map[string]int{"train": 10, "val": 4}}},
+		Sharing:  []planner.Sharing{{Val: &planner.Features{Layer: "flatten"}}},
+		Runs:     []planner.Run{{ID: "a"}, {ID: "b"}},
+	}
+	for _, share := range []bool{true, false} {
+		t.Run(fmt.Sprintf("share %v", share), func(t *testing.T) {
+			log := &events{}
+			w := newStopwatch(log, p, share)
+			epoch := func(run string, train, val float64) {
+				w.Emit(runlog.EpochDone{Head: runlog.Head{Run: run}, Metrics: runlog.Epoch{TrainSeconds: train, ValSeconds: val}})
+			}
+			epoch("a", 100, 100)
+			epoch("b", 1, 1)
+			epoch("a", 30, 8)
+			epoch("a", 20, 4)
+			epoch("a", 90, 12)
+			result := runlog.Result{Device: "cpu", Path: "avx2", Threads: 2}
+			w.Emit(runlog.RunFinished{Head: runlog.Head{Run: "a"}, Result: result})
+			w.Emit(runlog.RunFinished{Head: runlog.Head{Run: "b"}, Result: result}) // too short to tell
+			if len(*log) != 7 {
+				t.Errorf("%d events were handed on, want 7", len(*log))
+			}
+			path := filepath.Join(t.TempDir(), "speeds.json")
+			w.keep(path)
+			m := readSpeeds(path).Machines[machineName("cpu", "avx2", 2)]
+			if m == nil || len(m.Paces) != 1 {
+				t.Fatalf("kept %+v, want one pace", m)
+			}
+			sharing := &planner.Sharing{}
+			if share {
+				sharing = &p.Sharing[0]
+			}
+			if got, known := m.pace(executor.SortOf(&p.Settings[0], sharing, 2)); !known || got != (executor.Pace{Train: 3, Val: 2}) {
+				t.Errorf("pace %+v, want 3 s and 2 s a picture", got)
+			}
+		})
+	}
+}
+
+// events is a sink that keeps them.
+type events []runlog.Event
+
+func (e *events) Emit(ev runlog.Event) { *e = append(*e, ev) }

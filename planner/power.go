@@ -1,0 +1,356 @@
+package planner
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"slices"
+	"sort"
+	"strconv"
+
+	"github.com/ftrun/ftrun/internal/stats"
+	"github.com/ftrun/ftrun/spec"
+)
+
+// A gate bears a margin. A model that is worse by twice the margin should be found; and since the tests are the same both
+// ways, that is as likely as it is that one that hasn't changed is shown to be within the margin. So a gate that finds twice
+// its margin with wantedPower tells the two apart, and another one will mostly say that it is inconclusive.
+const wantedPower = 0.8
+
+// weighGates warns of gates that can't find what they are for, before the runs are trained that they are to judge. How much
+// seeds differ is taken from the baseline; without one it can only be said what no data whatever could show.
+func (p *planning) weighGates() {
+	for i, g := range p.spec.Gates {
+		if g.Test == "none" {
+			continue
+		}
+		w := weighing{p: p, gate: g, alpha: g.Alpha, configs: p.gateConfigs(g, p.judged[i])}
+		if g.Correction == "holm" {
+			w.alpha /= float64(len(w.configs))
+		}
+		if len(w.configs) > 0 && !w.warnOfFew() {
+			w.warnOfWeak()
+		}
+	}
+}
+
+// weighing is one gate before its runs are trained.
+type weighing struct {
+	p       *planning
+	gate    *spec.Gate
+	configs []gateConfig
+	alpha   float64 // for one configuration
+}
+
+// gateConfig is a configuration that a gate judges.
+type gateConfig struct {
+	Config
+	index    int
+	seeds    []int64
+	ids      []string // of the runs, by seed
+	pictures int      // of the validation split
+	noise    *Noise   // of the baseline; nil where that isn't known
+	pairs    int      // seeds that can be compared: the common ones; where none are, all of the side that has fewer
+	meet     bool     // there are common ones
+}
+
+// gateConfigs lists what a gate will compare of what is planned: the configurations that have changed since the baseline was
+// made. Where none has, they are all, for a change to come.
+func (p *planning) gateConfigs(g *spec.Gate, judged []bool) []gateConfig {
+	var configs []gateConfig
+	last := -1
+	for _, c := range p.sweepOf(g).candidates {
+		if !c.chosen || !judged[c.combination] {
+			continue
+		}
+		if c.combination != last {
+			last = c.combination
+			configs = append(configs, gateConfig{Config: p.config(c), index: len(configs), pictures: p.datasets[c.dataset].Pictures["val"]})
+		}
+		at := &configs[len(configs)-1]
+		at.seeds, at.ids = append(at.seeds, c.seed), append(at.ids, c.id)
+	}
+	noise, there := p.noiseOf(g)
+	known := configs[:0:0]
+	changed := configs[:0:0]
+	for _, c := range configs {
+		if !there {
+			c.pairs, c.meet = len(c.seeds), true
+			known = append(known, c)
+		} else if n, ok := noise(&c.Config); ok && len(n.Values) > 0 { // what the baseline lacks is not compared
+			if c.pair(&n) {
+				changed = append(changed, c)
+			}
+			known = append(known, c)
+		}
+	}
+	if len(changed) > 0 {
+		return changed
+	}
+	return known
+}
+
+// pair finds the seeds that can be compared, and tells whether a run has changed since the baseline was made.
+func (c *gateConfig) pair(n *Noise) (changed bool) {
+	c.noise = n
+	for i, seed := range c.seeds {
+		if _, ok := n.Values[seed]; ok {
+			c.pairs++
+			changed = changed || n.Runs[seed] != c.ids[i]
+		}
+	}
+	if c.meet = c.pairs > 0; !c.meet {
+		c.pairs = min(len(c.seeds), len(n.Values))
+	}
+	return changed || !c.meet
+}
+
+// noiseOf asks for the noise of a gate's baseline; ok is false where it isn't there. That is told when the gate is evaluated.
+func (p *planning) noiseOf(g *spec.Gate) (noise func(*Config) (Noise, bool), ok bool) {
+	if g.Baseline == "" || p.world.Baselines == nil {
+		return nil, false
+	}
+	noise, err := p.world.Baselines.Noise(g.Baseline, g.Metric, g.Test == "mcnemar")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, false
+	case err != nil:
+		rng := g.Ranges["baseline"]
+		p.warn(&rng, "Baseline can't be read", "The gate %q can't be evaluated: %v.", g.Name, err)
+		return nil, false
+	}
+	return noise, true
+}
+
+// leastP is the smallest p value that a configuration's test could give, whatever the data.
+func (w *weighing) leastP(c *gateConfig) float64 {
+	if c.meet {
+		return math.Ldexp(1, -c.pairs)
+	}
+	// One of the ways to divide all seeds between two sides.
+	a, b := len(c.seeds), len(c.noise.Values)
+	return math.Exp(lnFactorial(a) + lnFactorial(b) - lnFactorial(a+b))
+}
+
+func lnFactorial(n int) float64 {
+	v, _ := math.Lgamma(float64(n + 1))
+	return v
+}
+
+// hopeless tells whether no data whatever could give a verdict.
+func (w *weighing) hopeless(c *gateConfig) bool {
+	switch w.gate.Test {
+	case "mcnemar":
+		return !stats.PictureDesign{Pictures: c.pictures * c.pairs, Margin: w.margin(c), Alpha: w.alpha}.CanReject()
+	case "bootstrap":
+		return c.pairs < 2 || !c.meet
+	}
+	return w.leastP(c) > w.alpha*(1+1e-12)
+}
+
+// warnOfFew warns where no data whatever could give a verdict.
+func (w *weighing) warnOfFew() bool {
+	var few []*gateConfig
+	for i := range w.configs {
+		if c := &w.configs[i]; w.hopeless(c) {
+			few = append(few, c)
+		}
+	}
+	if len(few) == 0 {
+		return false
+	}
+	g, c := w.gate, few[0]
+	var why, mend string
+	switch g.Test {
+	case "mcnemar":
+		why = fmt.Sprintf("whatever %s show, that isn't enough at alpha = %s", count(c.pictures*c.pairs, "picture", "pictures"), w.alphaText())
+		mend = "Take more pictures for validation"
+	case "bootstrap":
+		why = "the bootstrap needs two seeds at least that both sides have"
+		mend = "Give the sweep more seeds"
+	default:
+		why = fmt.Sprintf("with %s the p value is %s at best, and alpha is %s", w.seedsText(c), figure(w.leastP(c)), w.alphaText())
+		mend = fmt.Sprintf("%s would do", count(w.seedsFor(c), "seed", "seeds"))
+		if g.Baseline != "" {
+			mend = fmt.Sprintf("%s on each side would do", count(w.seedsFor(c), "seed", "seeds"))
+		}
+		if g.Metric == "val_acc" && g.Bound == "max_drop" && !g.Relative {
+			mend += `, or test = "mcnemar", which compares single pictures`
+		}
+	}
+	w.p.warn(&g.Range, "Gate that can't decide", "The gate %q can't tell a change from chance%s, however large it is: %s. %s.", g.Name, w.concerns(few), why, mend)
+	return true
+}
+
+// seedsFor is the number of seeds with which sign flips can decide, and where the noise is known, find twice the margin.
+func (w *weighing) seedsFor(c *gateConfig) int {
+	n := 1
+	for math.Ldexp(1, -n) > w.alpha*(1+1e-12) {
+		n++
+	}
+	if d, ok := w.seedDesign(c); ok {
+		if needed, ok := d.Needed(2*d.Margin, wantedPower); ok {
+			n = max(n, needed)
+		}
+	}
+	return n
+}
+
+// design is a comparison before it is made; see package stats.
+type design interface {
+	Power(drop float64) float64
+	SmallestDrop(power float64) float64
+	Needed(drop, power float64) (n int, ok bool)
+}
+
+// designed is a configuration with its comparison.
+type designed struct {
+	*gateConfig
+	design
+	noise float64 // in the unit of the margin that is borne: at equal sizes, the more of it, the less power
+}
+
+// warnOfWeak warns where the noise hides what is to be found, and tells the worst of the configurations.
+func (w *weighing) warnOfWeak() {
+	g := w.gate
+	if g.Limit == 0 || g.Baseline == "" {
+		return // there is no size that is to be found
+	}
+	bySize := map[int][]designed{} // by what is compared of each: seeds or pictures
+	for i := range w.configs {
+		c := &w.configs[i]
+		if g.Test == "mcnemar" {
+			if d, ok := w.pictureDesign(c); ok {
+				bySize[d.Pictures] = append(bySize[d.Pictures], designed{c, d, d.Discordant / d.Margin})
+			}
+		} else if d, ok := w.seedDesign(c); ok {
+			bySize[d.Seeds] = append(bySize[d.Seeds], designed{c, d, d.Std / d.Margin})
+		}
+	}
+	var weak []*gateConfig
+	var worst designed
+	found := 0.0 // the smallest drop that is found, in units of the margin
+	for _, size := range slices.Sorted(maps.Keys(bySize)) {
+		group := bySize[size]
+		slices.SortStableFunc(group, func(a, b designed) int { return cmp.Compare(b.noise, a.noise) })
+		n := sort.Search(len(group), func(i int) bool {
+			return group[i].Power(2*w.margin(group[i].gateConfig)) >= wantedPower
+		})
+		for _, d := range group[:n] {
+			weak = append(weak, d.gateConfig)
+		}
+		if n > 0 {
+			if f := group[0].SmallestDrop(wantedPower) / w.margin(group[0].gateConfig); f > found {
+				worst, found = group[0], f
+			}
+		}
+	}
+	if len(weak) == 0 {
+		return
+	}
+	slices.SortFunc(weak, func(a, b *gateConfig) int { return a.index - b.index })
+	margin := w.margin(worst.gateConfig)
+	change := map[string]string{"max_drop": "drop", "max_rise": "rise"}[g.Bound]
+	least := "it finds none so often"
+	if !math.IsInf(found, 1) {
+		least = fmt.Sprintf("the smallest that it finds so often is %s", figure(found*margin))
+	}
+	noise, mend := w.explain(worst)
+	w.p.warn(&g.Range, "Gate with little power", "The gate %q will often be inconclusive%s. With %s and alpha = %s it finds a %s of %s, twice what it bears, "+
+		"in less than 4 of 5 cases; %s: %s in %s.%s", g.Name, w.concerns(weak), w.seedsText(worst.gateConfig), w.alphaText(), change, figure(2*margin), least, noise, g.Baseline, mend)
+}
+
+// explain says how large the noise of a configuration is, and what would do.
+func (w *weighing) explain(d designed) (noise, mend string) {
+	c := d.gateConfig
+	n, ok := d.Needed(2*w.margin(c), wantedPower)
+	if w.gate.Test == "mcnemar" {
+		noise = fmt.Sprintf("two seeds of %s differ on %s %% of %s", c.Name(), figure(100*c.noise.Discordant), count(c.pictures, "picture", "pictures"))
+		if ok {
+			mend = fmt.Sprintf(" %s on each side would do, or %d pictures with the seeds there are.", count((n+c.pictures-1)/c.pictures, "seed", "seeds"), (n+c.pairs-1)/c.pairs)
+		}
+		return noise, mend
+	}
+	noise = fmt.Sprintf("seeds of %s have a standard deviation of %s", c.Name(), figure(c.noise.summary().Std))
+	if ok {
+		mend = fmt.Sprintf(" %d seeds on each side would do.", n)
+	}
+	return noise, mend
+}
+
+// seedDesign is the comparison of a configuration by seeds. Both sides vary as the baseline does, and independently: seeds
+// are paired, but a change that matters leaves little in common between their courses.
+func (w *weighing) seedDesign(c *gateConfig) (d stats.SeedDesign, ok bool) {
+	if c.noise == nil || len(c.noise.Values) < 2 || !c.meet || w.gate.Test != "paired_permutation" || w.margin(c) == 0 {
+		return d, false
+	}
+	return stats.SeedDesign{Seeds: c.pairs, Std: math.Sqrt2 * c.noise.summary().Std, Margin: w.margin(c), Alpha: w.alpha}, true
+}
+
+// pictureDesign is the comparison of a configuration by pictures. Seeds answer independently for a picture, where all
+// pictures are as likely to suffer: so many seeds are as many times the pictures.
+func (w *weighing) pictureDesign(c *gateConfig) (d stats.PictureDesign, ok bool) {
+	if c.noise == nil || c.noise.Discordant < 0 {
+		return d, false
+	}
+	return stats.PictureDesign{Pictures: c.pictures * c.pairs, Discordant: c.noise.Discordant, Margin: w.margin(c), Alpha: w.alpha}, true
+}
+
+// margin is what the gate bears of a configuration, in the metric's unit; 0 against a figure.
+func (w *weighing) margin(c *gateConfig) float64 {
+	switch {
+	case w.gate.Baseline == "":
+		return 0
+	case !w.gate.Relative:
+		return w.gate.Limit
+	case c.noise == nil:
+		return 0
+	}
+	return w.gate.Limit * math.Abs(c.noise.summary().Mean)
+}
+
+func (n *Noise) summary() stats.Summary {
+	var values []float64
+	for _, v := range n.Values {
+		values = append(values, v)
+	}
+	slices.Sort(values) // sums don't depend on the order of a map
+	return stats.Summarize(values)
+}
+
+// concerns says which configurations, where not all.
+func (w *weighing) concerns(some []*gateConfig) string {
+	switch {
+	case len(some) == len(w.configs):
+		return ""
+	case len(some) == 1:
+		return " on " + some[0].Name()
+	}
+	return fmt.Sprintf(" on %d of %d configurations, such as %s", len(some), len(w.configs), some[0].Name())
+}
+
+// alphaText is the alpha of one configuration: "0.05", or "0.05/3 = 0.0167 (Holm, 3 configurations)".
+func (w *weighing) alphaText() string {
+	if w.gate.Correction != "holm" || len(w.configs) == 1 {
+		return figure(w.alpha)
+	}
+	return fmt.Sprintf("%s/%d = %s (Holm, %d configurations)", figure(w.gate.Alpha), len(w.configs), figure(w.alpha), len(w.configs))
+}
+
+// seedsText says how many seeds can be compared.
+func (w *weighing) seedsText(c *gateConfig) string {
+	text := count(c.pairs, "seed", "seeds")
+	switch {
+	case !c.meet:
+		return fmt.Sprintf("%s that %s doesn't have", count(len(c.seeds), "seed", "seeds"), w.gate.Baseline)
+	case c.pairs < len(c.seeds):
+		return fmt.Sprintf("%s of %d that %s has", text, len(c.seeds), w.gate.Baseline)
+	}
+	return text
+}
+
+// figure writes a number with three digits.
+func figure(x float64) string { return strconv.FormatFloat(x, 'g', 3, 64) }

@@ -1,0 +1,62 @@
+package reports
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// IsReport tells by its first member whether a file is a report as JSON.
+func IsReport(raw []byte) bool { return firstMember(raw) == "runs" }
+
+// firstMember is the name of a JSON object's first member; "" where there is none.
+func firstMember(raw []byte) string {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return ""
+	}
+	t, _ := dec.Token()
+	name, _ := t.(string)
+	return name
+}
+
+// ReadReport reads what Write gives as json. It holds neither settings nor predictions. text gives a label's value for
+// people.
+func ReadReport(raw []byte, text func(value json.RawMessage) string) (*Results, error) {
+	var doc struct{ Runs []Run }
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return nil, err
+	}
+	r := &Results{}
+	index := map[string]int{}
+	for i := range doc.Runs {
+		run := &doc.Runs[i]
+		for k := range run.Labels {
+			run.Labels[k].Text = text(run.Labels[k].Value)
+		}
+		key := configKey(run.Sweep, run.Labels)
+		at, ok := index[key]
+		if !ok {
+			at = len(r.Configs)
+			index[key] = at
+			r.Configs = append(r.Configs, ConfigResults{Sweep: run.Sweep, Labels: run.Labels, Params: run.Params})
+		}
+		c := &r.Configs[at]
+		c.Seeds = append(c.Seeds, SeedResult{
+			Seed: run.Seed, ID: run.ID, Status: run.Status, Error: run.Error, Metrics: run.Metrics, Timing: run.Timing,
+			Device: run.Device, Path: run.Path,
+		})
+	}
+	for i := range r.Configs {
+		c := &r.Configs[i]
+		slices.SortFunc(c.Seeds, func(x, y SeedResult) int { return cmp.Compare(x.Seed, y.Seed) })
+		for k := 1; k < len(c.Seeds); k++ {
+			if c.Seeds[k].Seed == c.Seeds[k-1].Seed {
+				return nil, fmt.Errorf("it has seed %d of %s twice", c.Seeds[k].Seed, c.Name())
+			}
+		}
+	}
+	return r, nil
+}

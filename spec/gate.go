@@ -1,0 +1,330 @@
+package spec
+
+import (
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// GateMetric is what must be known of a metric to bound it.
+type GateMetric struct {
+	MoreIsBetter bool
+	Accuracy     bool // a share of 1
+	Exact        bool // it follows from the settings and is the same for all seeds
+}
+
+// GateMetrics are the metrics that a gate may bound, by their names in reports.
+var GateMetrics = map[string]GateMetric{
+	"val_acc": {MoreIsBetter: true, Accuracy: true}, "val_top5": {MoreIsBetter: true, Accuracy: true},
+	"test_acc": {MoreIsBetter: true, Accuracy: true}, "train_acc": {MoreIsBetter: true, Accuracy: true},
+	"last_val_acc": {MoreIsBetter: true, Accuracy: true},
+	"val_loss":     {}, "test_loss": {}, "train_loss": {}, "last_val_loss": {},
+	"params_trainable": {Exact: true}, "params_total": {Exact: true},
+	"seconds": {}, "train_seconds": {}, "val_seconds": {}, "images_per_second": {MoreIsBetter: true}, "peak_memory_bytes": {},
+}
+
+// GateBounds are the attributes that bound a metric; a gate has one of them.
+var GateBounds = []string{"max_drop", "max_rise", "min", "max"}
+
+// GateTests are the tests by which a gate tells a difference from noise.
+var GateTests = []string{"paired_permutation", "mcnemar", "bootstrap", "none"}
+
+// The defaults of a gate.
+const (
+	defaultGateMetric   = "val_acc"
+	defaultGateTest     = "paired_permutation"
+	defaultAlpha        = 0.05
+	defaultCorrection   = "holm"
+	defaultInconclusive = "pass"
+	defaultMissing      = "warn"
+)
+
+// gateBlock is what a gate block says beside its condition. A nil pointer is an attribute that is not given.
+type gateBlock struct {
+	sweep                     string
+	baseline                  *string
+	metric                    *string
+	maxDrop, maxRise          *float64
+	least, most               *float64 // min and max
+	relative                  *bool
+	test, correction          *string
+	alpha                     *float64
+	minSeeds                  *int
+	inconclusive, missingBase *string
+}
+
+var gateType = &blockType[gateBlock]{
+	name:     "gate",
+	required: []string{"sweep"},
+	fields: []field[gateBlock]{
+		{"sweep", func(m *module, g *gateBlock, v cty.Value) (p *problem) {
+			g.sweep, p = m.asSweep(v)
+			return p
+		}},
+		{"baseline", func(m *module, g *gateBlock, v cty.Value) *problem {
+			s, p := asString("baseline", v)
+			if p == nil && s == "" {
+				p = problemf(outOfRange, "baseline is empty. Give the file that `ftrun baseline set` writes, relative to this file's folder.")
+			}
+			path := m.resolve(s)
+			g.baseline = &path
+			return p
+		}},
+		enumField("metric", "metric", mapKeys(GateMetrics), func(g *gateBlock) **string { return &g.metric }),
+		floatField("max_drop", notNegative, func(g *gateBlock) **float64 { return &g.maxDrop }),
+		floatField("max_rise", notNegative, func(g *gateBlock) **float64 { return &g.maxRise }),
+		floatField("min", positive, func(g *gateBlock) **float64 { return &g.least }),
+		floatField("max", positive, func(g *gateBlock) **float64 { return &g.most }),
+		boolField("relative", func(g *gateBlock) **bool { return &g.relative }),
+		enumField("test", "test", GateTests, func(g *gateBlock) **string { return &g.test }),
+		floatField("alpha", significance, func(g *gateBlock) **float64 { return &g.alpha }),
+		enumField("correction", "correction", []string{"holm", "none"}, func(g *gateBlock) **string { return &g.correction }),
+		intField("min_seeds", 1, func(g *gateBlock) **int { return &g.minSeeds }),
+		enumField("inconclusive", "way to take what is inconclusive", []string{"pass", "fail"}, func(g *gateBlock) **string { return &g.inconclusive }),
+		enumField("missing", "way to take a missing baseline", []string{"warn", "fail"}, func(g *gateBlock) **string { return &g.missingBase }),
+	},
+	check: checkGate,
+}
+
+// significance bounds alpha: from a half on, chance alone would be taken for a difference.
+var significance = interval{"greater than 0 and less than 0.5", func(x float64) bool { return x > 0 && x < 0.5 }}
+
+// bound is an attribute that bounds the metric.
+type bound struct {
+	attr  string
+	limit float64
+}
+
+// bounds lists those that are given.
+func (g *gateBlock) bounds() []bound {
+	var given []bound
+	add := func(attr string, limit *float64) {
+		if limit != nil {
+			given = append(given, bound{attr, *limit})
+		}
+	}
+	add("max_drop", g.maxDrop)
+	add("max_rise", g.maxRise)
+	add("min", g.least)
+	add("max", g.most)
+	return given
+}
+
+func checkGate(g *gateBlock, report func(string, *problem)) {
+	bounds := g.bounds()
+	if len(bounds) != 1 {
+		if len(bounds) == 0 {
+			report("", problemf(missing, "A gate needs a bound: max_drop or max_rise, against a baseline; or min or max, against a figure."))
+		} else {
+			names := make([]string, len(bounds))
+			for i, b := range bounds {
+				names[i] = b.attr
+			}
+			report(names[1], problemf("More than one bound", "A gate has one bound; this one has %s. Make a gate of each.", list(names)))
+		}
+		return
+	}
+	attr := bounds[0].attr
+	metric := orElse(g.metric, defaultGateMetric)
+	checkBound(g, bounds[0], metric, report)
+
+	unused := func(name string, given bool, why string) {
+		if given {
+			report(name, ineffective("%s, so %s would have no effect. Take it out.", why, name))
+		}
+	}
+	compares := attr == "max_drop" || attr == "max_rise"
+	if compares {
+		if g.baseline == nil {
+			report("", problemf(missing, "A gate with %s needs baseline, the file that `ftrun baseline set` writes, such as \"baseline.json\".", attr))
+		}
+	} else {
+		why := attr + " is held against no baseline"
+		unused("baseline", g.baseline != nil, why)
+		unused("missing", g.missingBase != nil, why)
+		unused("relative", g.relative != nil, why)
+	}
+	switch test := orElse(g.test, g.defaultTest()); {
+	case test == "none":
+		why := "Without a test the mean alone is held against the bound"
+		if g.test == nil && GateMetrics[metric].Exact {
+			why = exactly(metric)
+		} else if g.test == nil {
+			why = "A gate with " + attr + " has no test unless one is given"
+		}
+		unused("alpha", g.alpha != nil, why)
+		unused("correction", g.correction != nil, why)
+	case GateMetrics[metric].Exact:
+		report("test", ineffective("%s, so there is nothing to test. Give \"none\", or take test out.", exactly(metric)))
+	case test == "mcnemar" && !compares:
+		report("test", problemf("Unsuitable test", "McNemar's test compares pictures with those of a baseline, and a gate with %s has none. "+
+			"Give \"paired_permutation\", \"bootstrap\" or \"none\".", attr))
+	case test == "mcnemar" && metric != "val_acc":
+		report("test", problemf("Unsuitable test", "McNemar's test counts which validation pictures are classified rightly, so its metric is val_acc; "+
+			"this is %s. Give another test, or that metric.", metric))
+	case test == "mcnemar" && g.relative != nil && *g.relative:
+		report("relative", problemf("Unsuitable test", "McNemar's test counts pictures, so its margin is a share of the pictures, not of the "+
+			"baseline's accuracy. Take relative out, or give another test."))
+	}
+}
+
+// mostLimit is a petabyte, in the unit of the metric with the largest numbers. What is a share of a value stays finite.
+const mostLimit = 1e15
+
+// checkBound holds the bound against the metric's direction and range.
+func checkBound(g *gateBlock, b bound, metric string, report func(string, *problem)) {
+	direction, fits := "lower", map[string]string{"max_drop": "max_rise", "min": "max"}
+	if GateMetrics[metric].MoreIsBetter {
+		direction, fits = "higher", map[string]string{"max_rise": "max_drop", "max": "min"}
+	}
+	if other := fits[b.attr]; other != "" {
+		report(b.attr, problemf("Unsuitable bound", "The %s %s is, the better, so %s would not notice that it gets worse. Give %s.",
+			direction, metric, b.attr, other))
+		return
+	}
+	accuracy, relative := GateMetrics[metric].Accuracy, g.relative != nil && *g.relative
+	switch {
+	case b.attr == "max_drop" && relative && b.limit >= 1:
+		report(b.attr, problemf(outOfRange, "max_drop must be less than 1; this is %g. With relative it is a share of the baseline's "+
+			"value: for one percent write 0.01.", b.limit))
+	case b.attr == "max_drop" && accuracy && b.limit >= 1:
+		report(b.attr, problemf(outOfRange, "max_drop must be less than 1; this is %g. Accuracies are shares of 1: for one point write "+
+			"0.01.", b.limit))
+	case b.limit > mostLimit:
+		report(b.attr, problemf(outOfRange, "%s must be at most %g; this is %g, more than any metric.", b.attr, mostLimit, b.limit))
+	case b.attr == "min" && accuracy && b.limit > 1:
+		report(b.attr, problemf(outOfRange, "min must be at most 1; this is %g. Accuracies are shares of 1.", b.limit))
+	}
+}
+
+// exactly says of an exact metric what it is.
+func exactly(metric string) string {
+	return metric + " follows from the settings and is the same for all seeds"
+}
+
+// defaultTest is the test of a gate that names none. One with a plain figure, which a single run is to reach, has none.
+func (g *gateBlock) defaultTest() string {
+	if g.least != nil || g.most != nil || GateMetrics[orElse(g.metric, defaultGateMetric)].Exact {
+		return "none"
+	}
+	return defaultGateTest
+}
+
+func orElse[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}
+
+// decodeGates gives the gate blocks their meaning. Their sweeps have theirs.
+func (m *module) decodeGates() Diagnostics {
+	var diags Diagnostics
+	for _, name := range m.inOrder("gate") {
+		g, d := m.decodeGate(m.gates[name])
+		m.spec.Gates = append(m.spec.Gates, g)
+		diags = append(diags, d...)
+	}
+	return diags
+}
+
+func (m *module) decodeGate(b *hclsyntax.Block) (*Gate, Diagnostics) {
+	g := &Gate{Name: b.Labels[0], Range: headerOf(b), Ranges: map[string]hcl.Range{}}
+	diags := shape{attributes: append(gateType.names(), "when")}.check(b.Body, "in a gate block")
+	rest := &hclsyntax.Body{Attributes: hclsyntax.Attributes{}}
+	for name, a := range b.Body.Attributes {
+		if name != "when" {
+			rest.Attributes[name] = a
+		}
+	}
+	c, d := compileBlock(m, gateType, rest, g.Range, scope{}, "", g.Ranges)
+	diags = append(diags, d...)
+	g.fill(&c.base)
+	sweep := m.sweeps[g.Sweep]
+	if sweep == nil {
+		return g, diags // which has been told
+	}
+	g.sweep = sweep.value
+	if n := len(g.sweep.Seeds); g.MinSeeds > n {
+		diags = append(diags, errorAt(g.Ranges["min_seeds"], outOfRange, "min_seeds must be at most the number of the sweep's seeds, %d; "+
+			"this is %d, so the gate could never come to a verdict.", n, g.MinSeeds))
+	}
+	if when := b.Body.Attributes["when"]; when != nil {
+		sc := scope{}
+		for _, a := range g.sweep.axes {
+			sc.axes = append(sc.axes, a.name)
+		}
+		on, ok, d := m.compileCondition(g.sweep, when, sc)
+		diags = append(diags, d...)
+		g.Ranges["when"] = when.Expr.Range()
+		if ok {
+			g.when = &on
+		}
+	}
+	return g, diags
+}
+
+// fill takes over what the block says, with the defaults.
+func (g *Gate) fill(b *gateBlock) {
+	g.Sweep = b.sweep
+	g.Baseline = orElse(b.baseline, "")
+	g.Metric = orElse(b.metric, defaultGateMetric)
+	for _, given := range b.bounds() {
+		g.Bound, g.Limit = given.attr, given.limit
+	}
+	g.Relative = orElse(b.relative, false)
+	g.Test = orElse(b.test, b.defaultTest())
+	if g.Test != "none" {
+		g.Alpha, g.Correction = orElse(b.alpha, defaultAlpha), orElse(b.correction, defaultCorrection)
+	}
+	g.MinSeeds = orElse(b.minSeeds, 1)
+	g.Inconclusive = orElse(b.inconclusive, defaultInconclusive)
+	if g.Baseline != "" {
+		g.Missing = orElse(b.missingBase, defaultMissing)
+	}
+}
+
+// Judges tells whether the gate judges a configuration of its sweep. It panics where Load has reported errors.
+func (g *Gate) Judges(c Combination) (bool, Diagnostics) {
+	if g.sweep.broken {
+		panic("spec: Judges of a gate whose configuration has errors")
+	}
+	if g.when == nil {
+		return true, nil
+	}
+	return g.when.holds(&evaluation{sweep: g.sweep, values: g.sweep.valuesOf(c), rows: c.rows}, true)
+}
+
+// Idle reports a condition on axes that holds for no configuration: a slip, as one in a value is. A condition that is
+// false whatever the axes are switches the gate off.
+func (g *Gate) Idle() Diagnostics {
+	if g.when == nil || g.when.constant != cty.NilVal {
+		return nil
+	}
+	return Diagnostics{errorAt(g.when.rng, noEffect, "This condition holds for no configuration of sweep %s, so the gate would judge nothing. "+
+		"Mend the condition, or take the gate out.", quote(g.Sweep))}
+}
+
+// asSweep converts a reference to a sweep to its name.
+func (m *module) asSweep(v cty.Value) (string, *problem) {
+	if v.Type().IsObjectType() && len(v.Type().AttributeTypes()) == 1 && v.Type().HasAttribute("best") {
+		if b := v.GetAttr("best"); b.Type() == bestType {
+			return b.EncapsulatedValue().(*best).sweep, nil
+		}
+	}
+	hint := ""
+	switch {
+	case v.Type() == bestType:
+		hint = " A gate judges configurations, not the best run: leave .best out."
+	case v.Type() == cty.String && m.sweeps[v.AsString()] != nil:
+		hint = " Write sweep." + v.AsString() + ", without quotes."
+	}
+	return "", problemf(wrongType, "sweep must be a reference such as sweep.NAME; this is %s.%s", describe(v), hint)
+}
+
+// GatesOf lists the gates of a sweep, as they stand in the files.
+func (s *Spec) GatesOf(sweep string) []*Gate {
+	return slices.DeleteFunc(slices.Clone(s.Gates), func(g *Gate) bool { return g.Sweep != sweep })
+}
