@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ftrun/ftrun/internal/cli"
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/kernels/cuda"
 )
@@ -22,11 +23,41 @@ const childVariable = "FTRUN_CUDA_CHILD"
 
 // TestChild is what a child runs.
 func TestChild(t *testing.T) {
-	if os.Getenv(childVariable) == "" {
+	switch os.Getenv(childVariable) {
+	case "":
 		t.Skip("for the children of other tests")
+	case "open":
+		_, err := cuda.New(0)
+		fmt.Printf("error: %v\n", err)
+	case "devices":
+		if code := cli.Main([]string{"devices"}); code != 0 {
+			t.Errorf("ftrun devices ends with %d", code)
+		}
 	}
-	_, err := cuda.New(0)
-	fmt.Printf("error: %v\n", err)
+}
+
+// child runs the child for a purpose, over the libraries of these folders, and returns what it prints.
+func child(t *testing.T, purpose string, folders []string, env string) string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestChild$")
+	cmd.Env = append(os.Environ(), childVariable+"="+purpose, "FTRUN_CUDA_LIBRARIES="+strings.Join(folders, ":"), env)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// TestDevicesCommand: the command lists GPUs, or says in one line why there is none.
+func TestDevicesCommand(t *testing.T) {
+	for _, test := range []struct{ env, want string }{
+		{"", "\ncuda:0  Fake GPU 0, compute capability 9.0, 4.0 GiB\ncuda:1  Fake GPU 1, compute capability 9.0, 4.0 GiB\n"},
+		{"FAKE_CUDNN_VERSION=8902", "\ncuda  none: there is a GPU, but cuDNN has version 8.9.2; install version 9\n"},
+	} {
+		if out := child(t, "devices", []string{fakes}, test.env); !strings.HasPrefix(out, "cpu  ") || !strings.Contains(out, test.want) {
+			t.Errorf("%s\nwant %s", out, test.want)
+		}
+	}
 }
 
 // TestWhyThereIsNone: what is missing or old is named, with the version that is needed.
@@ -85,11 +116,8 @@ func TestWhyThereIsNone(t *testing.T) {
 			if test.lacking != "" && strings.Contains(string(cache), test.lacking) {
 				t.Skipf("this machine has a %s", test.lacking)
 			}
-			cmd := exec.Command(os.Args[0], "-test.run=^TestChild$")
-			cmd.Env = append(os.Environ(), childVariable+"=1", "FTRUN_CUDA_LIBRARIES="+strings.Join(test.folders, ":"), test.env)
-			out, err := cmd.CombinedOutput()
-			if err != nil || !strings.Contains(string(out), test.want) {
-				t.Errorf("%v, %s\nwant %s", err, out, test.want)
+			if out := child(t, "open", test.folders, test.env); !strings.Contains(out, test.want) {
+				t.Errorf("%s\nwant %s", out, test.want)
 			}
 		})
 	}
