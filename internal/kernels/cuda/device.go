@@ -78,13 +78,17 @@ func (d *Device) open(g GPU) (err error) {
 		}
 		stream := unsafe.Pointer(d.stream.C())
 		var version C.int
-		for _, status := range []C.int{
-			C.call_cublasCreate_v2(&d.blas), C.call_cublasGetVersion_v2(d.blas, &version),
-			C.call_cublasSetStream_v2(d.blas, stream), C.call_cublasSetMathMode(d.blas, C.CUBLAS_DEFAULT_MATH),
-			C.call_cublasSetAtomicsMode(d.blas, C.CUBLAS_ATOMICS_NOT_ALLOWED),
-			C.call_cublasSetWorkspace_v2(d.blas, C.uintptr_t(d.blasMemory), blasMemoryLen), // after the stream, which resets it
+		for _, step := range []func() C.int{
+			func() C.int { return C.call_cublasCreate_v2(&d.blas) },
+			func() C.int { return C.call_cublasGetVersion_v2(d.blas, &version) },
+			func() C.int { return C.call_cublasSetMathMode(d.blas, C.CUBLAS_DEFAULT_MATH) },
+			func() C.int { return C.call_cublasSetAtomicsMode(d.blas, C.CUBLAS_ATOMICS_NOT_ALLOWED) },
+			func() C.int { return C.call_cublasSetStream_v2(d.blas, stream) },
+			func() C.int { // after the stream, which takes it away
+				return C.call_cublasSetWorkspace_v2(d.blas, C.uintptr_t(d.blasMemory), blasMemoryLen)
+			},
 		} {
-			if err := cublasError(status); err != nil {
+			if err := cublasError(step()); err != nil {
 				return err
 			}
 		}

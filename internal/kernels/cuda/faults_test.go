@@ -29,18 +29,21 @@ func TestChild(t *testing.T) {
 	case "open":
 		_, err := cuda.New(0)
 		fmt.Printf("error: %v\n", err)
-	case "devices":
-		if code := cli.Main([]string{"devices"}); code != 0 {
-			t.Errorf("ftrun devices ends with %d", code)
+	default: // a command of ftrun
+		if code := cli.Main(strings.Fields(os.Getenv(childVariable))); code != 0 {
+			t.Errorf("exit code %d", code)
 		}
 	}
 }
 
-// child runs the child for a purpose, over the libraries of these folders, and returns what it prints.
-func child(t *testing.T, purpose string, folders []string, env string) string {
+// child runs the child for a purpose, over the libraries of these folders and in a folder of its own, and returns what it
+// prints.
+func child(t *testing.T, purpose, dir string, folders []string, env string) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestChild$")
-	cmd.Env = append(os.Environ(), childVariable+"="+purpose, "FTRUN_CUDA_LIBRARIES="+strings.Join(folders, ":"), env)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), childVariable+"="+purpose, "FTRUN_CUDA_LIBRARIES="+strings.Join(folders, ":"),
+		"XDG_CACHE_HOME="+filepath.Join(dir, ".cache"), env)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
@@ -54,7 +57,7 @@ func TestDevicesCommand(t *testing.T) {
 		{"", "\ncuda:0  Fake GPU 0, compute capability 9.0, 4.0 GiB\ncuda:1  Fake GPU 1, compute capability 9.0, 4.0 GiB\n"},
 		{"FAKE_CUDNN_VERSION=8902", "\ncuda  none: there is a GPU, but cuDNN has version 8.9.2; install version 9\n"},
 	} {
-		if out := child(t, "devices", []string{fakes}, test.env); !strings.HasPrefix(out, "cpu  ") || !strings.Contains(out, test.want) {
+		if out := child(t, "devices", t.TempDir(), []string{fakes}, test.env); !strings.HasPrefix(out, "cpu  ") || !strings.Contains(out, test.want) {
 			t.Errorf("%s\nwant %s", out, test.want)
 		}
 	}
@@ -116,7 +119,7 @@ func TestWhyThereIsNone(t *testing.T) {
 			if test.lacking != "" && strings.Contains(string(cache), test.lacking) {
 				t.Skipf("this machine has a %s", test.lacking)
 			}
-			if out := child(t, "open", test.folders, test.env); !strings.Contains(out, test.want) {
+			if out := child(t, "open", t.TempDir(), test.folders, test.env); !strings.Contains(out, test.want) {
 				t.Errorf("%s\nwant %s", out, test.want)
 			}
 		})

@@ -3,6 +3,7 @@
 package cuda_test
 
 import (
+	"debug/elf"
 	"fmt"
 	"io/fs"
 	"os"
@@ -198,6 +199,39 @@ FUNCTIONS
 	}
 }
 
+// TestLibrariesExport looks the functions of libraries.h up in NVIDIA's own libraries, by the names that they export.
+func TestLibrariesExport(t *testing.T) {
+	own := read(t, "libraries.h")
+	for _, library := range []struct{ id, file string }{{"CUBLAS", "libcublas.so.13"}, {"CUBLAS", "libcublas.so.12"}, {"CUDNN", "libcudnn.so.9"}} {
+		t.Run(library.file, func(t *testing.T) {
+			for _, folder := range installs(t, library.file) {
+				f, err := elf.Open(filepath.Join(folder, library.file))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				symbols, err := f.DynamicSymbols()
+				if err != nil {
+					t.Fatal(err)
+				}
+				exported := map[string]bool{}
+				for _, s := range symbols {
+					exported[s.Name] = exported[s.Name] || s.Section != elf.SHN_UNDEF
+				}
+				rows := regexp.MustCompile(`FUNCTION\(`+library.id+`, \d+, (\w+),`).FindAllStringSubmatch(own, -1)
+				if len(rows) == 0 {
+					t.Error("no functions are looked up")
+				}
+				for _, row := range rows {
+					if !exported[row[1]] {
+						t.Errorf("%s has no %s", folder, row[1])
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestPTX has NVIDIA's assembler take kernels.ptx for GPUs from the oldest to the newest.
 func TestPTX(t *testing.T) {
 	for _, folder := range installs(t, "ptxas") {
@@ -207,6 +241,14 @@ func TestPTX(t *testing.T) {
 				t.Errorf("%s/ptxas for %s: %v\n%s", folder, arch, err, out)
 			}
 		}
+	}
+}
+
+// TestPTXIsExact: what the fakes compute with the host's compiler is what a GPU computes as long as every operation is
+// rounded as IEEE 754 says, subnormal numbers included, and none is joined with another.
+func TestPTXIsExact(t *testing.T) {
+	if found := regexp.MustCompile(`\S*(approx|\.ftz|fma\.|mad\.\w+\.f)\S*`).FindString(read(t, "kernels.ptx")); found != "" {
+		t.Errorf("kernels.ptx has %s", found)
 	}
 }
 

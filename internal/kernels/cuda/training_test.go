@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/ftrun/ftrun/internal/cli"
 	"github.com/ftrun/ftrun/internal/runlog"
 )
 
@@ -97,14 +96,12 @@ func TestTraining(t *testing.T) {
 // train applies the sweep on a device, and returns the epochs by run.
 func train(t *testing.T, device string) map[string][]runlog.Epoch {
 	t.Helper()
-	t.Chdir(t.TempDir())
-	if err := os.WriteFile("sweep.hcl", []byte(sweep), 0o644); err != nil {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "sweep.hcl"), []byte(sweep), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if code := cli.Main([]string{"apply", "-json", "-device", device, "sweep.hcl"}); code != 0 {
-		t.Fatalf("apply on %s ends with %d", device, code)
-	}
-	files, err := filepath.Glob(".ftrun/runs/*/metrics.jsonl")
+	child(t, "apply -auto-approve -device "+device+" sweep.hcl", dir, []string{fakes}, "")
+	files, err := filepath.Glob(filepath.Join(dir, ".ftrun/runs/*/metrics.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
