@@ -11,8 +11,8 @@ import (
 
 // queue decides which run starts when, and what it gets of the machine. A run is ready when the runs that it waits for
 // are settled. Of those that are ready and that memory has room for, the one starts first with which the longest chain of
-// runs begins that wait for each other; where times are not known, the first in the plan. A small run may so pass a large
-// one by; that has its turn at the latest when the small ones are through.
+// runs begins that wait for each other; where times are not known, or one run goes on at a time, the first in the plan. A
+// small run may so pass a large one by; that has its turn at the latest when the small ones are through.
 //
 // It belongs to one goroutine.
 type queue struct {
@@ -139,8 +139,12 @@ func newQueue(p *planner.Plan, runs []*planner.Run, wants []want, r room, has fu
 			j.unmet++
 		}
 	}
-	// Those that wait come later in a plan.
+	// Those that wait come later in a plan. One after the other, runs take as long in any order: theirs is the plan's.
 	for i := len(q.jobs) - 1; i >= 0; i-- {
+		if r.runs == 1 {
+			q.jobs[i].chain = 0
+			continue
+		}
 		longest := 0.0
 		for _, w := range q.jobs[i].waiters {
 			longest = max(longest, q.jobs[w.job].chain)

@@ -102,16 +102,21 @@ func TestQueueOrder(t *testing.T) {
 		l.starts("a1")
 	})
 	t.Run("what others wait for counts with them", func(t *testing.T) {
-		l := newLine(t, wide(1, 1), "", waitingRun{name: "a", seconds: 5}, waitingRun{name: "b", seconds: 1},
-			waitingRun{name: "c", needs: "b", seconds: 2}, waitingRun{name: "d", from: "c", seconds: 3})
-		l.starts("b1")
+		l := newLine(t, wide(2, 2), "", waitingRun{name: "a", seconds: 5}, waitingRun{name: "b", seconds: 1},
+			waitingRun{name: "c", needs: "b", seconds: 2}, waitingRun{name: "d", from: "c", seconds: 3}, waitingRun{name: "e", seconds: 4})
+		l.starts("b1 a1")
 		l.ends("b", finished, "")
-		l.starts("a1") // 5 like c and d together, and before them in the plan
-		l.ends("a", finished, "")
-		l.starts("c1")
-		l.starts("")
+		l.starts("c1")          // 5 with d, more than e
 		l.ends("c", failed, "") // d does not need it
+		l.starts("e1")
+		l.ends("a", finished, "")
 		l.starts("d1")
+	})
+	t.Run("one at a time as in the plan", func(t *testing.T) {
+		l := newLine(t, wide(1, 1), "", waitingRun{name: "a", seconds: 1}, waitingRun{name: "b", seconds: 3})
+		l.starts("a1")
+		l.ends("a", finished, "")
+		l.starts("b1")
 	})
 	t.Run("with another process: after all others, and not at once", func(t *testing.T) {
 		l := newLine(t, wide(1, 1), "", waitingRun{name: "a", seconds: 9}, waitingRun{name: "b"}, waitingRun{name: "c"})

@@ -1,11 +1,5 @@
 package planner
 
-import (
-	"cmp"
-	"container/heap"
-	"slices"
-)
-
 // Budget says what of a plan is finished within a time.
 type Budget struct {
 	Due []Due // the trainings that are to be done, in the order in which they finish
@@ -45,71 +39,15 @@ func (p *Plan) Budget(costs Costs, seconds float64) Budget {
 	return b
 }
 
-// order lists the trainings that are to be done as apply takes them, one at a time.
+// order lists the trainings that are to be done as apply takes them, one at a time: in the plan's order.
 func (p *Plan) order() []*Run {
-	var q waitingRuns
-	jobs := map[string]int{}
+	var runs []*Run
 	for i, first := range p.firsts() {
 		if r := &p.Runs[i]; first && r.Action != Done {
-			jobs[r.ID] = len(q.jobs)
-			q.jobs = append(q.jobs, waitingRun{run: r})
-		}
-	}
-	for i := range q.jobs {
-		for _, id := range append(slices.Clip(q.jobs[i].run.Needs), q.jobs[i].run.From) {
-			if up, here := jobs[id]; here {
-				q.jobs[up].waiters = append(q.jobs[up].waiters, i)
-				q.jobs[i].unmet++
-			}
-		}
-	}
-	for i := len(q.jobs) - 1; i >= 0; i-- { // those that wait come later in a plan
-		for _, w := range q.jobs[i].waiters {
-			q.jobs[i].chain = max(q.jobs[i].chain, q.jobs[w].chain)
-		}
-		q.jobs[i].chain += p.Estimate(q.jobs[i].run).Seconds
-		if q.jobs[i].unmet == 0 {
-			q.ready = append(q.ready, i)
-		}
-	}
-	heap.Init(&q)
-	runs := make([]*Run, 0, len(q.jobs))
-	for q.Len() > 0 {
-		job := &q.jobs[heap.Pop(&q).(int)]
-		runs = append(runs, job.run)
-		for _, w := range job.waiters {
-			if q.jobs[w].unmet--; q.jobs[w].unmet == 0 {
-				heap.Push(&q, w)
-			}
+			runs = append(runs, r)
 		}
 	}
 	return runs
-}
-
-// waitingRuns is a heap of the runs that are ready.
-type waitingRuns struct {
-	jobs  []waitingRun
-	ready []int
-}
-
-type waitingRun struct {
-	run     *Run
-	chain   float64 // seconds of it and of the longest chain of runs after it
-	waiters []int
-	unmet   int // runs that it waits for
-}
-
-func (q *waitingRuns) Len() int { return len(q.ready) }
-func (q *waitingRuns) Less(i, j int) bool {
-	a, b := q.ready[i], q.ready[j]
-	return cmp.Or(cmp.Compare(q.jobs[b].chain, q.jobs[a].chain), cmp.Compare(a, b)) < 0
-}
-func (q *waitingRuns) Swap(i, j int) { q.ready[i], q.ready[j] = q.ready[j], q.ready[i] }
-func (q *waitingRuns) Push(x any)    { q.ready = append(q.ready, x.(int)) }
-func (q *waitingRuns) Pop() any {
-	last := q.ready[len(q.ready)-1]
-	q.ready = q.ready[:len(q.ready)-1]
-	return last
 }
 
 // fewerEpochs is the most epochs that all runs may have to finish in time, where those of some are cut to that.
