@@ -8,7 +8,6 @@ import "C"
 import (
 	"errors"
 	"fmt"
-	"math"
 	"runtime"
 	"unsafe"
 
@@ -26,6 +25,7 @@ type Device struct {
 	stream     cu.Stream
 	module     cu.Module
 	functions  map[string]function
+	mostBlocks int            // of a launch; a variable for tests
 	blas       unsafe.Pointer // cublasHandle_t
 	dnn        unsafe.Pointer // cudnnHandle_t
 
@@ -51,7 +51,7 @@ func New(index int) (*Device, error) {
 		return nil, fmt.Errorf("there is no cuda:%d: this machine has %d that CUDA shows", index, len(gpus))
 	}
 	g := gpus[index]
-	d := &Device{name: fmt.Sprintf("cuda:%d", index), convolutions: map[kernels.Conv]*convolution{}}
+	d := &Device{name: fmt.Sprintf("cuda:%d", index), mostBlocks: mostBlocks, convolutions: map[kernels.Conv]*convolution{}}
 	if err := d.open(g); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("opening %s (%s): %w", d.name, g.Name, err)
@@ -139,7 +139,10 @@ func (d *Device) Close() error {
 		return nil
 	}
 	err := d.within(func() error {
-		errs := []error{}
+		var errs []error
+		if d.stream != cu.NoStream {
+			errs = append(errs, d.stream.Synchronize())
+		}
 		for _, c := range d.convolutions {
 			errs = append(errs, c.close())
 		}
@@ -338,6 +341,3 @@ func (d *Device) growScratch(bytes int) (err error) {
 	}
 	return err
 }
-
-// mostElements is how many elements a kernel counts through: it does so in 32 bits.
-const mostElements = math.MaxInt32

@@ -74,7 +74,8 @@ KERNEL(scale)(float factor, float *x, u32 n) {
 }
 
 /* x (M,K), bias (K), residual (M,K) → the first K channels of y (M,step) = act(x + residual + bias) */
-KERNEL(finish_convolution)(const float *x, const float *bias, const float *residual, float *y, u32 m, u32 k, u32 step, u32 act) {
+KERNEL(finish_convolution)(const float *x, const float *bias, const float *residual, float *y, u32 m, u32 k,
+	u32 step, u32 act) {
 	EACH(i, m * k) {
 		u32 row = i / k, column = i % k;
 		float v = x[i];
@@ -87,7 +88,8 @@ KERNEL(finish_convolution)(const float *x, const float *bias, const float *resid
 FUNCTION u32 high(u32 a, u32 b) { return (u32)((u64)a * b >> 32); }
 
 /* Philox4x32-10, as in the package philox: y = x·factor where the element's word is at least threshold, else 0. */
-KERNEL(dropout)(const float *x, float *y, u32 key0, u32 key1, u32 step0, u32 step1, u32 stream, u64 threshold, float factor, u32 n) {
+KERNEL(dropout)(const float *x, float *y, u32 key0, u32 key1, u32 step0, u32 step1, u32 stream,
+	u64 threshold, float factor, u32 n) {
 	EACH(block, (n + 3) / 4) {
 		u32 c[4] = {block, step0, step1, stream}, k0 = key0, k1 = key1;
 		for (int round = 0; round < 10; round++) {
@@ -306,8 +308,8 @@ FUNCTION int same(float a, float b) { return a == b || (a != a && b != b); }
 
 /* Each element of dx gathers the dy of the windows in which it is the first that equals y, so nothing depends on the order
  * in which threads run. */
-KERNEL(max_pool_backward)(const float *x, const float *y, const float *dy, float *dx, u32 n, int h, int w, u32 c, int p, int q,
-	int r, int s, int stride_h, int stride_w, int pad_h, int pad_w) {
+KERNEL(max_pool_backward)(const float *x, const float *y, const float *dy, float *dx, u32 n, int h, int w, u32 c, int p,
+	int q, int r, int s, int stride_h, int stride_w, int pad_h, int pad_w) {
 	EACH(i, n * (u32)h * (u32)w * c) {
 		u32 position = i / c, channel = i % c, picture = position / (u32)(h * w);
 		int row = (int)(position / (u32)w % (u32)h), column = (int)(position % (u32)w);

@@ -5,6 +5,7 @@ package cuda
 import (
 	_ "embed"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 	"unsafe"
@@ -53,6 +54,8 @@ const (
 	blockThreads = 256
 	// mostBlocks fills the largest GPU several times over; threads take turns beyond it.
 	mostBlocks = 4096
+	// mostElements is how many elements a kernel counts through: it does so in 32 bits.
+	mostElements = math.MaxInt32
 )
 
 // launch runs a kernel over count elements. Arguments are device memory (u64), an int or an activation (u32), a uint64, or
@@ -95,7 +98,7 @@ func (d *Device) launch(name string, count int, arguments ...any) error {
 		}
 		pointers[i] = unsafe.Pointer(&words[i])
 	}
-	blocks := min((count+blockThreads-1)/blockThreads, mostBlocks)
+	blocks := min((count+blockThreads-1)/blockThreads, d.mostBlocks)
 	err := d.within(func() error { return f.Launch(blocks, 1, 1, blockThreads, 1, 1, 0, d.stream, pointers) })
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", d.name, strings.ReplaceAll(name, "_", " "), err)

@@ -56,21 +56,14 @@ func (d *Device) AvgPoolBackward(p kernels.Pool, dy, dx kernels.Buffer) error {
 
 // AdaptiveAvgPoolForward: x (N,H,W,C) → y (N,P,Q,C), the mean of each window.
 func (d *Device) AdaptiveAvgPoolForward(a kernels.Adaptive, x, y kernels.Buffer) error {
-	return d.adaptive("AdaptiveAvgPoolForward", "adaptive_pool", a, "y", y, "x", x)
+	const op = "AdaptiveAvgPoolForward"
+	in, out := d.memory(op, "x", x, a.N*a.H*a.W*a.C), d.memory(op, "y", y, a.N*a.P*a.Q*a.C)
+	return d.launch("adaptive_pool", y.Len(), in, out, a.N, a.H, a.W, a.C, a.P, a.Q)
 }
 
 // AdaptiveAvgPoolBackward: dy (N,P,Q,C) → dx (N,H,W,C).
 func (d *Device) AdaptiveAvgPoolBackward(a kernels.Adaptive, dy, dx kernels.Buffer) error {
-	return d.adaptive("AdaptiveAvgPoolBackward", "adaptive_pool_backward", a, "dy", dy, "dx", dx)
-}
-
-// adaptive launches a kernel that reads or writes small (N,P,Q,C), and writes or reads large (N,H,W,C).
-func (d *Device) adaptive(op, kernel string, a kernels.Adaptive, smallName string, small kernels.Buffer, largeName string,
-	large kernels.Buffer) error {
-	from, to := d.memory(op, largeName, large, a.N*a.H*a.W*a.C), d.memory(op, smallName, small, a.N*a.P*a.Q*a.C)
-	count := small.Len()
-	if kernel == "adaptive_pool_backward" {
-		from, to, count = to, from, large.Len()
-	}
-	return d.launch(kernel, count, from, to, a.N, a.H, a.W, a.C, a.P, a.Q)
+	const op = "AdaptiveAvgPoolBackward"
+	in, out := d.memory(op, "dy", dy, a.N*a.P*a.Q*a.C), d.memory(op, "dx", dx, a.N*a.H*a.W*a.C)
+	return d.launch("adaptive_pool_backward", dx.Len(), in, out, a.N, a.H, a.W, a.C, a.P, a.Q)
 }
