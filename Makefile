@@ -22,11 +22,14 @@ build-cpu: ## bin/ftrun for the CPU alone, one static file
 build-gpu: bin/cuda/libcuda.a ## bin/ftrun for the CPU and NVIDIA GPUs; nothing of NVIDIA's is needed to build it, or to start
 	$(GPU) $(GO) build -tags gpu $(LINK)
 
-# What builds with the tag gpu: gorgonia.org/cu against our declarations, and an archive that forwards to the driver.
-DRIVER := $(CURDIR)/internal/kernels/cuda/driver
-GPU    := CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(DRIVER)" CGO_LDFLAGS="-L$(CURDIR)/bin/cuda"
+# What builds with the tag gpu: gorgonia.org/cu against our declarations, and an archive that forwards to the driver. Go does
+# not see when those change, so their checksum is among the flags, which it sees.
+DRIVER  := $(CURDIR)/internal/kernels/cuda/driver
+SOURCES := $(wildcard internal/kernels/cuda/driver/*)
+GPU     := CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(DRIVER) -DFTRUN_DRIVER=$(firstword $(shell cat $(SOURCES) | cksum))" \
+	CGO_LDFLAGS="-L$(CURDIR)/bin/cuda"
 
-bin/cuda/libcuda.a: $(wildcard internal/kernels/cuda/driver/*)
+bin/cuda/libcuda.a: $(SOURCES)
 	@mkdir -p bin/cuda
 	$(CC) -O2 -Wall -Wextra -fPIC -c $(DRIVER)/forward.c -o bin/cuda/forward.o
 	ar rcs $@ bin/cuda/forward.o
