@@ -42,19 +42,30 @@ func (c *costs) open() error {
 	defer device.Close()
 	path, name := speedsPath(), machineName(device.Name(), device.Path(), c.threads)
 	m := readSpeeds(path).Machines[name]
-	if m == nil || m.Measured.IsZero() {
+	if m.due(time.Now()) {
 		fmt.Fprintln(c.app.err, "Measuring this machine's speed, once: about 3 s.")
+		start, used := time.Now(), processorTime()
 		speeds, err := speed.Calibrate(c.ctx, device, patienceToMeasure)
 		if err != nil {
 			return err
 		}
-		m = updateSpeeds(path, name, func(m *machine) { m.Measured, m.Speeds = time.Now().UTC(), speeds })
+		busy := wasBusy(processorTime()-used, time.Since(start), c.threads)
+		if busy {
+			fmt.Fprintln(c.app.err, "Other programs kept it busy: estimates are too long, until it is measured again in ten minutes or later.")
+		}
+		m = updateSpeeds(path, name, func(m *machine) { m.Measured, m.Busy, m.Speeds = time.Now().UTC(), busy, speeds })
 	}
 	c.of = &executor.Costs{
 		Device: device, Threads: c.threads, Speeds: &m.Speeds, Paces: m.pace,
 		CacheBytes: c.cache, FeatureMemory: featureMemory, SaveAfter: saveAfter.Seconds(),
 	}
 	return nil
+}
+
+// wasBusy tells from what the process has had of the processors whether others wanted them too. Measuring keeps its threads at
+// work for more than nine tenths of the time; beside one busy program for every two processors it gets about six.
+func wasBusy(used, wall time.Duration, threads int) bool {
+	return used > 0 && used < wall*time.Duration(threads)*8/10
 }
 
 // ready makes sure that there is somebody to ask, or tells once that there is not: a plan does without estimates.

@@ -30,6 +30,7 @@ const speedsFormat = 1
 // machine is what is known of a machine with a number of threads.
 type machine struct {
 	Measured time.Time               `json:"measured"`
+	Busy     bool                    `json:"busy,omitempty"` // it was, with other programs' work, while it was measured
 	Speeds   speed.Profile           `json:"speeds"`
 	Paces    map[executor.Sort]paces `json:"paces,omitempty"`
 }
@@ -56,6 +57,12 @@ func machineName(device, path string, threads int) string {
 		host = "a machine without a name"
 	}
 	return fmt.Sprintf("%s, %s %s, threads %d", host, device, path, threads)
+}
+
+// due tells whether the machine's speed is to be measured: for the first time, or again where it was busy, but not so often
+// that a machine that always is makes every plan wait.
+func (m *machine) due(now time.Time) bool {
+	return m == nil || m.Measured.IsZero() || m.Busy && now.Sub(m.Measured) > 10*time.Minute
 }
 
 // readSpeeds reads the file. One that is not there, damaged or of another format is as an empty one.

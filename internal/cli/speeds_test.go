@@ -114,3 +114,32 @@ func TestStopwatch(t *testing.T) {
 type events []runlog.Event
 
 func (e *events) Emit(ev runlog.Event) { *e = append(*e, ev) }
+
+func TestWhenSpeedIsMeasured(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration, busy bool) *machine { return &machine{Measured: now.Add(-d), Busy: busy} }
+	for _, c := range []struct {
+		name string
+		m    *machine
+		due  bool
+	}{
+		{"never before", nil, true},
+		{"paces alone are known", &machine{}, true},
+		{"long ago", ago(1000*time.Hour, false), false},
+		{"busy just now", ago(9*time.Minute, true), false},
+		{"busy a while ago", ago(11*time.Minute, true), true},
+	} {
+		if got := c.m.due(now); got != c.due {
+			t.Errorf("%s: due %v", c.name, got)
+		}
+	}
+	for _, c := range []struct {
+		used    time.Duration
+		threads int
+		busy    bool
+	}{{9 * time.Second, 1, false}, {18 * time.Second, 2, false}, {15 * time.Second, 2, true}, {0, 2, false}} {
+		if got := wasBusy(c.used, 10*time.Second, c.threads); got != c.busy {
+			t.Errorf("%v of 10 s on %d threads: busy %v", c.used, c.threads, got)
+		}
+	}
+}
