@@ -70,7 +70,7 @@ sweep "last_layer" {
 // was logged. Batch norm over a batch of 2, the last, makes much of a rounding: the losses of the CPU's own instruction
 // paths are 2e-4 apart here.
 func TestTraining(t *testing.T) {
-	cpu, gpu := train(t, "cpu"), train(t, "cuda:1")
+	cpu, gpu, again := train(t, "cpu"), train(t, "cuda:1"), train(t, "cuda:0")
 	if len(cpu) != 3 || len(gpu) != 3 {
 		t.Fatalf("%d runs on the CPU, %d on the GPU", len(cpu), len(gpu))
 	}
@@ -81,6 +81,9 @@ func TestTraining(t *testing.T) {
 			continue
 		}
 		for i := range want {
+			if other := again[run]; len(other) != len(got) || other[i].TrainLoss != got[i].TrainLoss || other[i].ValLoss != got[i].ValLoss {
+				t.Errorf("%s: epoch %d has other bits when it is trained again", run, i+1)
+			}
 			for _, v := range []struct {
 				name string
 				w, g float64
