@@ -47,9 +47,14 @@ func (r *running) check() error {
 		return errors.New("-cache-mib must not be negative; 0 decodes pictures anew each time")
 	case r.memoryMiB < 0:
 		return errors.New("-memory-mib must not be negative; 0 stands for what the machine has available")
+	case max(r.cacheMiB, r.memoryMiB) > mostMiB:
+		return fmt.Errorf("-memory-mib and -cache-mib are mebibytes: more than %d, a pebibyte, is more than a machine has", mostMiB)
 	}
 	return checkDevice(r.device)
 }
+
+// mostMiB bounds what a person may say that there is of memory, so that its bytes can be counted.
+const mostMiB = 1 << 30
 
 func (a *app) applyCommand() *cobra.Command {
 	var in inputs
