@@ -378,7 +378,7 @@ func TestRunsThatLackTheMetric(t *testing.T) {
 		if j := c.Judged[0]; j.Verdict != Inconclusive || j.Why != "seed 2 has no test_acc" || j.New.N != 5 || j.New.Mean < 0.7 {
 			t.Errorf("%s: %s (%s), new %+v", name, j.Verdict, j.Why, j.New)
 		}
-		if err := WriteComparisons(io.Discard, "json", []*Comparison{c}); err != nil {
+		if err := WriteComparisons(io.Discard, "json", Compared(c)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -477,7 +477,7 @@ func TestComparisonAsText(t *testing.T) {
 		mustCompare(t, baseOf(configOf("s", noisy)), newerOf(configOf("s", plus(noisy, -0.1))), criterionOf(t, "params_trainable", nil)),
 		mustCompare(t, nil, newerOf(configOf("s", noisy)), criterionOf(t, "val_loss", bound(Max, 0.4))),
 	}
-	if err := WriteComparisons(&b, "text", all); err != nil {
+	if err := WriteComparisons(&b, "text", Compared(all...)); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "comparison.text", b.Bytes())
@@ -497,7 +497,7 @@ func TestComparisonAsTextIsNarrow(t *testing.T) {
 		}
 		c := mustCompare(t, baseOf(base...), newerOf(newer...), criterionOf(t, "val_acc", nil))
 		var b bytes.Buffer
-		if err := WriteComparisons(&b, "text", []*Comparison{c}); err != nil {
+		if err := WriteComparisons(&b, "text", Compared(c)); err != nil {
 			t.Fatal(err)
 		}
 		table, _, _ := strings.Cut(b.String(), "\nMeans")
@@ -549,7 +549,7 @@ func BenchmarkCompareBaselines(b *testing.B) {
 					}
 				}
 				c := mustCompare(b, sides[0], sides[1], criterionOf(b, "val_acc", func(c *Criterion) { c.Test = test }))
-				if err := WriteComparisons(io.Discard, "text", []*Comparison{c}); err != nil {
+				if err := WriteComparisons(io.Discard, "text", Compared(c)); err != nil {
 					b.Fatal(err)
 				}
 			}
