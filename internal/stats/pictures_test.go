@@ -57,6 +57,24 @@ func TestSeedsThatAgreeAreWorthOne(t *testing.T) {
 	near(t, "high", b.Interval(0.9).High, a.Interval(0.9).High, 1e-9)
 }
 
+// What flips reject at 0 leaves 0 out of the interval, although the score test, which takes answers that cancel over seeds
+// for noise, does not reject it.
+func TestIntervalOfPicturesLeavesOutARejectedZero(t *testing.T) {
+	for _, d := range []Discordance{{1, 0}, {0, 1}} {
+		sample := make([]Discordance, 400)
+		for i := range sample[:106] {
+			if sample[i] = d; i >= 6 {
+				sample[i] = Discordance{1, 1}
+			}
+		}
+		test := made(t)(Pictures(sample, 2))
+		r, i := test.At(0), test.Interval(0.9)
+		if p := min(r.Greater, r.Less); p > 0.05 || i.Contains(0) || !i.Contains(test.Diff()) {
+			t.Errorf("p %v at 0, interval %v of %v", p, i, test.Diff())
+		}
+	}
+}
+
 func TestPicturesWithoutADifference(t *testing.T) {
 	test := made(t)(Pictures(make([]Discordance, 100), 5))
 	if r := test.At(0); r.Greater != 1 || r.Less != 1 {
