@@ -76,7 +76,7 @@ func writeReportHTML(w io.Writer, r *Report) error {
 		return err
 	}
 	// What a page may not hold, and what turns the direction of reading, stands as in the other formats.
-	_, err = io.WriteString(w, escapeRunes(b.String(), func(r rune) bool { return r != '\n' && unprintable(r) }))
+	_, err = io.WriteString(w, PrintableLines(b.String()))
 	return err
 }
 

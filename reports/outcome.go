@@ -34,6 +34,7 @@ type Passing string
 const (
 	Pass    Passing = "pass"
 	Fail    Passing = "fail"
+	Unknown Passing = "inconclusive" // all configurations are, and the gate bears that
 	Skipped Passing = "skipped"
 )
 
@@ -51,6 +52,8 @@ func (o *Outcome) Passing() (is Passing, reason string) {
 		return Fail, fmt.Sprintf("%s lacks %s", o.Baseline, Plural(len(c.OnlyNew), "configuration", "configurations"))
 	case c.Undecided():
 		return Fail, c.share(Inconclusive)
+	case c.Count(Inconclusive) == len(c.Judged):
+		return Unknown, c.share(Inconclusive)
 	}
 	return Pass, ""
 }

@@ -50,16 +50,16 @@ func (a *app) complain(outcomes []reports.Outcome, doubts bool) {
 			names = "gates " + strings.Join(gates[text], ", ")
 		}
 		if failed[text] {
-			a.fail(fmt.Errorf("%s: %s", names, reports.Printable(text)))
+			a.fail(fmt.Errorf("%s: %s", names, text))
 		} else {
-			a.warn("%s: %s.", names, reports.Printable(text))
+			a.warn("%s: %s.", names, text)
 		}
 	}
 }
 
 // warn tells what need not be an error.
 func (a *app) warn(format string, args ...any) {
-	fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, yellow, "Warning:"), fmt.Sprintf(format, args...))
+	fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, yellow, "Warning:"), reports.PrintableLines(fmt.Sprintf(format, args...)))
 }
 
 // shownPerGate is how many configurations are printed for each gate; `ftrun compare` has them all.
@@ -70,13 +70,16 @@ const shownPerGate = 10
 func (a *app) showGate(o *reports.Outcome, configs bool) {
 	w, c := a.out, o.Comparison
 	is, reason := o.Passing()
-	word := map[reports.Passing]string{reports.Pass: a.paint(w, green, "PASS"), reports.Fail: a.paint(w, red, "FAIL"), reports.Skipped: a.paint(w, yellow, "SKIP")}[is]
+	word := map[reports.Passing]string{reports.Pass: a.paint(w, green, "PASS"), reports.Fail: a.paint(w, red, "FAIL"), reports.Skipped: a.paint(w, yellow, "SKIP"), reports.Unknown: a.paint(w, yellow, "INCONCLUSIVE")}[is]
 	text := o.Title()
 	switch {
 	case c != nil:
 		text += ": " + cmp.Or(reason, c.Tally())
 	case o.Err != nil:
 		text += ": not evaluated"
+	default:
+		why, _, _ := strings.Cut(o.Skipped, ";") // the warning says how to mend it
+		text += ": " + why
 	}
 	fmt.Fprintf(w, "%s  %s\n", word, reports.Wrap(reports.Printable(text), gateIndent, w.width()))
 	if c == nil || !configs {

@@ -48,7 +48,10 @@ func (a *app) planResults(store *runlog.Store, p *planner.Plan, origin string, p
 			c.Params = runlog.Params{Total: run.Params.Total, Trainable: run.Params.Trainable}
 		}
 		st := statuses[run.ID]
-		s := reports.SeedResult{Seed: run.Seed, ID: run.ID, Status: cmp.Or(st.State, runlog.Pending), Error: st.Error}
+		s := reports.SeedResult{Seed: run.Seed, ID: run.ID, Status: cmp.Or(st.State, runlog.Pending), Error: st.Error, Damaged: st.Damaged}
+		if s.Damaged { // it is trained again
+			s.Status = runlog.Pending
+		}
 		if !bytes.Equal(settings[run.Settings], c.Settings) {
 			s.Settings = settings[run.Settings]
 		}
