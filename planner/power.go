@@ -26,10 +26,10 @@ func (p *planning) weighGates() {
 	for i, g := range p.spec.Gates {
 		known, changed := p.gateConfigs(g, p.judged[i])
 		w := weighing{p: p, gate: g, alpha: g.Alpha, configs: known}
-		if w.warnOfUnmet(); g.Test == "none" {
+		if w.warnOfUnmet(); g.Test == spec.NoTest {
 			continue
 		}
-		if w.configs = changed; g.Correction == "holm" {
+		if w.configs = changed; g.Correction == spec.Holm {
 			w.alpha /= float64(len(w.configs))
 		}
 		if len(w.configs) > 0 && !w.warnOfFew() {
@@ -132,7 +132,7 @@ func (p *planning) noiseOf(g *spec.Gate) (noise func(*Config) (Noise, bool), ok 
 	if g.Baseline == "" || p.world.Baselines == nil {
 		return nil, false
 	}
-	noise, err := p.world.Baselines.Noise(g.Baseline, g.Metric, g.Test == "mcnemar")
+	noise, err := p.world.Baselines.Noise(g.Baseline, g.Metric, g.Test == spec.McNemar)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, false
@@ -146,7 +146,7 @@ func (p *planning) noiseOf(g *spec.Gate) (noise func(*Config) (Noise, bool), ok 
 
 // leastP is the smallest p value that a configuration's test could give, whatever the data.
 func (w *weighing) leastP(c *gateConfig) float64 {
-	if w.gate.Test == "bootstrap" {
+	if w.gate.Test == spec.Bootstrap {
 		return max(math.Ldexp(1, -c.pairs), 1.0/(stats.DefaultResamples+1))
 	}
 	if c.meet {
@@ -165,9 +165,9 @@ func lnFactorial(n int) float64 {
 // hopeless tells whether no data whatever could give a verdict.
 func (w *weighing) hopeless(c *gateConfig) bool {
 	switch w.gate.Test {
-	case "mcnemar":
+	case spec.McNemar:
 		return !stats.PictureDesign{Pictures: c.pictures, Seeds: c.pairs, Margin: w.margin(c), Alpha: w.alpha}.CanReject()
-	case "bootstrap":
+	case spec.Bootstrap:
 		if !c.meet {
 			return true
 		}
@@ -189,10 +189,10 @@ func (w *weighing) warnOfFew() bool {
 	g, c := w.gate, few[0]
 	var why, mend string
 	switch {
-	case g.Test == "mcnemar":
+	case g.Test == spec.McNemar:
 		why = fmt.Sprintf("whatever %s show, that isn't enough at alpha = %s", count(c.pictures, "picture", "pictures"), w.alphaText())
 		mend = "Take more pictures for validation"
-	case g.Test == "bootstrap" && !c.meet:
+	case g.Test == spec.Bootstrap && !c.meet:
 		why = "the bootstrap needs seeds that both sides have, and there are none"
 		mend = "Make the baseline anew with the sweep's seeds"
 	default:
@@ -201,7 +201,7 @@ func (w *weighing) warnOfFew() bool {
 		if g.Baseline != "" {
 			mend = fmt.Sprintf("%s on each side would do", count(w.seedsFor(c), "seed", "seeds"))
 		}
-		if g.Metric == "val_acc" && g.Bound == "max_drop" && !g.Relative {
+		if g.Metric == "val_acc" && g.Bound == spec.MaxDrop && !g.Relative {
 			mend += `, or test = "mcnemar", which asks whether these very models are worse, not whether training again would be`
 		}
 	}
@@ -250,9 +250,9 @@ func (w *weighing) warnOfDoubt() {
 	alarms := 0.0
 	for i := range w.configs {
 		switch c := &w.configs[i]; {
-		case g.Test == "bootstrap" && c.pairs < stats.EnoughForBCa:
+		case g.Test == spec.Bootstrap && c.pairs < stats.EnoughForBCa:
 			doubtful = append(doubtful, c)
-		case g.Test == "mcnemar":
+		case g.Test == spec.McNemar:
 			d, ok := w.pictureDesign(c)
 			if !ok || len(c.noise.Values) < 2 {
 				continue
@@ -291,7 +291,7 @@ func (w *weighing) weakest() (weak weakness) {
 	bySize := map[[2]int][]designed{} // by the pictures and seeds that are compared of each
 	for i := range w.configs {
 		c := &w.configs[i]
-		if g.Test == "mcnemar" {
+		if g.Test == spec.McNemar {
 			if d, ok := w.pictureDesign(c); ok {
 				size := [2]int{d.Pictures, d.Seeds}
 				bySize[size] = append(bySize[size], designed{c, d, d.Discordant / d.Margin})
@@ -331,7 +331,7 @@ func (w *weighing) warnOfWeak() {
 		return
 	}
 	margin := w.margin(weak.worst.gateConfig)
-	change := map[string]string{"max_drop": "drop", "max_rise": "rise"}[g.Bound]
+	change := map[spec.Bound]string{spec.MaxDrop: "drop", spec.MaxRise: "rise"}[g.Bound]
 	least := "it finds none so often"
 	if !math.IsInf(weak.found, 1) {
 		least = fmt.Sprintf("the smallest that it finds so often is %s", figure(weak.found*margin))
@@ -369,7 +369,7 @@ func (w *weighing) explain(d designed) (noise, mend string) {
 // seedDesign is the comparison of a configuration by seeds. Both sides vary as the baseline does, and independently: seeds
 // are paired, but a change that matters leaves little in common between their courses.
 func (w *weighing) seedDesign(c *gateConfig) (d stats.SeedDesign, ok bool) {
-	if c.noise == nil || len(c.noise.Values) < 2 || !c.meet || w.gate.Test != "paired_permutation" || w.margin(c) == 0 {
+	if c.noise == nil || len(c.noise.Values) < 2 || !c.meet || w.gate.Test != spec.PairedPermutation || w.margin(c) == 0 {
 		return d, false
 	}
 	return stats.SeedDesign{Seeds: c.pairs, Std: math.Sqrt2 * c.noise.summary().Std, Margin: w.margin(c), Alpha: w.alpha}, true
@@ -418,7 +418,7 @@ func (w *weighing) concerns(some []*gateConfig) string {
 
 // alphaText is the alpha of one configuration: "0.05", or "0.05/3 = 0.0167 (Holm, 3 configurations)".
 func (w *weighing) alphaText() string {
-	if w.gate.Correction != "holm" || len(w.configs) == 1 {
+	if w.gate.Correction != spec.Holm || len(w.configs) == 1 {
 		return figure(w.alpha)
 	}
 	return fmt.Sprintf("%s/%d = %s (Holm, %d configurations)", figure(w.gate.Alpha), len(w.configs), figure(w.alpha), len(w.configs))
