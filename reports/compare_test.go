@@ -433,7 +433,7 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("no warning %q among %q", want, c.Warnings)
 		}
 	}
-	want := []string{`optimizer.lr: 0.01 → 0.1`, `optimizer.momentum: none → 0.9`, "trainable: head → **"}
+	want := []string{`optimizer.lr: 0.01 → 0.1`, `optimizer.momentum: not set → 0.9`, "trainable: head → **"}
 	if got := c.Judged[0].Changed; !slices.Equal(got, want) {
 		t.Errorf("changed %q", got)
 	}
