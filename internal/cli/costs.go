@@ -35,7 +35,7 @@ func (a *app) costs(ctx context.Context, threads int, cache int64) *costs {
 const patienceToMeasure = 2500 * time.Millisecond
 
 func (c *costs) open() error {
-	device, err := openDevice(c.threads)
+	device, err := openDevice("cpu", c.threads) // a GPU's speed is not measured yet
 	if err != nil {
 		return err
 	}
