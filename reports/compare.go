@@ -274,7 +274,7 @@ func (k *comparing) judge(p pair) (j Judgement, o outcome) {
 }
 
 // atShare tests against a margin that is a share of the baseline's mean. That mean has noise of its own: were it taken for
-// the margin as it is, a share of a half would be exceeded by chance in 8 % of the cases at alpha 0.05. So it is tested
+// the margin as it is, a rise by a half would be exceeded by chance in 10 % of the cases at alpha 0.05. So it is tested
 // whether the newer side is worse than what is borne of the baseline, seed by seed.
 func (k *comparing) atShare(s sample) (stats.Result, error) {
 	borne := make([]float64, len(s.base))

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ftrun/ftrun/reports"
@@ -75,5 +76,35 @@ func TestCodeOfGates(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What users have named, and what a file says, stays on its line of a terminal.
+func TestGatesKeepTheirLines(t *testing.T) {
+	const hostile = "a\x1b[2J\nPASS"
+	drop, why := -0.5, "seed 3 failed"+hostile
+	judged := reports.Judgement{Sweep: "s", Labels: reports.Labels{{Axis: "x", Value: []byte(`"a\u001b[2J\nPASS"`)}}, Verdict: reports.Worse,
+		Base: &reports.Value{Mean: 1, N: 1}, New: reports.Value{Mean: 0.5, N: 1}, Difference: &drop}
+	unsure := judged
+	unsure.Verdict, unsure.Difference, unsure.Why = reports.Inconclusive, nil, why
+	by := reports.Criterion{Name: "g", Metric: "val_acc", Bound: reports.MaxDrop, Test: reports.NoTest}
+	outcomes := []reports.Outcome{
+		{Criterion: by, Baseline: hostile, Comparison: &reports.Comparison{Criterion: by, Base: &reports.Side{Origin: hostile},
+			Judged: []reports.Judgement{judged, unsure}, OnlyNew: []reports.Unmatched{{Sweep: "s", Labels: judged.Labels}}, Warnings: []string{hostile + "."}}},
+		{Criterion: by, Baseline: hostile, Err: errors.New(hostile)},
+		{Criterion: by, Baseline: hostile, Skipped: hostile},
+	}
+	a, out, errs := newApp()
+	for i := range outcomes {
+		a.showGate(&outcomes[i], true)
+	}
+	a.complain(outcomes, true)
+	for _, text := range []string{out.String(), errs.String()} {
+		if text == "" || strings.Contains(text, "\x1b") || strings.Contains(text, "\nPASS") {
+			t.Errorf("a name moves what stands there, or nothing does: %q", text)
+		}
+	}
+	if want := "Inconclusive, since seed 3 faileda"; !strings.Contains(out.String(), want) {
+		t.Errorf("the reason is not told: %q", out)
 	}
 }

@@ -25,13 +25,10 @@ func TestPicturesOfOneSeed(t *testing.T) {
 		}
 	}
 	test := made(t)(Pictures(d, 1))
-	mcnemar, err := McNemar(1, 7)
-	if err != nil {
-		t.Fatal(err)
-	}
-	near(t, "greater", test.At(0).Greater, mcnemar.MidPGreater, 1e-14)
-	near(t, "less", test.At(0).Less, mcnemar.MidPLess, 1e-14)
-	tango := made(t)(Tango(1, 7, 21))
+	greater, less := midPMcNemar(1, 7)
+	near(t, "greater", test.At(0).Greater, greater, 1e-14)
+	near(t, "less", test.At(0).Less, less, 1e-14)
+	tango := &tango{1, 7, 21}
 	near(t, "margin", test.At(-0.05).Less, tango.At(-0.05).Less, 1e-14)
 	near(t, "low", test.Interval(0.95).Low, tango.Interval(0.95).Low, 1e-12)
 	near(t, "high", test.Interval(0.95).High, tango.Interval(0.95).High, 1e-12)
@@ -81,7 +78,7 @@ func TestPicturesWithoutADifference(t *testing.T) {
 		t.Errorf("margin 0: %+v", r)
 	}
 	// A hundred pictures without a difference show something all the same: as with Tango.
-	near(t, "drop of 5 %", test.At(0.05).Less, made(t)(Tango(0, 0, 100)).At(0.05).Less, 1e-12)
+	near(t, "drop of 5 %", test.At(0.05).Less, (&tango{0, 0, 100}).At(0.05).Less, 1e-12)
 }
 
 func TestPicturesRefuse(t *testing.T) {

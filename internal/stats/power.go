@@ -225,11 +225,8 @@ func (d SeedDesign) rank() float64 { return math.Floor(math.Ldexp(d.Alpha, d.See
 
 // p is the p value of d ≤ Margin where the first side alone is right on b pictures and the second on c.
 func (d PictureDesign) p(b, c int) float64 {
-	equal, err := McNemar(b, c)
-	if err != nil {
-		panic(err) // b and c count
-	}
-	test := pictures{greater: equal.MidPGreater, less: equal.MidPLess, score: tango{float64(b), float64(c), float64(d.Pictures)}}
+	greater, less := midPMcNemar(b, c)
+	test := pictures{greater: greater, less: less, score: tango{float64(b), float64(c), float64(d.Pictures)}}
 	return test.At(d.Margin).Greater
 }
 
