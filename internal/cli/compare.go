@@ -203,8 +203,8 @@ func (o *comparison) criteria(given func(flag string) bool) ([]reports.Criterion
 	if err != nil {
 		return nil, err
 	}
-	if !(o.alpha > 0 && o.alpha < 0.5) {
-		return nil, fmt.Errorf("-alpha must lie between 0 and 0.5, not be %v", o.alpha)
+	if !spec.Significant(o.alpha) {
+		return nil, fmt.Errorf("-alpha must be at least %g and less than 0.5, not %v", spec.LeastAlpha, o.alpha)
 	}
 	if o.minSeeds < 1 {
 		return nil, errors.New("-min-seeds must be at least 1")

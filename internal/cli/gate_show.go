@@ -50,9 +50,9 @@ func (a *app) complain(outcomes []reports.Outcome, doubts bool) {
 			names = "gates " + strings.Join(gates[text], ", ")
 		}
 		if failed[text] {
-			a.fail(fmt.Errorf("%s: %s", names, text))
+			a.fail(fmt.Errorf("%s: %s", names, reports.Printable(text)))
 		} else {
-			a.warn("%s: %s.", names, text)
+			a.warn("%s: %s.", names, reports.Printable(text))
 		}
 	}
 }
