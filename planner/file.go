@@ -198,7 +198,7 @@ func Load(path string) (*Plan, error) {
 		return nil, fmt.Errorf("the plan can't be read: %w", err)
 	}
 	if !IsPlan(raw) {
-		return nil, fmt.Errorf("%s is no saved plan: `ftrun plan -out FILE` saves one", path)
+		return nil, fmt.Errorf("%s is no saved plan, or a damaged one: `ftrun plan` makes one", path)
 	}
 	p, err := parse(raw)
 	if err == nil {
@@ -224,8 +224,6 @@ func parse(raw []byte) (*Plan, error) {
 		switch headErr := json.Unmarshal(raw, &head); {
 		case headErr != nil:
 			return nil, fmt.Errorf("it is damaged: %w", durable.ExplainJSON(headErr))
-		case head.Format == 0:
-			return nil, errors.New("it is no plan: it has no format")
 		case head.Format != format:
 			return nil, fmt.Errorf("it has format %d, by ftrun %s, and this ftrun reads format %d", head.Format, head.Version, format)
 		}

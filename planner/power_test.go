@@ -137,8 +137,8 @@ func TestWeighGates(t *testing.T) {
 			`The gate "g" will often be inconclusive. With 6 seeds and alpha = 0.05 it finds a drop of 0.02, twice what it bears, in less than 4 of 5 cases; ` +
 				`the smallest that it finds so often is 0.0442: seeds of s[lr=1] have a standard deviation of 0.02 in base.json. 51 seeds on each side would do.`},
 		{"a rise", fakeBaselines{noise: noisy}, 1, 6, "metric = \"val_loss\"\n max_rise = 0.01\n relative = true\n baseline = \"base.json\"",
-			`The gate "g" will often be inconclusive. With 6 seeds and alpha = 0.05 it finds a rise of 0.016, twice what it bears, in less than 4 of 5 cases; ` +
-				`the smallest that it finds so often is 0.0422: seeds of s[lr=1] have a standard deviation of 0.02 in base.json. 79 seeds on each side would do.`},
+			`The gate "g" will often be inconclusive. With 6 seeds and alpha = 0.05 it finds a rise of 2%, twice what it bears, in less than 4 of 5 cases; ` +
+				`the smallest that it finds so often is 5.27%: seeds of s[lr=1] have a standard deviation of 2.5% in base.json. 79 seeds on each side would do.`},
 		{"no drop is borne, so none is to be found", fakeBaselines{noise: noisy}, 1, 6, "max_drop = 0\n baseline = \"base.json\"", ""},
 		{"what the baseline lacks", fakeBaselines{noisy, "s[lr=1]"}, 2, 6, drop(""),
 			`The gate "g" will often be inconclusive. With 6 seeds and alpha = 0.05 it finds a drop of 0.02, twice what it bears, in less than 4 of 5 cases; ` +

@@ -93,10 +93,11 @@ func conclusion(all []Outcome) string {
 		}
 	}
 	share := func(n int) string {
+		of := " of " + Count(int64(judged))
 		if compared > 1 { // a configuration may have several
-			return Count(int64(n)) + " of " + Plural(judged, "verdict", "verdicts")
+			return Plural(n, "verdict", "verdicts") + of
 		}
-		return Count(int64(n)) + " of " + Plural(judged, "configuration", "configurations")
+		return Plural(n, "configuration", "configurations") + of
 	}
 	switch {
 	case worse > 0:

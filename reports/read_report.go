@@ -26,6 +26,9 @@ func ReadReport(raw []byte, text func(value json.RawMessage) string) (*Results, 
 		for k := range run.Labels {
 			run.Labels[k].Text = text(run.Labels[k].Value)
 		}
+		if run.Metrics != nil && run.Metrics.Epochs == 0 {
+			return nil, fmt.Errorf("run %s has no metrics", run.ID)
+		}
 		key := configKey(run.Sweep, run.Labels)
 		at, ok := index[key]
 		if !ok {
