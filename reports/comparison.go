@@ -65,7 +65,7 @@ type Judgement struct {
 	Method string  `json:"method,omitempty"` // the test as it was done: "sign flips, 6 pairs"; "" where none was
 	P      *PValue `json:"p"`                // nil where no test was done
 
-	Seeds    []int64  `json:"seeds"`              // that were compared: the common ones, or, Unpaired, all of both sides
+	Seeds    []int64  `json:"seeds"`              // that were compared: the common ones, or, Unpaired, those of both sides
 	Unpaired bool     `json:"unpaired,omitempty"` // seeds did not meet
 	Pictures int      `json:"pictures,omitempty"` // that were compared, where single pictures were
 	Changed  []string `json:"changed,omitempty"`  // settings that differ: "optimizer.lr: 0.01 → 0.1"
