@@ -139,11 +139,16 @@ func (c *Costs) Features(s *planner.Settings, d *planner.Dataset, sharing *plann
 	if err != nil {
 		return planner.Estimate{}
 	}
-	memory, err := FeatureMemory(c.Device, c.Threads, s, d, sharing, c.FeatureMemory)
+	memory, err := FeatureMemory(c.Device, c.Threads, s, d, sharing, c.featureLimits())
 	if err != nil {
 		return planner.Estimate{}
 	}
 	return planner.Estimate{Seconds: seconds, Memory: memory, Disk: sharing.Bytes()}
+}
+
+// featureLimits are those of a machine with room enough.
+func (c *Costs) featureLimits() FeatureLimits {
+	return FeatureLimits{Results: c.FeatureMemory, All: math.MaxInt64}
 }
 
 func (c *Costs) featureSeconds(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) (float64, error) {
@@ -175,7 +180,7 @@ func (c *Costs) featureSeconds(s *planner.Settings, d *planner.Dataset, sharing 
 			}
 		}
 		before := t.net.Before(part.cut.At)
-		batch, _, err := fillBatch(c.Device, c.Threads, before, numerics, pictures, c.FeatureMemory)
+		batch, _, err := t.fillBatch(c.Device, c.Threads, part.cut, pictures, c.featureLimits())
 		if err != nil {
 			return 0, err
 		}
@@ -229,14 +234,18 @@ type course struct {
 	tensors          int   // in the files of both
 }
 
-func (c *Costs) course(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) *course {
-	key := courseKey{
+func courseKeyOf(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) courseKey {
+	return courseKey{
 		arch: s.Arch, trainable: strings.Join(s.Trainable, " "), batchNorm: s.BatchNorm, numerics: s.Numerics, optimizer: s.Optimizer.Kind,
 		classes: len(d.Classes), crop: s.Image.Crop, batch: s.BatchSize,
 		train: d.Pictures[data.Train], val: d.Pictures[data.Val], test: d.Pictures[data.Test],
 		momentum: s.Optimizer.Momentum != 0, clip: s.GradClip > 0, weighted: s.ClassWeights != "", pretrained: s.Weights.Kind != "none",
 		sharesTrain: sharing.Train != nil, sharesVal: sharing.Val != nil,
 	}
+}
+
+func (c *Costs) course(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) *course {
+	key := courseKeyOf(s, d, sharing)
 	k, known := c.courses[key]
 	if !known {
 		if c.courses == nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,7 +125,7 @@ func memoryRunHere(t *testing.T, raw string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := FeatureMemory(device, l.opt.Threads, set, of, sharing, l.opt.FeatureMemory)
+	f, err := FeatureMemory(device, l.opt.Threads, set, of, sharing, FeatureLimits{l.opt.FeatureMemory, math.MaxInt64})
 	if err != nil {
 		t.Fatal(err)
 	}
