@@ -259,17 +259,8 @@ func (t *training) frozenPart(device kernels.Device, cut nn.Cut) (before *nn.Net
 		return nil, nil, err
 	}
 	needed := before.Needed(false)
-	for i, p := range t.net.Params {
-		if p.Kind == nn.Counter || !needed[p.Layer] {
-			continue
-		}
-		values, err := t.params.Get(i)
-		if err == nil {
-			err = params.Set(i, values)
-		}
-		if err != nil {
-			return nil, nil, errors.Join(err, params.Close())
-		}
+	if err := params.CopyFrom(t.params, func(i int) bool { return needed[t.net.Params[i].Layer] }); err != nil {
+		return nil, nil, errors.Join(err, params.Close())
 	}
 	return before, params, nil
 }

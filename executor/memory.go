@@ -145,12 +145,6 @@ func (t *training) fillBatch(device kernels.Device, threads int, cut *nn.Cut, pi
 	if err != nil {
 		return 0, 0, err
 	}
-	copied := int64(0) // of a parameter on its way from the run's
-	for i, needed := 0, before.Needed(false); i < len(t.net.Params); i++ {
-		if p := t.net.Params[i]; needed[p.Layer] {
-			copied = max(copied, 4*int64(p.Len()))
-		}
-	}
 	block := 4 * int64(min(features.BlockPictures, pictures)) * int64(cut.Shape.Len())
 	for batch = features.BlockPictures; ; batch /= 2 {
 		meter := device.Meter(threads)
@@ -162,7 +156,7 @@ func (t *training) fillBatch(device kernels.Device, threads int, cut *nn.Cut, pi
 		if err := programs.rehearse(programKey{batch: min(batch, pictures)}); err != nil {
 			return 0, 0, err
 		}
-		held = meter.Peak() + meter.Scratch() + data.EpochMemory(pictures, batch, t.set.Image.Crop, threads) + copied + 2*block
+		held = meter.Peak() + meter.Scratch() + data.EpochMemory(pictures, batch, t.set.Image.Crop, threads) + nn.CopyMemory + 2*block
 		held += garbageAllowed(held)
 		if batch == 1 || programs.memory() <= limits.Results && held <= limits.All {
 			return batch, held, nil
