@@ -191,6 +191,7 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
+	dropped(t.params.Memory()) // what reading the run's weights left: the frozen part may not fit where that lay
 	before, params, err := t.frozenPart(device, v.cut)
 	if err != nil {
 		return err
