@@ -6,15 +6,39 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 FUZZTIME    ?= 10m
 export CGO_ENABLED := 0
 
-.PHONY: all build test race bench bench-kernels demo generate check fix fuzz clean
+.PHONY: all build build-cpu build-gpu test test-gpu check-gpu race bench bench-kernels demo generate check fix fuzz clean
 
 all: check test build
 
-build: ## bin/ftrun, one static file
-	$(GO) build -trimpath -ldflags "-s -w -X github.com/ftrun/ftrun/internal/cli.version=$(VERSION)" -o bin/ftrun ./cmd/ftrun
+build: ## bin/ftrun; with a C compiler also for NVIDIA GPUs (docs/gpu.md)
+	@if command -v $(CC) >/dev/null; then $(MAKE) --no-print-directory build-gpu; \
+	else echo "no C compiler: bin/ftrun is for the CPU alone"; $(MAKE) --no-print-directory build-cpu; fi
+
+LINK := -trimpath -ldflags "-s -w -X github.com/ftrun/ftrun/internal/cli.version=$(VERSION)" -o bin/ftrun ./cmd/ftrun
+
+build-cpu: ## bin/ftrun for the CPU alone, one static file
+	$(GO) build $(LINK)
+
+build-gpu: bin/cuda/libcuda.a ## bin/ftrun for the CPU and NVIDIA GPUs; nothing of NVIDIA's is needed to build it, or to start
+	$(GPU) $(GO) build -tags gpu $(LINK)
+
+# What builds with the tag gpu: gorgonia.org/cu against our declarations, and an archive that forwards to the driver. Go does
+# not see when those change, so their checksum is among the flags, which it sees.
+DRIVER  := $(CURDIR)/internal/kernels/cuda/driver
+SOURCES := $(wildcard internal/kernels/cuda/driver/*)
+GPU     := CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(DRIVER) -DFTRUN_DRIVER=$(firstword $(shell cat $(SOURCES) | cksum))" \
+	CGO_LDFLAGS="-L$(CURDIR)/bin/cuda"
+
+bin/cuda/libcuda.a: $(SOURCES)
+	@mkdir -p bin/cuda
+	$(CC) -O2 -Wall -Wextra -fPIC -c $(DRIVER)/forward.c -o bin/cuda/forward.o
+	ar rcs $@ bin/cuda/forward.o
 
 test: ## all tests that run by default
 	$(GO) test ./...
+
+test-gpu: bin/cuda/libcuda.a ## the CUDA device, over fakes of NVIDIA's libraries (needs a C compiler)
+	$(GPU) $(GO) test -tags gpu ./internal/kernels/cuda $(ARGS)
 
 race: ## the packages whose code runs side by side, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./internal/runlog ./internal/data ./internal/features ./internal/weights ./internal/nn/... ./internal/durable
@@ -40,6 +64,10 @@ check: ## what fix would change, and what only a person can
 	GOARCH=arm64 $(GO) vet ./internal/kernels/... ./internal/jpeg ./internal/data
 	cd internal/kernels/cpu/gen && $(GO) mod tidy -diff && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+check-gpu: bin/cuda/libcuda.a ## what check does, for what the tag gpu adds
+	$(GPU) $(GO) vet -tags gpu ./internal/kernels/cuda ./internal/cli
+	$(GPU) $(GO) run $(STATICCHECK) -tags gpu ./internal/kernels/cuda ./internal/cli
 
 fix: ## what check complains of, as far as a program can
 	gofmt -w .

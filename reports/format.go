@@ -22,7 +22,7 @@ func Count(n int64) string {
 	return sign + s
 }
 
-// Duration writes seconds for people: 0.4s, 28s, 3m05s, 2h07m.
+// Duration writes seconds for people: 0.4s, 28s, 3m05s, 2h07m, 12d05h.
 func Duration(seconds float64) string {
 	if seconds < 9.95 {
 		return fmt.Sprintf("%.1fs", seconds)
@@ -32,8 +32,10 @@ func Duration(seconds float64) string {
 		return fmt.Sprintf("%ds", s)
 	case s < 3600:
 		return fmt.Sprintf("%dm%02ds", s/60, s%60)
-	default:
+	case s < 100*3600:
 		return fmt.Sprintf("%dh%02dm", s/3600, s%3600/60)
+	default:
+		return fmt.Sprintf("%sd%02dh", Count(int64(s/86400)), s%86400/3600)
 	}
 }
 

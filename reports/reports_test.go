@@ -255,6 +255,7 @@ func TestFigures(t *testing.T) {
 		{Count(0), "0"}, {Count(999), "999"}, {Count(1000), "1,000"}, {Count(11177538), "11,177,538"}, {Count(-1234567), "-1,234,567"},
 		{Duration(0), "0.0s"}, {Duration(9.94), "9.9s"}, {Duration(9.96), "10s"}, {Duration(59.4), "59s"}, {Duration(59.6), "1m00s"},
 		{Duration(185), "3m05s"}, {Duration(3599.6), "1h00m"}, {Duration(7620), "2h07m"},
+		{Duration(99.99 * 3600), "99h59m"}, {Duration(101 * 3600), "4d05h"}, {Duration(3e9), "34,722d05h"},
 		{Bytes(0), "0 B"}, {Bytes(1023), "1023 B"}, {Bytes(1024), "1.0 KiB"}, {Bytes(5 << 20), "5.0 MiB"}, {Bytes(3 << 40), "3.0 TiB"},
 		{Plural(1, "run", "runs"), "1 run"}, {Plural(0, "run", "runs"), "0 runs"}, {Plural(1200, "run", "runs"), "1,200 runs"},
 		{Shorten("abcdef", 6), "abcdef"}, {Shorten("abcdefg", 6), "abc…fg"},

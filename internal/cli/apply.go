@@ -16,6 +16,7 @@ import (
 
 	"github.com/ftrun/ftrun/executor"
 	"github.com/ftrun/ftrun/internal/host"
+	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
@@ -36,8 +37,6 @@ type running struct {
 
 func (r *running) check() error {
 	switch {
-	case r.device != "auto" && r.device != "cpu":
-		return fmt.Errorf("there is no device %q here: `ftrun devices` lists what there is", r.device)
 	case r.threads < 1:
 		return errors.New("-threads must be at least 1")
 	case r.parallelism < 1:
@@ -48,9 +47,14 @@ func (r *running) check() error {
 		return errors.New("-cache-mib must not be negative; 0 decodes pictures anew each time")
 	case r.memoryMiB < 0:
 		return errors.New("-memory-mib must not be negative; 0 stands for what the machine has available")
+	case max(r.cacheMiB, r.memoryMiB) > mostMiB:
+		return fmt.Errorf("-memory-mib and -cache-mib are mebibytes: more than %d, a pebibyte, is more than a machine has", mostMiB)
 	}
-	return nil
+	return checkDevice(r.device)
 }
+
+// mostMiB bounds what a person may say that there is of memory, so that its bytes can be counted.
+const mostMiB = 1 << 30
 
 func (a *app) applyCommand() *cobra.Command {
 	var in inputs
@@ -104,7 +108,7 @@ interrupted.`,
 	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB; less where runs need it")
 	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
 	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs each `TIME` within an epoch, such as 10m, beside its end")
-	cmd.Flags().StringVar(&r.device, "device", "auto", "`DEVICE` to train on: auto or cpu")
+	cmd.Flags().StringVar(&r.device, "device", "auto", deviceFlag)
 	return cmd
 }
 
@@ -252,7 +256,8 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 	a.saves.Store(true)
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
-		Device: openDevice, Threads: a.processors(r.threads), Parallelism: r.parallelism, FailFast: r.failFast,
+		Device:  func(threads int) (kernels.Device, error) { return openDevice(r.device, threads) },
+		Threads: a.processors(r.threads), Parallelism: r.parallelism, FailFast: r.failFast,
 		Weights: weightsCache(),
 		Pin:     func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		NoShare: r.noShare, FeatureMemory: featureMemory,

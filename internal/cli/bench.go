@@ -19,8 +19,8 @@ import (
 
 // benching are the flags of bench.
 type benching struct {
-	arch, mode, numerics, format string
-	batch, threads, steps        int
+	arch, mode, numerics, format, device string
+	batch, threads, steps                int
 }
 
 func (a *app) benchCommand() *cobra.Command {
@@ -45,6 +45,7 @@ whole process has held.`,
 	f.StringVar(&o.numerics, "numerics", kernels.Default.String(), "how convolutions are computed, `HOW`: exact, default, fast")
 	f.IntVar(&o.batch, "batch", 8, "pictures in a step")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
+	f.StringVar(&o.device, "device", "auto", deviceFlag)
 	f.IntVar(&o.steps, "steps", 6, "steps to time, after two that are not")
 	f.StringVar(&o.format, "format", "text", "`FORMAT`: text or json")
 	return cmd
@@ -77,7 +78,7 @@ func (a *app) bench(ctx context.Context, o *benching) error {
 		return err
 	}
 	o.threads = a.processors(o.threads)
-	device, err := openDevice(o.threads)
+	device, err := openDevice(o.device, o.threads)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (a *app) costs(ctx context.Context, threads int, cache int64) *costs {
 const patienceToMeasure = 2500 * time.Millisecond
 
 func (c *costs) open() (err error) {
-	if c.device, err = openDevice(c.threads); err != nil {
+	if c.device, err = openDevice("cpu", c.threads); err != nil { // a GPU's speed is not measured yet
 		return err
 	}
 	c.of = &executor.Costs{

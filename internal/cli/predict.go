@@ -21,9 +21,9 @@ import (
 
 // predicting are the flags of predict.
 type predicting struct {
-	run, arch, weights, classes, format string
-	logits                              bool
-	top, threads, resize, crop          int
+	run, arch, weights, classes, format, device string
+	logits                                      bool
+	top, threads, resize, crop                  int
 }
 
 func (a *app) predictCommand() *cobra.Command {
@@ -49,6 +49,7 @@ torchvision's weights of the architecture were trained for.`,
 	f.BoolVar(&o.logits, "logits", false, "print all logits, too (json)")
 	f.StringVar(&o.format, "format", "text", "`FORMAT`: text or json")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
+	f.StringVar(&o.device, "device", "auto", deviceFlag)
 	return cmd
 }
 
@@ -70,7 +71,7 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 		return err
 	}
 	o.threads = a.processors(o.threads)
-	device, err := openDevice(o.threads)
+	device, err := openDevice(o.device, o.threads)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,7 @@
 // of, each defined by shapes and an equation, and the memory that they work on.
 //
 // internal/nn calls a Device and nothing else; the devices live in the folders below: ref is plain Go with float64 sums
-// and defines what is right, cpu is fast, and kerneltest is the one conformance suite that all of them run.
+// and defines what is right, cpu is fast, cuda is a GPU, and kerneltest is the one conformance suite that all of them run.
 //
 // # Letters
 //

@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"internal/kernels/ref":        {"internal/kernels"},
 	"internal/kernels/speed":      {"internal/kernels"},
 	"internal/kernels/cpu":        {"internal/kernels", "internal/host"},
+	"internal/kernels/cuda":       {"internal/kernels"},
 	"internal/kernels/kerneltest": {"internal/kernels"},
 	"internal/data":               {"internal/jpeg", "internal/durable", "internal/host"},
 	"internal/features":           {"internal/durable"},
@@ -43,8 +44,9 @@ var allowed = map[string][]string{
 }
 
 // seesGorgonia names the folders that may import it: everything before and behind them tests in milliseconds, and a
-// network's description (models) and its training (executor) stay free of how it is differentiated.
-var seesGorgonia = []string{"internal/nn"}
+// network's description (models) and its training (executor) stay free of how it is differentiated. The CUDA device takes
+// the driver's interface from there, and nothing else.
+var seesGorgonia = []string{"internal/nn", "internal/kernels/cuda"}
 
 func TestImportsGoOneWay(t *testing.T) {
 	root := filepath.Join("..", "..")

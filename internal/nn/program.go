@@ -32,6 +32,7 @@ type Program struct {
 	bound        int // the slab's version to which the results are bound
 
 	hostLabels, hostLogits []float32
+	hostInput              []float32 // pictures on their way to a device with memory of its own
 }
 
 // loss is a cross-entropy with its weight in the sum.
@@ -62,24 +63,23 @@ func (p *Program) Run(x []float32, labels []int, step uint64) (Result, error) {
 // device's own memory where that can be.
 func (p *Program) RunFrom(read func(i int, dst []float32) error, labels []int, step uint64) (Result, error) {
 	return p.run(func(input kernels.Buffer) error {
+		dst, direct := input.(kernels.Host)
+		if !direct {
+			if p.hostInput == nil {
+				p.hostInput = make([]float32, input.Len())
+			}
+			dst = p.hostInput
+		}
 		size := p.net.Input.Len()
 		for i := range p.set.Batch {
-			part := input.Slice(i*size, (i+1)*size)
-			dst, direct := part.(kernels.Host)
-			if !direct {
-				dst = make(kernels.Host, size)
-			}
-			if err := read(i, dst); err != nil {
-				return err
-			}
-			if direct {
-				continue
-			}
-			if err := p.store.dev.Upload(part, dst); err != nil {
+			if err := read(i, dst[i*size:(i+1)*size:(i+1)*size]); err != nil {
 				return err
 			}
 		}
-		return nil
+		if direct {
+			return nil
+		}
+		return p.store.dev.Upload(input, dst)
 	}, labels, step)
 }
 

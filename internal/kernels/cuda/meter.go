@@ -1,0 +1,76 @@
+//go:build gpu
+
+package cuda
+
+import "github.com/ftrun/ftrun/internal/kernels"
+
+// meter tells what memory the device would hold, but for cuDNN's workspaces, of which only an open cuDNN knows. It follows
+// the operations in what scratch memory they take: TestMeter holds it to what they leave.
+type meter struct {
+	*kernels.Hollow
+	scratch int // bytes
+}
+
+// Meter returns a Meter for a device like this one. Threads mean nothing to it.
+func (d *Device) Meter(int) kernels.Meter {
+	return &meter{Hollow: kernels.NewHollow(&Device{name: d.name, path: d.path})}
+}
+
+func (m *meter) Scratch() int64 { return int64(blasMemoryLen + m.scratch) }
+
+// take notes what Device.take would be asked for.
+func (m *meter) take(bytes ...int) error {
+	m.scratch = max(m.scratch, taken(bytes...))
+	return nil
+}
+
+func (m *meter) convForward(c kernels.Conv, packed, overResidual bool) error {
+	if c.Groups > 1 {
+		return nil
+	}
+	return m.take(forwardScratch(c, packed, overResidual))
+}
+
+func (m *meter) ConvForward(c kernels.Conv, x, w, bias, y kernels.Buffer, act kernels.Activation) error {
+	return m.convForward(c, false, false)
+}
+
+// A buffer here does not tell whether it is another, so y is taken to be the residual.
+func (m *meter) ConvForwardPacked(c kernels.Conv, x, packed, bias, residual, y kernels.Buffer, act kernels.Activation) error {
+	return m.convForward(c, true, residual != nil)
+}
+
+func (m *meter) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) error {
+	if c.Groups > 1 {
+		return nil
+	}
+	return m.take(4 * c.LenW())
+}
+
+func (m *meter) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) error {
+	if c.Groups > 1 {
+		return m.take(cut(c.N*c.P()*c.Q(), c.LenW()).bytes(1, c.LenW()))
+	}
+	return m.take(4 * c.LenW())
+}
+
+func (m *meter) SumRows(rows, c int, x, y kernels.Buffer) error {
+	return m.take(cut(rows, c).bytes(1, c))
+}
+
+func (m *meter) BatchNormStats(rows, c int, x, mean, invstd, runningMean, runningVar kernels.Buffer, momentum, eps float32) error {
+	return m.take(cut(rows, c).bytes(2, c), 4*c)
+}
+
+func (m *meter) BatchNormReduce(rows, c int, dy, x, mean, invstd, gamma, beta, dgamma, dbeta kernels.Buffer,
+	act kernels.Activation) error {
+	return m.take(cut(rows, c).bytes(2, c))
+}
+
+func (m *meter) CrossEntropyForward(e kernels.CrossEntropy, logits, labels, weights, loss, prob kernels.Buffer) error {
+	return m.take(8 * 2 * e.N)
+}
+
+func (m *meter) SumSquares(x kernels.Buffer) (float64, error) {
+	return 0, m.take(8*squareThreads, 8*squareChunks, 8)
+}

@@ -1,0 +1,77 @@
+//go:build gpu
+
+package cuda
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+
+	"gorgonia.org/cu"
+
+	"github.com/ftrun/ftrun/internal/kernels"
+)
+
+// chunks says how rows are cut for a sum over them.
+type chunks struct{ chunks, rows int }
+
+const (
+	// sumThreads is how many threads a sum is cut into where it has the rows: enough for the largest GPU.
+	sumThreads = 1 << 17
+	// Chunks have leastRows at least, so that their sums are few, and mostRows at most, so that float32 does for them.
+	leastRows, mostRows = 32, 1024
+)
+
+// cut cuts m rows of c columns, by the shape alone.
+func cut(m, c int) chunks {
+	rows := min(max((m*c+sumThreads-1)/sumThreads, leastRows), mostRows)
+	return chunks{(m + rows - 1) / rows, rows}
+}
+
+// bytes is what so many sums of each chunk take.
+func (s chunks) bytes(kinds, c int) int { return 4 * s.chunks * kinds * c }
+
+// SumRows: x (M,C) → y (C) = Σ_m x.
+func (d *Device) SumRows(m, c int, x, y kernels.Buffer) error {
+	const op = "SumRows"
+	xs, ys, s := d.memory(op, "x", x, m*c), d.memory(op, "y", y, c), cut(m, c)
+	parts, err := d.take(s.bytes(1, c))
+	if err != nil {
+		return err
+	}
+	if err := d.launch("sum_rows", s.chunks*c, xs, parts[0], m, c, s.rows, s.chunks); err != nil {
+		return err
+	}
+	return d.launch("sum_chunks", c, parts[0], ys, s.chunks, c)
+}
+
+// squareThreads and squareChunks are how many sums the two stages before the last make of squares.
+const squareThreads, squareChunks = 1 << 14, 128
+
+// SumSquares: x → Σ x², in float64.
+func (d *Device) SumSquares(x kernels.Buffer) (float64, error) {
+	n := x.Len()
+	xs := d.memory("SumSquares", "x", x, n)
+	if n == 0 {
+		return 0, nil
+	}
+	if n > mostElements {
+		return 0, fmt.Errorf("%s: the sum of %d squares: a kernel counts to %d", d.name, n, mostElements)
+	}
+	parts, err := d.take(8*squareThreads, 8*squareChunks, 8)
+	if err != nil {
+		return 0, err
+	}
+	if err := d.launch("sum_squares", squareThreads, xs, parts[0], n, squareThreads); err != nil {
+		return 0, err
+	}
+	if err := d.launch("sum_doubles", squareChunks, parts[0], parts[1], squareThreads, squareChunks); err != nil {
+		return 0, err
+	}
+	if err := d.launch("sum_doubles", 1, parts[1], parts[2], squareChunks, 1); err != nil {
+		return 0, err
+	}
+	var bits uint64
+	err = d.copied("download", func() error { return cu.MemcpyDtoHAsync(unsafe.Pointer(&bits), parts[2], 8, d.stream) })
+	return math.Float64frombits(bits), err
+}

@@ -1,0 +1,396 @@
+#define _GNU_SOURCE
+#include "fake.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Declared as NVIDIA's library exports them, without the names that cuda.h gives to older editions. */
+
+enum { GPUS = 2, PAGE = 4096, QUEUE = 64, ARGUMENTS = 256 };
+static const size_t MEMORY = 4ull << 30; /* of each GPU */
+
+struct CUctx_st {
+	int gpu, retained;
+	size_t used;
+};
+static struct CUctx_st contexts[GPUS] = {{0, 0, 0}, {1, 0, 0}};
+static __thread CUcontext current;
+static int started;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+struct work {
+	CUresult (*run)(const void *);
+	char arguments[ARGUMENTS];
+};
+struct CUstream_st {
+	CUcontext context;
+	CUresult fault;
+	unsigned queued;
+	struct work queue[QUEUE];
+	CUstream next;
+};
+static CUstream streams;
+
+struct allocation {
+	char *map, *data;
+	size_t mapped, len;
+	CUcontext context;
+	struct allocation *next;
+};
+static struct allocation *allocations;
+
+struct CUmod_st {
+	CUcontext context;
+	char *text;
+};
+struct CUfunc_st {
+	CUmodule module;
+	const struct fake_kernel *kernel;
+};
+
+#define STARTED \
+	if (!started) return CUDA_ERROR_NOT_INITIALIZED
+#define CONTEXT \
+	STARTED;    \
+	if (!current || !current->retained) return CUDA_ERROR_INVALID_CONTEXT
+
+CUcontext fake_context(void) { return current; }
+
+static int living(CUstream stream) {
+	pthread_mutex_lock(&lock);
+	CUstream s = streams;
+	while (s && s != stream) s = s->next;
+	pthread_mutex_unlock(&lock);
+	return s != NULL;
+}
+
+CUcontext fake_stream_context(CUstream stream) { return living(stream) ? stream->context : NULL; }
+
+static struct allocation *find(CUdeviceptr p) {
+	char *host = (char *)(uintptr_t)(p - OFFSET);
+	for (struct allocation *a = allocations; a; a = a->next)
+		if (host >= a->data && host < a->data + a->len) return a;
+	return NULL;
+}
+
+void *fake_memory(CUdeviceptr p, size_t n) {
+	pthread_mutex_lock(&lock);
+	struct allocation *a = find(p);
+	char *host = (char *)(uintptr_t)(p - OFFSET);
+	if (a && (host + n > a->data + a->len || a->context != current)) a = NULL;
+	pthread_mutex_unlock(&lock);
+	return a ? host : NULL;
+}
+
+void *fake_operand(CUdeviceptr p, int *bad) {
+	if (!p) return NULL;
+	void *host = fake_memory(p, 1);
+	if (!host) *bad = 1;
+	return host;
+}
+
+static CUresult drain(CUstream s) {
+	for (unsigned i = 0; i < s->queued && !s->fault; i++) s->fault = s->queue[i].run(s->queue[i].arguments);
+	s->queued = 0;
+	return s->fault;
+}
+
+CUresult fake_enqueue(CUstream s, CUresult (*run)(const void *), const void *arguments, size_t n) {
+	CONTEXT;
+	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
+	if (n > ARGUMENTS) return CUDA_ERROR_INVALID_VALUE;
+	if (s->queued == QUEUE) drain(s);
+	if (s->fault) return s->fault;
+	struct work *w = &s->queue[s->queued++];
+	w->run = run;
+	memcpy(w->arguments, arguments, n);
+	return CUDA_SUCCESS;
+}
+
+/* ---- start, GPUs, contexts ---- */
+
+CUresult cuInit(unsigned flags) {
+	if (getenv("FAKE_NO_GPU")) return CUDA_ERROR_NO_DEVICE;
+	started = 1;
+	return flags ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+CUresult cuGetErrorName(int code, const char **name) {
+	*name = code == CUDA_ERROR_NO_DEVICE ? "CUDA_ERROR_NO_DEVICE" : "CUDA_ERROR";
+	return CUDA_SUCCESS;
+}
+
+CUresult cuGetErrorString(int code, const char **text) {
+	*text = code == CUDA_ERROR_NO_DEVICE ? "no CUDA-capable device is detected" : "error";
+	return CUDA_SUCCESS;
+}
+
+CUresult cuDriverGetVersion(int *v) {
+	const char *version = getenv("FAKE_DRIVER_VERSION");
+	*v = version ? atoi(version) : 13000;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceGetCount(int *n) {
+	STARTED;
+	*n = GPUS;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceGet(CUdevice *d, int i) {
+	STARTED;
+	if (i < 0 || i >= GPUS) return CUDA_ERROR_INVALID_DEVICE;
+	*d = i;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceGetName(char *name, int n, CUdevice d) {
+	STARTED;
+	snprintf(name, (size_t)n, "Fake GPU %d", d);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceGetAttribute(int *v, CUdevice_attribute a, CUdevice d) {
+	STARTED;
+	(void)d;
+	if (a == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+		*v = 9;
+	else if (a == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)
+		*v = 0;
+	else
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuDeviceTotalMem_v2(size_t *n, CUdevice d) {
+	STARTED;
+	(void)d;
+	*n = MEMORY;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuDevicePrimaryCtxRetain(CUcontext *c, CUdevice d) {
+	STARTED;
+	contexts[d].retained++;
+	*c = &contexts[d];
+	return CUDA_SUCCESS;
+}
+
+CUresult cuDevicePrimaryCtxRelease_v2(CUdevice d) {
+	STARTED;
+	if (!contexts[d].retained) return CUDA_ERROR_INVALID_CONTEXT;
+	/* The real one frees what is left; here it is a leak. */
+	if (contexts[d].retained == 1 && contexts[d].used) return CUDA_ERROR_ILLEGAL_STATE;
+	contexts[d].retained--;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuCtxSetCurrent(CUcontext c) {
+	STARTED;
+	if (c && !c->retained) return CUDA_ERROR_INVALID_CONTEXT;
+	current = c;
+	return CUDA_SUCCESS;
+}
+
+/* ---- memory ---- */
+
+CUresult cuMemAlloc_v2(CUdeviceptr *p, size_t n) {
+	CONTEXT;
+	if (!n) return CUDA_ERROR_INVALID_VALUE;
+	if (current->used + n > MEMORY) return CUDA_ERROR_OUT_OF_MEMORY;
+	/* Between pages that nobody may touch, as near to the one behind as 256 bytes allow. Fresh memory is not zero. */
+	size_t pages = (n + PAGE - 1) / PAGE * PAGE;
+	struct allocation *a = calloc(1, sizeof *a);
+	a->mapped = pages + 2 * PAGE;
+	a->map = mmap(NULL, a->mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (a->map == MAP_FAILED || mprotect(a->map + PAGE, pages, PROT_READ | PROT_WRITE)) return CUDA_ERROR_OUT_OF_MEMORY;
+	a->data = a->map + PAGE + (pages - n) / 256 * 256;
+	a->len = n;
+	a->context = current;
+	if (n < 1 << 20) memset(a->data, 0xff, n);
+	pthread_mutex_lock(&lock);
+	a->next = allocations;
+	allocations = a;
+	current->used += n;
+	pthread_mutex_unlock(&lock);
+	*p = (CUdeviceptr)(uintptr_t)a->data + OFFSET;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMemFree_v2(CUdeviceptr p) {
+	CONTEXT;
+	pthread_mutex_lock(&lock);
+	struct allocation **at = &allocations;
+	while (*at && (CUdeviceptr)(uintptr_t)(*at)->data + OFFSET != p) at = &(*at)->next;
+	struct allocation *a = *at;
+	if (a) {
+		*at = a->next;
+		a->context->used -= a->len;
+	}
+	pthread_mutex_unlock(&lock);
+	if (!a) return CUDA_ERROR_INVALID_VALUE;
+	munmap(a->map, a->mapped);
+	free(a);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMemGetInfo_v2(size_t *free, size_t *total) {
+	CONTEXT;
+	*free = MEMORY - current->used;
+	*total = MEMORY;
+	return CUDA_SUCCESS;
+}
+
+struct copy {
+	CUdeviceptr device;
+	char *host;
+	size_t n;
+	int fill;
+};
+
+static CUresult upload(const void *arguments) {
+	const struct copy *c = arguments;
+	void *to = fake_memory(c->device, c->n);
+	if (!to) return CUDA_ERROR_ILLEGAL_ADDRESS;
+	memcpy(to, c->host, c->n);
+	return CUDA_SUCCESS;
+}
+
+static CUresult download(const void *arguments) {
+	const struct copy *c = arguments;
+	void *from = fake_memory(c->device, c->n);
+	if (!from) return CUDA_ERROR_ILLEGAL_ADDRESS;
+	memcpy(c->host, from, c->n);
+	return CUDA_SUCCESS;
+}
+
+static CUresult fill(const void *arguments) {
+	const struct copy *c = arguments;
+	void *to = fake_memory(c->device, c->n);
+	if (!to) return CUDA_ERROR_ILLEGAL_ADDRESS;
+	memset(to, c->fill, c->n);
+	return CUDA_SUCCESS;
+}
+
+static CUresult copying(CUstream s, CUresult (*how)(const void *), struct copy c) {
+	CONTEXT;
+	if (!fake_memory(c.device, c.n)) return CUDA_ERROR_INVALID_VALUE;
+	return fake_enqueue(s, how, &c, sizeof c);
+}
+
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t n, CUstream s) {
+	return copying(s, upload, (struct copy){to, (char *)from, n, 0});
+}
+
+CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t n, CUstream s) {
+	return copying(s, download, (struct copy){from, to, n, 0});
+}
+
+CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char v, size_t n, CUstream s) {
+	return copying(s, fill, (struct copy){to, NULL, n, v});
+}
+
+/* ---- streams ---- */
+
+CUresult cuStreamCreate(CUstream *s, unsigned flags) {
+	CONTEXT;
+	if (flags & ~1u) return CUDA_ERROR_INVALID_VALUE;
+	*s = calloc(1, sizeof **s);
+	(*s)->context = current;
+	pthread_mutex_lock(&lock);
+	(*s)->next = streams;
+	streams = *s;
+	pthread_mutex_unlock(&lock);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuStreamSynchronize(CUstream s) {
+	CONTEXT;
+	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
+	return drain(s);
+}
+
+CUresult cuStreamDestroy_v2(CUstream s) {
+	CONTEXT;
+	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
+	drain(s);
+	pthread_mutex_lock(&lock);
+	CUstream *at = &streams;
+	while (*at != s) at = &(*at)->next;
+	*at = s->next;
+	pthread_mutex_unlock(&lock);
+	free(s);
+	return CUDA_SUCCESS;
+}
+
+/* ---- modules and launches ---- */
+
+CUresult cuModuleLoadData(CUmodule *m, const void *image) {
+	CONTEXT;
+	if (!strstr(image, ".target sm_")) return CUDA_ERROR_INVALID_PTX;
+	*m = calloc(1, sizeof **m);
+	(*m)->context = current;
+	(*m)->text = strdup(image);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuModuleUnload(CUmodule m) {
+	CONTEXT;
+	if (m->context != current) return CUDA_ERROR_INVALID_CONTEXT;
+	free(m->text);
+	m->context = NULL; /* what is left of it stays, so that its functions find it unloaded */
+	return CUDA_SUCCESS;
+}
+
+CUresult cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name) {
+	CONTEXT;
+	if (m->context != current) return CUDA_ERROR_INVALID_CONTEXT;
+	char entry[256];
+	snprintf(entry, sizeof entry, ".visible .entry %s(", name);
+	if (!strstr(m->text, entry)) return CUDA_ERROR_NOT_FOUND;
+	for (const struct fake_kernel *k = fake_kernels; k->name; k++)
+		if (!strcmp(k->name, name)) {
+			*f = calloc(1, sizeof **f);
+			(*f)->module = m;
+			(*f)->kernel = k;
+			return CUDA_SUCCESS;
+		}
+	return CUDA_ERROR_NOT_FOUND;
+}
+
+__thread unsigned host_thread, host_threads; /* what kernels.cu asks for */
+static unsigned launches;
+
+unsigned fake_thread(unsigned t, unsigned threads) {
+	switch (launches % 3) {
+	case 0: return t;
+	case 1: return threads - 1 - t;
+	default: return t % 2 ? threads - 1 - t / 2 : t / 2; /* from both ends */
+	}
+}
+
+struct launch {
+	CUfunction function;
+	unsigned threads;
+	uint64_t words[28];
+};
+
+static CUresult run(const void *arguments) {
+	const struct launch *l = arguments;
+	if (l->function->module->context != current) return CUDA_ERROR_INVALID_CONTEXT;
+	host_threads = l->threads;
+	launches++;
+	return l->function->kernel->run(l->words);
+}
+
+CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+	unsigned shared, CUstream s, void **parameters, void **extra) {
+	CONTEXT;
+	if (!gx || !bx || gy != 1 || gz != 1 || by != 1 || bz != 1 || bx > 1024 || shared || extra) return CUDA_ERROR_INVALID_VALUE;
+	if (f->module->context != current) return CUDA_ERROR_INVALID_CONTEXT;
+	struct launch l = {.function = f, .threads = gx * bx};
+	for (unsigned i = 0; i < f->kernel->parameters; i++) memcpy(&l.words[i], parameters[i], f->kernel->sizes[i]);
+	return fake_enqueue(s, run, &l, sizeof l);
+}

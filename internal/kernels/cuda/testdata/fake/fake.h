@@ -1,0 +1,46 @@
+/* Fakes of libcuda, libcublas and libcudnn, for tests on a machine without a GPU. They execute on the host what they are
+ * asked for, and give the error code of the real ones where a caller breaks a rule: a context that is not the thread's, a
+ * stream or memory of another one, memory that is freed or too short, also where work that is under way needs it.
+ *
+ * Work is queued at the call and done when the stream is waited for, so who reads a result before that finds out. Device
+ * addresses are not addresses of the host: they lie OFFSET higher, where nothing is. */
+#ifndef FAKE_H
+#define FAKE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../driver/cuda.h"
+
+#define OFFSET 0x0100000000000000ull
+
+/* Where the n bytes of device memory at p lie on the host; null where they are not one living allocation's, or not of the
+ * context that is current. */
+void *fake_memory(CUdeviceptr p, size_t n);
+
+/* As fake_memory, of whatever lies at p, for a kernel whose operands' lengths nobody tells. Null stays null. */
+void *fake_operand(CUdeviceptr p, int *bad);
+
+/* The context of this thread; null where none is current. */
+CUcontext fake_context(void);
+
+/* The context of a stream; null where there is no such stream. */
+CUcontext fake_stream_context(CUstream stream);
+
+/* Queues work with a copy of the n bytes of its arguments. Its result is an error code, which all that follows gives too. */
+CUresult fake_enqueue(CUstream stream, CUresult (*work)(const void *arguments), const void *arguments, size_t n);
+
+/* A kernel of kernels.cu, from the file that the tests write: its name, its parameters' number and sizes, and a function
+ * that runs one thread after the other. */
+struct fake_kernel {
+	const char *name;
+	unsigned parameters;
+	const unsigned char *sizes;
+	CUresult (*run)(const uint64_t *words);
+};
+extern const struct fake_kernel fake_kernels[];
+
+/* Numbers the threads of a launch in an order that changes from launch to launch; t counts from 0. */
+unsigned fake_thread(unsigned t, unsigned threads);
+
+#endif
