@@ -36,10 +36,12 @@ func (a *app) costs(ctx context.Context, threads int, cache int64) *costs {
 // patienceToMeasure is how long measuring the machine's speed goes on.
 const patienceToMeasure = 2500 * time.Millisecond
 
-func (c *costs) open() (err error) {
-	if c.device, err = openDevice("cpu", c.threads); err != nil { // a GPU's speed is not measured yet
+func (c *costs) open() error {
+	device, err := openDevice("cpu", c.threads) // a GPU's speed is not measured yet
+	if err != nil {
 		return err
 	}
+	c.device = device
 	c.of = &executor.Costs{
 		Device: c.device, Threads: c.threads, CacheBytes: c.cache, FeatureMemory: featureMemory, SaveAfter: saveAfter.Seconds(),
 	}
