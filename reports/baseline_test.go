@@ -140,7 +140,7 @@ func TestBaselinesThatAreRefused(t *testing.T) {
 		{"predictions that are none", resealed(t, whole, `"predicted":"120"`, `"predicted":"1-0"`), "seed 0 of pretrain: what it predicts is no text of letters and digits"},
 		{"a seed twice", resealed(t, whole, `{"seed":1,`, `{"seed":0,`), "the seeds of tutorial[arch=alexnet] are not in order"},
 		{"a seed without metrics", resealed(t, whole, `"metrics":{`, `"metrics":null,"timing":{},"metrics":null,"x":{`), "unknown field"},
-		{"no epochs", resealed(t, whole, `"epochs":`, `"epochs":0,"best_epoch":`), "of pretrain has no metrics"},
+		{"no epochs", resealed(t, whole, `"epochs":5,"last`, `"epochs":0,"last`), "of pretrain has no metrics"},
 		{"a configuration twice", resealed(t, whole, `"labels":{"arch":"alexnet","lr":0.1}`, `"labels":{"arch":"alexnet"}`), "tutorial[arch=alexnet] stands there twice"},
 		{"an axis twice", resealed(t, whole, `"labels":{"arch":"alexnet","lr":0.1}`, `"labels":{"arch":"alexnet","arch":1}`), `the axis "arch" stands twice among the labels`},
 		{"labels that are none", resealed(t, whole, `"labels":{"arch":"alexnet","lr":0.1}`, `"labels":[]`), "labels are no object of axes and their values"},

@@ -201,9 +201,6 @@ func TestHolmCorrectsForManyConfigurations(t *testing.T) {
 		if want == Inconclusive && j.Why != "a p value of at least 0.016 is too much among 4 configurations" {
 			t.Errorf("among %d: %q", n, j.Why)
 		}
-		if why := c.Judged[n-1].Why; n > 1 && why != "" {
-			t.Errorf("among %d: one that is not worse by itself either: %q", n, why)
-		}
 		c = mustCompare(t, baseOf(base...), newerOf(newer...), criterionOf(t, "val_acc", func(c *Criterion) { c.Correction = NoCorrection }))
 		if j := c.Judged[0]; j.Verdict != Worse || j.P.Raw != nil {
 			t.Errorf("without correction among %d: %s, p %+v", n, j.Verdict, j.P)

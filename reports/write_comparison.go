@@ -342,7 +342,7 @@ func (c *Comparison) Rule() string {
 	}
 	text += fmt.Sprintf(", tested at alpha %v", k.Alpha)
 	if k.Correction == Holm && len(c.Judged) > 1 {
-		text += ", p corrected for all configurations that are tested (Holm)"
+		text += ", p corrected for all that are tested (Holm)"
 	}
 	if len(methods.keys) > 0 {
 		text += ": " + strings.Join(methods.keys[:min(len(methods.keys), listed)], "; ")

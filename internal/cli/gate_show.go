@@ -70,7 +70,7 @@ const shownPerGate = 10
 func (a *app) showGate(o *reports.Outcome, configs bool) {
 	w, c := a.out, o.Comparison
 	is, reason := o.Passing()
-	word := map[reports.Passing]string{reports.Pass: a.paint(w, green, "PASS"), reports.Fail: a.paint(w, red, "FAIL"), reports.Skipped: a.paint(w, yellow, "SKIP"), reports.Unknown: a.paint(w, yellow, "INCONCLUSIVE")}[is]
+	word := passingWords[is]
 	text := o.Title()
 	switch {
 	case c != nil:
@@ -81,7 +81,7 @@ func (a *app) showGate(o *reports.Outcome, configs bool) {
 		why, _, _ := strings.Cut(o.Skipped, ";") // the warning says how to mend it
 		text += ": " + why
 	}
-	fmt.Fprintf(w, "%s  %s\n", word, reports.Wrap(reports.Printable(text), gateIndent, w.width()))
+	fmt.Fprintf(w, "%s  %s\n", a.paint(w, word.colour, word.text), reports.Wrap(reports.Printable(text), len(word.text)+2, w.width()))
 	if c == nil || !configs {
 		return
 	}
@@ -111,6 +111,14 @@ func (a *app) showGate(o *reports.Outcome, configs bool) {
 }
 
 const gateIndent = len("PASS  ")
+
+// passingWords are what a gate's line begins with.
+var passingWords = map[reports.Passing]struct {
+	text   string
+	colour colour
+}{
+	reports.Pass: {"PASS", green}, reports.Fail: {"FAIL", red}, reports.Unknown: {"INCONCLUSIVE", yellow}, reports.Skipped: {"SKIP", yellow},
+}
 
 // showGates prints what the gates of a plan ask for.
 func (a *app) showGates(p *planner.Plan) {

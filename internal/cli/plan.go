@@ -72,6 +72,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			}
 			threads := runtime.GOMAXPROCS(0)
 			costs := a.costs(cmd.Context(), threads, int64(defaultCacheMiB())<<20)
+			defer costs.close()
 			p, err := a.plan(cmd.Context(), args[0], &in, &ch, costs, asJSON)
 			if err != nil {
 				return err
