@@ -28,7 +28,14 @@ func device(t *testing.T) kernels.Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { dev.Close() })
+	t.Cleanup(func() {
+		if gpu, ok := dev.(interface{ Unsupported() []string }); ok {
+			for _, c := range gpu.Unsupported() {
+				t.Log("not of cuDNN: ", c)
+			}
+		}
+		dev.Close()
+	})
 	return dev
 }
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command gpucheck runs on a machine with an NVIDIA GPU what cannot be known without one: it holds the CUDA device against
 // the conformance suite and PyTorch's golden numbers, trains a small sweep on it, and times training steps, beside PyTorch
 // where that is found. `make gpu-check-pack` makes the folder that it works in, with all that it needs: neither Go nor a
@@ -20,6 +22,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ftrun/ftrun/internal/durable"
@@ -73,7 +76,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		if ctx.Err() != nil {
 			break
 		}
-		fmt.Fprintf(progress, "%s\n", c.name)
+		fmt.Fprintln(progress, c.name)
 		start := time.Now()
 		result := c.run(ctx)
 		if ctx.Err() != nil { // it was cut off: whatever it says is not its result
@@ -185,6 +188,9 @@ func (b *bench) command(ctx context.Context, name string, args ...string) *exec.
 	cmd.Dir = b.folder
 	cmd.Env = append(os.Environ(), "FTRUN_CUDA_LIBRARIES="+b.libraries, "FTRUN_CUDA_REAL=1", "FTRUN_SHARED="+b.file("shared"),
 		"FTRUN_GOLDEN=all", "FTRUN_GOLDEN_DEVICE=cuda")
+	// What it starts in its turn ends with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	return cmd
 }

@@ -118,7 +118,7 @@ func cudnnError(status C.int) error {
 	}
 	err := fmt.Errorf("cuDNN: %s", C.GoString(C.call_cudnnGetErrorString(status)))
 	switch status {
-	case C.CUDNN_STATUS_NOT_SUPPORTED, C.CUDNN_STATUS_NOT_SUPPORTED_SHAPE, C.CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE,
+	case C.CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER, C.CUDNN_STATUS_NOT_SUPPORTED, C.CUDNN_STATUS_NOT_SUPPORTED_SHAPE, C.CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE,
 		C.CUDNN_STATUS_NOT_SUPPORTED_LAYOUT, C.CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH,
 		C.CUDNN_STATUS_NOT_SUPPORTED_SHARED_MEMORY_INSUFFICIENT, C.CUDNN_STATUS_NOT_SUPPORTED_PADDING:
 		return unsupportedError{err}
@@ -126,7 +126,8 @@ func cudnnError(status C.int) error {
 	return err
 }
 
-// errUnsupported stands for the statuses by which cuDNN 9 says that it has no kernel for a computation. Those of the same
+// errUnsupported stands for the statuses by which cuDNN 9 says that it has no kernel for a computation, or for operands
+// that lie where these do. Those of the same
 // family that tell of a broken installation, such as a driver that is too old, are not among them.
 var errUnsupported = errors.New("not supported")
 
