@@ -47,21 +47,22 @@ SHARED ?= ../shared
 BUDGET ?= 9m
 
 gpu-check-pack: build-gpu ## build/gpu-check.tgz: what checks the CUDA device where there is a GPU, and no Go (docs/gpu.md)
-	rm -rf $(PACK) && mkdir -p $(PACK)/fakes $(PACK)/shared/data $(PACK)/shared/peers
+	@rm -rf $(PACK)/fakes $(PACK)/shared && mkdir -p $(PACK)/fakes $(PACK)/shared/data/weights $(PACK)/shared/peers
 	cp bin/ftrun $(PACK)
 	$(GPU) $(GO) test -c -trimpath -ldflags "-s -w" -tags gpu -o $(PACK)/cuda.test ./internal/kernels/cuda
 	$(GPU) $(GO) test -c -trimpath -ldflags "-s -w" -tags gpu -o $(PACK)/models.test ./models
 	$(GO) build -trimpath -ldflags "-s -w" -o $(PACK)/gpucheck ./internal/gpucheck
 	cd internal/kernels/cuda && FTRUN_CUDA_FAKES=$(CURDIR)/$(PACK)/fakes $(CURDIR)/$(PACK)/cuda.test -test.run '^$$'
-	@if [ -d $(SHARED)/data/golden ]; then cp -r $(SHARED)/data/golden $(PACK)/shared/data; else echo "without golden numbers: no $(SHARED)/data"; fi
-	@mkdir -p $(PACK)/shared/data/weights
-	@for f in $(SHARED)/data/weights/*.pth; do case $$f in *synthetic*) ;; *) [ ! -f $$f ] || cp $$f $(PACK)/shared/data/weights;; esac; done
-	@[ ! -f $(SHARED)/peers/torch_step.py ] || cp $(SHARED)/peers/torch_step.py $(PACK)/shared/peers
-	@chmod -R u+w $(PACK)
-	tar czf $(PACK).tgz -C build gpu-check
+	@if [ -d $(SHARED)/data/golden ]; then \
+		cp -r $(SHARED)/data/golden $(PACK)/shared/data; \
+		cp $(filter-out $(wildcard $(SHARED)/data/weights/*synthetic*),$(wildcard $(SHARED)/data/weights/*.pth)) $(PACK)/shared/data/weights; \
+		cp $(SHARED)/peers/torch_step.py $(PACK)/shared/peers; \
+		chmod -R u+w $(PACK)/shared; \
+	else echo "without golden numbers and PyTorch's script: there is no $(SHARED)/data/golden"; fi
+	tar czf $(PACK).tgz -C build --exclude 'gpu-check/gpu-check*.json' --exclude '*.log' gpu-check
 
-gpu-check: ## the CUDA device on this machine's GPU, going on where it stopped, for BUDGET (9m)
-	@[ -x $(PACK)/gpucheck ] || $(MAKE) --no-print-directory gpu-check-pack
+gpu-check: $(if $(shell command -v $(GO)),gpu-check-pack) ## the CUDA device on a GPU, going on where it stopped, for BUDGET (9m)
+	@[ -x $(PACK)/gpucheck ] || tar xzf $(PACK).tgz -C build
 	$(PACK)/gpucheck -budget $(BUDGET) $(ARGS)
 
 race: ## the packages whose code runs side by side, under the race detector (needs a C compiler)

@@ -12,6 +12,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -63,7 +65,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if o.fake {
 		path = filepath.Join(o.folder, "gpu-check-fake.json")
 	}
-	r := report{Date: time.Now().Format(time.DateOnly), GPU: b.gpu, Program: b.version, Libraries: b.libraries, Torch: b.torch}
+	r := report{Date: time.Now().Format(time.DateOnly), GPU: b.gpu, Program: b.version, Sum: b.sum, Libraries: b.libraries,
+		Torch: b.torch}
 	if !o.again {
 		if r, err = r.goOn(path); err != nil {
 			return err
@@ -128,6 +131,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 type bench struct {
 	options
 	gpu, version string // as ftrun names them
+	sum          string // SHA-256 of the programs that are run
 	libraries    string // the folders that FTRUN_CUDA_LIBRARIES names
 	python       string
 	torch        string // its version; "" where there is none
@@ -160,7 +164,19 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	}
 	out, err = b.command(ctx, b.file("ftrun"), "version").Output()
 	b.version = strings.TrimSpace(string(out))
-	return b, err
+	if err != nil {
+		return nil, fmt.Errorf("ftrun version: %w", err)
+	}
+	hash := sha256.New()
+	for _, name := range []string{"ftrun", "cuda.test", "models.test"} {
+		data, err := os.ReadFile(b.file(name))
+		if err != nil {
+			return nil, fmt.Errorf("%w: make gpu-check-pack makes the folder", err)
+		}
+		hash.Write(data)
+	}
+	b.sum = hex.EncodeToString(hash.Sum(nil))
+	return b, nil
 }
 
 // findLibraries looks for the folders of NVIDIA's libraries where the system's linker may not: those of Python's packages,
@@ -200,6 +216,7 @@ type report struct {
 	Date      string   `json:"date"` // of the first result
 	GPU       string   `json:"gpu"`
 	Program   string   `json:"program"`
+	Sum       string   `json:"sha256"` // of the programs: a version alone does not tell two builds of an altered tree apart
 	Libraries string   `json:"libraries"`
 	Torch     string   `json:"torch,omitempty"`
 	Results   []result `json:"results"`
@@ -230,7 +247,7 @@ func (r report) goOn(path string) (report, error) {
 	if err := json.Unmarshal(data, &before); err != nil {
 		return r, fmt.Errorf("%s is damaged (%w): remove it, or pass -again", path, err)
 	}
-	if before.GPU != r.GPU || before.Program != r.Program || before.Libraries != r.Libraries || before.Torch != r.Torch {
+	if before.GPU != r.GPU || before.Sum != r.Sum || before.Libraries != r.Libraries || before.Torch != r.Torch {
 		return r, nil
 	}
 	return before, nil
