@@ -10,6 +10,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -160,7 +161,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 		}
 	}
 	if b.gpu == "" {
-		return nil, fmt.Errorf("there is no GPU to check:\n%s", out)
+		return nil, fmt.Errorf("there is no GPU to check:\n%s", bytes.TrimSpace(out))
 	}
 	out, err = b.command(ctx, b.file("ftrun"), "version").Output()
 	b.version = strings.TrimSpace(string(out))
