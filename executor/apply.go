@@ -43,7 +43,7 @@ type Options struct {
 	// the machine has available.
 	Memory int64
 	// FeatureMemory bounds the memory, in bytes, for the results of a frozen part while features are computed, beside what
-	// runs hold, and is less where memory is short; where it is too little for one picture, it is one picture's.
+	// runs hold. Where memory is short they get less; where it is too little for one picture, it is one picture's.
 	FeatureMemory int64
 	// CacheBytes bounds the memory for decoded pictures of all runs together, which is less where runs need it.
 	CacheBytes int64
@@ -65,6 +65,7 @@ const (
 	failed
 	skipped
 	interrupted
+	unshared // its features can't be kept: it is to be started again and to share none
 )
 
 // retryBusy is how often a run that another process has is looked at again.
@@ -137,11 +138,13 @@ type execution struct {
 
 	queue   *queue // of carryOutAll alone, but for its index
 	news    chan news
-	wants   []want       // of each run
+	wants   []want       // of each run; that of one under way is its goroutine's
 	left    atomic.Int64 // runs that have not been started
 	leaves  []int64      // bytes that each run is estimated to add to the store
 	toLeave atomic.Int64 // the same, of all that are not settled
-	summary Summary
+	// runMemory is what all runs together may hold, in bytes.
+	runMemory int64
+	summary   Summary
 }
 
 // news is what carryOutAll is told of a run under way: what became of it, or that it has the features that it shares.
@@ -255,6 +258,8 @@ func (e *execution) carryOutAll(ctx context.Context, r room) {
 			switch {
 			case n.shared:
 				e.queue.shared(n.job)
+			case n.outcome == unshared:
+				e.queue.changeWant(n.job, e.wants[n.job])
 			case n.outcome == waiting:
 				e.queue.putBack(n.job, time.Now().Add(retryBusy))
 			default:
@@ -299,30 +304,12 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 	}
 	defer lease.Release()
 
-	aside, err := dir.SetAside()
+	before, settled, err := e.found(run, dir)
 	if err != nil {
 		return e.unwritten(run, lease, err)
 	}
-	for _, name := range aside {
-		e.emit(runlog.Note{Text: fmt.Sprintf("%s: something that is no file was in the place of %s; it is kept beside it as %s.damaged", e.Plan.Name(run), name, name)})
-	}
-
-	// Another process may have carried it out while this one waited.
-	before, known, damage := readStatus(dir)
-	changed := known && !before.Updated.Equal(e.seen[run.ID])
-	switch {
-	case before.State == runlog.Finished && damage == nil && (changed || run.Action != planner.Replace):
-		e.emit(runlog.Note{Text: e.Plan.Name(run) + ": finished by another process"})
-		return finished
-	case before.State == runlog.Failed && changed:
-		return e.fail(run, fmt.Errorf("in another process: %s", before.Error))
-	case run.Action == planner.Replace && !changed:
-		if err := dir.Clear(); err != nil {
-			return e.unwritten(run, lease, err)
-		}
-		before = runlog.Status{}
-	case damage != nil:
-		e.emit(runlog.Note{Text: fmt.Sprintf("%s: %v; what it held is made again", e.Plan.Name(run), damage)})
+	if settled != waiting {
+		return settled
 	}
 	status := runlog.Status{
 		State: runlog.Running, Arch: e.Plan.Settings[run.Settings].Arch, Name: e.Plan.Name(run), Classes: e.Plan.Datasets[run.Dataset].Classes,
@@ -330,12 +317,6 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 	}
 	if status.Started.IsZero() {
 		status.Started = status.Updated
-	}
-	if err := dir.WriteConfig(e.Plan.Describe(run)); err != nil {
-		return e.unwritten(run, lease, err)
-	}
-	if before.State == runlog.Finished && dir.Damage(before) == nil {
-		return finished // only its config was damaged
 	}
 	if err := errors.Join(dir.WriteStatus(status), dir.Enrol(run.Trajectory)); err != nil {
 		return e.unwritten(run, lease, err)
@@ -362,11 +343,54 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 			return e.unwritten(run, lease, err)
 		}
 		return interrupted
+	case errors.Is(err, errUnshared): // nothing was trained: the next attempt is this one
+		status.State, status.Attempts = runlog.Interrupted, before.Attempts
+		if err := dir.WriteStatus(status); err != nil {
+			return e.unwritten(run, lease, err)
+		}
+		return unshared
 	default:
 		status.State, status.Error = runlog.Failed, err.Error()
 		// Where even this can't be written the failure is still told, and the run is found unfinished next time.
 		return e.fail(run, errors.Join(err, dir.WriteStatus(status)))
 	}
+}
+
+// found looks at what is there of a run, and clears away what must not stay. before is the status that the attempt goes on
+// from; settled is what became of the run where nothing is left to do, else waiting. It wants the run's lease.
+func (e *execution) found(run *planner.Run, dir *runlog.Run) (before runlog.Status, settled outcome, err error) {
+	aside, err := dir.SetAside()
+	if err != nil {
+		return before, waiting, err
+	}
+	for _, name := range aside {
+		e.emit(runlog.Note{Text: fmt.Sprintf("%s: something that is no file was in the place of %s; it is kept beside it as %s.damaged", e.Plan.Name(run), name, name)})
+	}
+
+	// Another process may have carried it out while this one waited.
+	before, known, damage := readStatus(dir)
+	changed := known && !before.Updated.Equal(e.seen[run.ID])
+	switch {
+	case before.State == runlog.Finished && damage == nil && (changed || run.Action != planner.Replace):
+		e.emit(runlog.Note{Text: e.Plan.Name(run) + ": finished by another process"})
+		return before, finished, nil
+	case before.State == runlog.Failed && changed:
+		return before, e.fail(run, fmt.Errorf("in another process: %s", before.Error)), nil
+	case run.Action == planner.Replace && !changed:
+		if err := dir.Clear(); err != nil {
+			return before, waiting, err
+		}
+		before = runlog.Status{}
+	case damage != nil:
+		e.emit(runlog.Note{Text: fmt.Sprintf("%s: %v; what it held is made again", e.Plan.Name(run), damage)})
+	}
+	if err := dir.WriteConfig(e.Plan.Describe(run)); err != nil {
+		return before, waiting, err
+	}
+	if before.State == runlog.Finished && dir.Damage(before) == nil {
+		return before, finished, nil // only its config was damaged
+	}
+	return before, waiting, nil
 }
 
 // fail tells that a run failed.

@@ -19,7 +19,7 @@ import (
 type Costs struct {
 	Device  kernels.Device // or one like it, which may be in use meanwhile
 	Threads int
-	Speeds  *speed.Profile
+	Speeds  *speed.Profile // nil: not known, and so is no time
 	// Paces are what trainings took here before, by Sort; nil: none is known.
 	Paces func(Sort) (Pace, bool)
 
@@ -63,52 +63,68 @@ func (c *Costs) Training(s *planner.Settings, d *planner.Dataset, sharing *plann
 	if k == nil {
 		return planner.Estimate{}
 	}
-	epochs := float64(max(s.Epochs-done, 0))
-	train, val, test := float64(d.Pictures[data.Train]), float64(d.Pictures[data.Val]), float64(d.Pictures[data.Test])
-	trainPicture, evalPicture := k.step/float64(k.batch), k.evaluation/float64(k.evalBatch)
-	trainPicture += c.fetch(s, sharing.Train)
-	evalPicture += c.fetch(s, sharing.Val)
-	if c.Paces != nil {
-		if p, ok := c.Paces(SortOf(s, sharing, c.Threads)); ok {
-			trainPicture, evalPicture = p.Train, p.Val
-		}
-	}
-	epoch := train*trainPicture + val*evalPicture + k.packing
-
-	seconds := beginSeconds + k.start + epochs*epoch + test*evalPicture
-	// Pictures are decoded in the first epoch, and again in each that follows where memory does not hold them.
-	decoded, size := 0.0, 3*decodedPixels
-	if sharing.Train == nil {
-		decoded += train
-	}
-	if sharing.Val == nil {
-		decoded += val
-	}
-	if s.Augment == nil {
-		size = 3 * float64(s.Image.Crop*s.Image.Crop)
-	}
-	times := 1.0
-	if (train+val)*size > float64(c.CacheBytes) {
-		times = epochs
-	}
-	if epochs > 0 {
-		seconds += times * decoded * c.decode(d) / float64(c.Threads)
-	}
-	// Checkpoints are due at the end, and after each epoch, or some, before; the best so far is written with them.
-	saves := max(1, min(epochs, math.Ceil(epochs*epoch/max(c.SaveAfter, epoch))))
-	seconds += saves * writeByte * float64(k.all+k.state)
-
 	classes := int64(len(d.Classes))
 	metrics := int64(s.Epochs) * (epochLine + classes*number)
 	if classes <= 50 {
 		metrics += int64(s.Epochs) * classes * classes * 4
 	}
-	predictions := int64(val) * (predictionLine + classes*number)
+	predictions := int64(d.Pictures[data.Val]) * (predictionLine + classes*number)
 	return planner.Estimate{
 		Memory:  k.memory.Peak(),
-		Seconds: seconds,
+		Seconds: c.seconds(k, s, d, sharing, float64(max(s.Epochs-done, 0))),
 		Disk:    k.all + k.state + int64(k.tensors)*tensorHeader + metrics + predictions + descriptions,
 	}
+}
+
+// seconds is the time of so many epochs of a training, its begin and its end.
+func (c *Costs) seconds(k *course, s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing, epochs float64) float64 {
+	if c.Speeds == nil {
+		return 0
+	}
+	train, val, test := float64(d.Pictures[data.Train]), float64(d.Pictures[data.Val]), float64(d.Pictures[data.Test])
+	trainPicture, evalPicture := k.step/float64(k.batch), k.evaluation/float64(k.evalBatch)
+	trainPicture += c.fetch(s, sharing.Train)
+	evalPicture += c.fetch(s, sharing.Val)
+	// Pictures are decoded in the first epoch, and again in each that follows where memory does not hold them: then it is part
+	// of the pace, which is that of later epochs.
+	decodings, again := min(epochs, 1), decodedBytes(s, d, sharing) > float64(c.CacheBytes)
+	if again {
+		decodings = epochs
+	}
+	if c.Paces != nil {
+		if p, ok := c.Paces(SortOf(s, d, sharing, c.CacheBytes)); ok {
+			trainPicture, evalPicture = p.Train, p.Val
+			if again {
+				decodings = 0
+			}
+		}
+	}
+	epoch := train*trainPicture + val*evalPicture + k.packing
+	seconds := beginSeconds + k.start + epochs*epoch + test*evalPicture
+	seconds += decodings * decodedPictures(d, sharing) * c.decode(d) / float64(c.Threads)
+	// Checkpoints are due at the end, and after each epoch, or some, before; the best so far is written with them.
+	saves := max(1, min(epochs, math.Ceil(epochs*epoch/max(c.SaveAfter, epoch))))
+	return seconds + saves*writeByte*float64(k.all+k.state)
+}
+
+// decodedPictures is how many pictures a training decodes.
+func decodedPictures(d *planner.Dataset, sharing *planner.Sharing) (n float64) {
+	if sharing.Train == nil {
+		n += float64(d.Pictures[data.Train])
+	}
+	if sharing.Val == nil {
+		n += float64(d.Pictures[data.Val])
+	}
+	return n
+}
+
+// decodedBytes is what they take of memory, as they are kept there.
+func decodedBytes(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) float64 {
+	pixels := decodedPixels
+	if s.Augment == nil {
+		pixels = float64(s.Image.Crop * s.Image.Crop)
+	}
+	return 3 * pixels * decodedPictures(d, sharing)
 }
 
 // decode is the processor's time to decode a picture.
@@ -139,14 +155,22 @@ func (c *Costs) Features(s *planner.Settings, d *planner.Dataset, sharing *plann
 	if err != nil {
 		return planner.Estimate{}
 	}
-	memory, err := FeatureMemory(c.Device, c.Threads, s, d, sharing, c.FeatureMemory)
+	memory, err := FeatureMemory(c.Device, c.Threads, s, d, sharing, c.featureLimits())
 	if err != nil {
 		return planner.Estimate{}
 	}
 	return planner.Estimate{Seconds: seconds, Memory: memory, Disk: sharing.Bytes()}
 }
 
+// featureLimits are those of a machine with room enough.
+func (c *Costs) featureLimits() FeatureLimits {
+	return FeatureLimits{Results: c.FeatureMemory, All: math.MaxInt64}
+}
+
 func (c *Costs) featureSeconds(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) (float64, error) {
+	if c.Speeds == nil {
+		return 0, nil
+	}
 	t := &training{run: &planner.Run{}, set: s, device: speed.NewRecorder(c.Device)}
 	if err := t.describe(len(d.Classes)); err != nil {
 		return 0, err
@@ -175,7 +199,7 @@ func (c *Costs) featureSeconds(s *planner.Settings, d *planner.Dataset, sharing 
 			}
 		}
 		before := t.net.Before(part.cut.At)
-		batch, _, err := fillBatch(c.Device, c.Threads, before, numerics, pictures, c.FeatureMemory)
+		batch, _, err := t.fillBatch(c.Device, c.Threads, part.cut, pictures, c.featureLimits())
 		if err != nil {
 			return 0, err
 		}
@@ -229,14 +253,18 @@ type course struct {
 	tensors          int   // in the files of both
 }
 
-func (c *Costs) course(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) *course {
-	key := courseKey{
+func courseKeyOf(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) courseKey {
+	return courseKey{
 		arch: s.Arch, trainable: strings.Join(s.Trainable, " "), batchNorm: s.BatchNorm, numerics: s.Numerics, optimizer: s.Optimizer.Kind,
 		classes: len(d.Classes), crop: s.Image.Crop, batch: s.BatchSize,
 		train: d.Pictures[data.Train], val: d.Pictures[data.Val], test: d.Pictures[data.Test],
 		momentum: s.Optimizer.Momentum != 0, clip: s.GradClip > 0, weighted: s.ClassWeights != "", pretrained: s.Weights.Kind != "none",
 		sharesTrain: sharing.Train != nil, sharesVal: sharing.Val != nil,
 	}
+}
+
+func (c *Costs) course(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) *course {
+	key := courseKeyOf(s, d, sharing)
 	k, known := c.courses[key]
 	if !known {
 		if c.courses == nil {
@@ -312,6 +340,9 @@ func (c *Costs) rehearse(s *planner.Settings, d *planner.Dataset, sharing *plann
 
 // sum is the time of operations that work through so many elements together, beside what each works on.
 func (c *Costs) sum(ops []speed.Op, among int) float64 {
+	if c.Speeds == nil {
+		return 0
+	}
 	sum := nodeSeconds * float64(len(ops))
 	for _, o := range ops {
 		sum += c.Speeds.Seconds(o, among)

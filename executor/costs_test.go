@@ -120,7 +120,7 @@ func TestTrainingCosts(t *testing.T) {
 	}
 
 	// What was measured goes before what is worked out, for that sort alone.
-	sort := SortOf(set, nothing, 2)
+	sort := SortOf(set, of, nothing, c.CacheBytes)
 	c.Paces = func(s Sort) (Pace, bool) { return Pace{Train: 50, Val: 25}, s == sort }
 	if got := c.Training(set, of, nothing, 9).Seconds; got < 50*100+25*40 || got > 50*100+25*40+2 {
 		t.Errorf("an epoch at the pace of before takes %v s, want 6000", got)
@@ -139,6 +139,69 @@ func TestTrainingCosts(t *testing.T) {
 	}
 	if len(c.courses) != before {
 		t.Errorf("%d networks were rehearsed for two learning rates", len(c.courses)-before)
+	}
+}
+
+// What decoding takes is counted in every epoch where memory does not hold the pictures, and once where it is in the pace of
+// such epochs.
+func TestDecodingIsCountedOnce(t *testing.T) {
+	set, of := costed("squeezenet1_1", "finetune", 8)
+	of.Pictures = map[string]int{data.Train: 1e6, data.Val: 1e6}
+	nothing := &planner.Sharing{}
+	decode := 2e6 * decodePixel * decodedPixels / 2 // of all of them, on two threads
+	paced := func(Sort) (Pace, bool) { return Pace{Train: 1e-3, Val: 1e-3}, true }
+	for _, test := range []struct {
+		name  string
+		cache int64
+		want  [2]float64 // decodings in the first and in each later epoch
+		paces func(Sort) (Pace, bool)
+	}{
+		{"held by memory", math.MaxInt64, [2]float64{1, 0}, nil},
+		{"not held", 0, [2]float64{1, 1}, nil},
+		{"held, at a pace", math.MaxInt64, [2]float64{1, 0}, paced},
+		{"not held, at a pace", 0, [2]float64{0, 0}, paced},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newCosts(t, onlyMacs())
+			c.Paces, c.CacheBytes, c.SaveAfter = test.paces, test.cache, math.MaxFloat64
+			k, err := c.rehearse(set, of, nothing)
+			if err != nil {
+				t.Fatal(err)
+			}
+			epoch := 2e6 * 1e-3
+			if test.paces == nil {
+				epoch = 1e6*(k.step/8+k.evaluation/8) + 2e6*c.fetch(set, nil)
+			}
+			for i, done := range []int{9, 8} {
+				got, epochs := c.Training(set, of, nothing, done).Seconds, float64(1+i)
+				want := epochs*epoch + decode*(test.want[0]+float64(i)*test.want[1])
+				if math.Abs(got-want) > 10 {
+					t.Errorf("%v epochs take %v s, want %v", epochs, got, want)
+				}
+			}
+		})
+	}
+	if SortOf(set, of, nothing, 0) == SortOf(set, of, nothing, math.MaxInt64) {
+		t.Error("trainings that decode in each epoch are of the same sort as others")
+	}
+}
+
+// Memory and disk are known of a machine whose speed is not.
+func TestCostsWithoutSpeeds(t *testing.T) {
+	set, of := costed("squeezenet1_1", "extract", 8)
+	sharing := &planner.Sharing{Val: &planner.Features{Layer: "x", Shape: [3]int{1, 1, 1}, Pictures: 40, Views: 1, Bytes: 160}}
+	for _, ask := range []func(*Costs) planner.Estimate{
+		func(c *Costs) planner.Estimate { return c.Training(set, of, &planner.Sharing{}, 0) },
+		func(c *Costs) planner.Estimate { return c.Features(set, of, sharing) },
+	} {
+		want := ask(newCosts(t, onlyMacs()))
+		if want.Seconds == 0 || want.Memory == 0 || want.Disk == 0 {
+			t.Errorf("with speeds: %+v", want)
+		}
+		want.Seconds = 0
+		if got := ask(newCosts(t, nil)); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
 	}
 }
 

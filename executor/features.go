@@ -3,6 +3,8 @@ package executor
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -101,10 +103,13 @@ func (t *training) volume(cut nn.Cut, split string, view int) volume {
 	}
 }
 
-// share lets the run work on features where the plan says that it shares them. The weights that it starts from are in
-// place. Where features can't be kept that is told, and the run computes them itself in each step.
+// errUnshared ends an attempt whose features can't be kept.
+var errUnshared = errors.New("its features can't be kept")
+
+// share lets the run work on features where it shares them. The weights that it starts from are in place. Where features
+// can't be kept that is told, and the run is to be started again, without: it will hold more memory than it has room for now.
 func (t *training) share(ctx context.Context) error {
-	if t.NoShare {
+	if t.want().sharing < 0 {
 		return nil
 	}
 	trainCut, evalCut := t.cuts(&t.Plan.Sharing[t.run.Sharing])
@@ -120,28 +125,41 @@ func (t *training) share(ctx context.Context) error {
 			evaluation = append(evaluation, t.volume(*evalCut, data.Test, 0))
 		}
 	}
-	trainFiles, err := t.takeAll(ctx, training)
+	all := slices.Concat(training, evaluation)
+	files, err := t.takeAll(ctx, all)
+	var unkept *unkeptError
+	if errors.As(err, &unkept) {
+		return t.shareNothing(t.net.Name(all[0].cut.At), unkept)
+	}
 	if err != nil {
 		return err
 	}
-	evalFiles, err := t.takeAll(ctx, evaluation)
-	if err != nil {
-		return err
+	if len(training) > 0 {
+		t.sources[data.Train] = t.featureBatches(data.Train, files[:len(training)])
 	}
-	if trainFiles == nil {
-		trainCut = nil
-	} else {
-		t.sources[data.Train] = t.featureBatches(data.Train, trainFiles)
-	}
-	if evalFiles == nil {
-		evalCut = nil
-	} else {
-		for i, v := range evaluation {
-			t.sources[v.split] = t.featureBatches(v.split, evalFiles[i:i+1])
-		}
+	for i, v := range evaluation {
+		t.sources[v.split] = t.featureBatches(v.split, files[len(training)+i:][:1])
 	}
 	t.programs.begin(trainCut, evalCut)
 	return nil
+}
+
+// want is what the run has been given room for.
+func (t *training) want() *want { return &t.wants[t.queue.index[t.run.ID]] }
+
+// shareNothing tells why the run's features at a layer can't be kept, and lets it want what it holds without. The error is
+// errUnshared, or that there is no such memory.
+func (t *training) shareNothing(layer string, why *unkeptError) error {
+	need, err := t.unsharedMemory(t.device, t.run)
+	if err != nil {
+		return err
+	}
+	if need > t.runMemory {
+		return fmt.Errorf("its features can't be kept, and without them it needs %s of memory, of which %s are left for runs: %w", amount(need), amount(t.runMemory), why)
+	}
+	t.noteOnce("the features of %s at %s are not shared: %v", t.set.Arch, layer, why)
+	*t.want() = want{memory: need, sharing: -1}
+	return errUnshared
 }
 
 // cuts is where the parts of the network begin that train, and evaluate, on features; nil where they begin at the pictures.

@@ -295,4 +295,66 @@ func TestFeaturesThatCannotBeKept(t *testing.T) {
 	if d := cmp.Diff(straight.result("run0"), l.result("run0")); d != "" {
 		t.Error(d)
 	}
+	if n := l.status("run0").Attempts; n != 1 {
+		t.Errorf("%d attempts are told", n)
+	}
+}
+
+// TestRunsWithoutTheirFeaturesStayWithinMemory: where these can't be kept, runs that would fit side by side with them go on one
+// after the other, and one that does not fit without them fails.
+func TestRunsWithoutTheirFeaturesStayWithinMemory(t *testing.T) {
+	l := newLab(t)
+	heads(l, func(s *planner.Settings) { s.Image.Resize, s.Image.Crop, s.BatchSize, s.Epochs = 160, 160, 14, 1 })
+	if err := os.MkdirAll(l.store.Dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(l.store.FeaturesDir(), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	device, err := l.opt.Device(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	l.opt.Threads, l.opt.Parallelism, l.opt.CacheBytes, l.opt.FeatureMemory = 2, 2, 0, 0
+	set, of, sharing := &l.plan.Settings[0], &l.plan.Datasets[0], &l.plan.Sharing[0]
+	with, err := RunMemory(device, 2, set, of, sharing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	without, err := RunMemory(device, 2, set, of, &planner.Sharing{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	making, err := FeatureMemory(device, 2, set, of, sharing, FeatureLimits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if with.Peak()+making >= without.Peak() {
+		t.Fatalf("%d bytes with features, %d without, %d to make them: there is no memory for the one and not for the other", with.Peak(), without.Peak(), making)
+	}
+	l.plan.Estimates = []planner.Estimate{{Memory: with.Peak()}}
+	l.opt.Memory = BaseMemory + 4*l.plan.Runs[0].Params.Total + 2*without.Peak() - 1
+	on, most := 0, 0
+	l.log.on = func(e runlog.Event) {
+		switch e.(type) {
+		case runlog.RunStarted:
+			on++
+			most = max(most, on)
+		case runlog.RunFinished:
+			on--
+		}
+	}
+	l.apply(2, 0, 0, 0)
+	if most != 1 {
+		t.Errorf("%d runs went on at once that compute their frozen parts themselves", most)
+	}
+
+	for i := range l.plan.Runs {
+		l.plan.Runs[i].Action = planner.Replace
+	}
+	l.log.on = nil
+	l.opt.Parallelism, l.opt.Memory = 1, BaseMemory+4*l.plan.Runs[0].Params.Total+without.Peak()-1
+	l.apply(0, 0, 2, 0)
+	wantText(t, l.log.texts(), "run0 failed", "its features can't be kept, and without them it needs", "not a directory")
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/features"
 	"github.com/ftrun/ftrun/internal/host"
+	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/internal/runlog"
 )
@@ -68,30 +69,25 @@ func (e *execution) noteOnce(format string, args ...any) {
 	}
 }
 
-// unkeptError says why features can't be kept. The run can do without.
+// unkeptError says why features can't be kept. The run can do without them.
 type unkeptError struct{ err error }
 
 func (e *unkeptError) Error() string { return e.err.Error() }
 func (e *unkeptError) Unwrap() error { return e.err }
 
-// takeAll opens the files of all volumes, making those that are not there; nil where they can't be kept.
+// takeAll opens the files of all volumes, making those that are not there.
 func (t *training) takeAll(ctx context.Context, volumes []volume) ([]*features.File, error) {
-	var files []*features.File
-	err := t.makeRoom(volumes)
-	for _, v := range volumes {
-		if err != nil {
-			break
+	if err := t.makeRoom(volumes); err != nil {
+		return nil, err
+	}
+	files := make([]*features.File, len(volumes))
+	for i, v := range volumes {
+		var err error
+		if files[i], err = t.take(ctx, v); err != nil {
+			return nil, err
 		}
-		var file *features.File
-		file, err = t.take(ctx, v)
-		files = append(files, file)
 	}
-	var unkept *unkeptError
-	if errors.As(err, &unkept) {
-		t.noteOnce("the features of %s at %s are not shared: %v", t.set.Arch, t.net.Name(volumes[0].cut.At), err)
-		return nil, nil
-	}
-	return files, err
+	return files, nil
 }
 
 // makeRoom refuses what would take up more than half of the disk that is left, or what runs are going to leave there.
@@ -195,25 +191,12 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
-	before := t.net.Before(v.cut.At)
-	params, err := nn.NewParamStore(device, before)
+	dropped(t.params.Memory()) // what reading the run's weights left: the frozen part may not fit where that lay
+	before, params, err := t.frozenPart(device, v.cut)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, params.Close()) }()
-	needed := before.Needed(false)
-	for i, p := range t.net.Params {
-		if p.Kind == nn.Counter || !needed[p.Layer] {
-			continue
-		}
-		values, err := t.params.Get(i)
-		if err != nil {
-			return err
-		}
-		if err := params.Set(i, values); err != nil {
-			return err
-		}
-	}
 	programs := newPrograms(before, params, nn.Settings{Numerics: t.programs.settings.Numerics})
 	defer func() { err = errors.Join(err, programs.close()) }()
 
@@ -221,7 +204,8 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 	if err != nil {
 		return err
 	}
-	if cfg.BatchSize, _, err = fillBatch(device, t.Threads, before, programs.settings.Numerics, v.Pictures, t.FeatureMemory); err != nil {
+	limits := FeatureLimits{Results: t.FeatureMemory, All: t.want().making}
+	if cfg.BatchSize, _, err = t.fillBatch(device, t.Threads, &v.cut, v.Pictures, limits); err != nil {
 		return err
 	}
 	cfg.Shuffle = false
@@ -267,6 +251,19 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 			return ctx.Err()
 		}
 	}
+}
+
+// frozenPart is the part of the network that leads to a cut, with the run's parameters on another device.
+func (t *training) frozenPart(device kernels.Device, cut nn.Cut) (before *nn.Net, params *nn.ParamStore, err error) {
+	before = t.net.Before(cut.At)
+	if params, err = nn.NewParamStore(device, before); err != nil {
+		return nil, nil, err
+	}
+	needed := before.Needed(false)
+	if err := params.CopyFrom(t.params, func(i int) bool { return needed[t.net.Params[i].Layer] }); err != nil {
+		return nil, nil, errors.Join(err, params.Close())
+	}
+	return before, params, nil
 }
 
 // reporter tells, now and then, how many pictures have their features.

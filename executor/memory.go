@@ -108,47 +108,44 @@ func (t *training) bytes(which func(int) bool) (n int64) {
 	return n
 }
 
+// FeatureLimits bound, in bytes, what is held while features are computed. Where one picture at a time is too much for them,
+// it is one at a time all the same.
+type FeatureLimits struct {
+	Results int64 // those of the frozen part: Options.FeatureMemory
+	All     int64 // with everything else, beside what the run holds at its start
+}
+
 // FeatureMemory tells what computing the features that a run shares holds beside what the run holds at its start, in bytes;
-// 0 where it shares none. limit is Options.FeatureMemory.
-func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing, limit int64) (int64, error) {
-	t := &training{run: &planner.Run{}, set: set, device: device.Meter(threads)}
+// 0 where it shares none.
+func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing, limits FeatureLimits) (most int64, err error) {
+	t := &training{run: &planner.Run{}, set: set}
 	if err := t.describe(len(of.Classes)); err != nil {
 		return 0, err
 	}
-	numerics, err := kernels.ParseNumerics(set.Numerics)
-	if err != nil {
-		return 0, err
-	}
-	most := int64(0)
 	train, eval := t.cuts(sharing)
 	for split, pictures := range of.Pictures {
 		cut := cutOf(split, train, eval)
 		if cut == nil || pictures == 0 {
 			continue
 		}
-		before := t.net.Before(cut.At)
-		batch, held, err := fillBatch(device, threads, before, numerics, pictures, limit)
+		_, held, err := t.fillBatch(device, threads, cut, pictures, limits)
 		if err != nil {
 			return 0, err
 		}
-		copied := int64(0) // of a parameter on its way from the run's
-		for i, needed := 0, before.Needed(false); i < len(t.net.Params); i++ {
-			if p := t.net.Params[i]; needed[p.Layer] {
-				copied = max(copied, 4*int64(p.Len()))
-			}
-		}
-		block := 4 * int64(min(features.BlockPictures, pictures)) * int64(cut.Shape.Len())
-		most = max(most, held+data.EpochMemory(pictures, batch, set.Image.Crop, threads)+copied+2*block)
+		most = max(most, held)
 	}
-	if most == 0 {
-		return 0, nil
-	}
-	return most + garbageAllowed(most), nil
+	return most, nil
 }
 
-// fillBatch is the number of pictures, of so many, that go through a frozen part together, a block, or such a part of one
-// that memory allows, and the bytes that the device holds then.
-func fillBatch(device kernels.Device, threads int, before *nn.Net, numerics kernels.Numerics, pictures int, memory int64) (batch int, held int64, err error) {
+// fillBatch is the number of pictures, of so many, that go through the frozen part before a cut together, a block, or such a
+// part of one that the limits allow, and the bytes that are held then.
+func (t *training) fillBatch(device kernels.Device, threads int, cut *nn.Cut, pictures int, limits FeatureLimits) (batch int, held int64, err error) {
+	before := t.net.Before(cut.At)
+	numerics, err := kernels.ParseNumerics(t.set.Numerics)
+	if err != nil {
+		return 0, 0, err
+	}
+	block := 4 * int64(min(features.BlockPictures, pictures)) * int64(cut.Shape.Len())
 	for batch = features.BlockPictures; ; batch /= 2 {
 		meter := device.Meter(threads)
 		params, err := nn.NewParamStore(meter, before)
@@ -159,8 +156,10 @@ func fillBatch(device kernels.Device, threads int, before *nn.Net, numerics kern
 		if err := programs.rehearse(programKey{batch: min(batch, pictures)}); err != nil {
 			return 0, 0, err
 		}
-		if batch == 1 || programs.memory() <= memory {
-			return batch, meter.Peak() + meter.Scratch(), nil
+		held = meter.Peak() + meter.Scratch() + data.EpochMemory(pictures, batch, t.set.Image.Crop, threads) + nn.CopyMemory + 2*block
+		held += garbageAllowed(held)
+		if batch == 1 || programs.memory() <= limits.Results && held <= limits.All {
+			return batch, held, nil
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,13 +125,13 @@ func memoryRunHere(t *testing.T, raw string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := FeatureMemory(device, l.opt.Threads, set, of, sharing, l.opt.FeatureMemory)
+	f, err := FeatureMemory(device, l.opt.Threads, set, of, sharing, FeatureLimits{l.opt.FeatureMemory, math.MaxInt64})
 	if err != nil {
 		t.Fatal(err)
 	}
 	told := BaseMemory + m.Peak()
-	if together > 1 { // the first ones may train while the last ones read the weights
-		told = BaseMemory + m.Weights + int64(together)*m.Train
+	if together > 1 { // the others may train while the last one reads the weights, which are let go then
+		told = BaseMemory + int64(together-1)*m.Train + max(m.Start+m.Weights, m.Train)
 	}
 	if f > 0 { // computed by the run, before it trains
 		told = max(told, BaseMemory+m.Start+m.Weights+f)

@@ -17,8 +17,8 @@ type Pace struct {
 	Val   float64 `json:"val"`
 }
 
-// SortOf is the sort of a training on so many threads.
-func SortOf(s *planner.Settings, sharing *planner.Sharing, threads int) Sort {
+// SortOf is the sort of a training for whose decoded pictures there are so many bytes.
+func SortOf(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing, cacheBytes int64) Sort {
 	shared := ""
 	if sharing.Train != nil {
 		shared += " train@" + sharing.Train.Layer
@@ -30,6 +30,10 @@ func SortOf(s *planner.Settings, sharing *planner.Sharing, threads int) Sort {
 	if s.Augment != nil {
 		augmented = fmt.Sprintf(" augment %d", len(s.Augment.Ops))
 	}
-	return Sort(fmt.Sprintf("%s %s bn %s, crop %d, batch %d, %s, %s%s%s, threads %d", s.Arch, strings.Join(s.Trainable, " "), s.BatchNorm,
-		s.Image.Crop, s.BatchSize, s.Numerics, s.Optimizer.Kind, augmented, shared, threads))
+	decoded := ""
+	if decodedBytes(s, d, sharing) > float64(cacheBytes) {
+		decoded = " decoded each epoch"
+	}
+	return Sort(fmt.Sprintf("%s %s bn %s, crop %d, batch %d, %s, %s%s%s%s", s.Arch, strings.Join(s.Trainable, " "), s.BatchNorm,
+		s.Image.Crop, s.BatchSize, s.Numerics, s.Optimizer.Kind, augmented, shared, decoded))
 }

@@ -48,6 +48,7 @@ type job struct {
 	waiters []waiter
 	unmet   int32 // jobs that it waits for
 	threads int   // while it runs
+	memory  int64 // bytes that it holds of the room while it runs
 	tried   bool  // another process had it
 	outcome outcome
 }
@@ -62,7 +63,8 @@ type waiter struct {
 // want is what a job wants of the machine beside time.
 type want struct {
 	memory  int64 // bytes
-	sharing int   // index in Plan.Sharing of the features that it works on; -1: none
+	making  int64 // bytes beside that while the features are computed that it works on
+	sharing int   // index in Plan.Sharing of these; -1: none
 }
 
 // shelf is a heap of the ready jobs that want the same.
@@ -188,6 +190,14 @@ func (q *queue) shelve(i int32) {
 // held tells whether what lies on a shelf would only wait for features.
 func (q *queue) held(s *shelf) bool { return q.maker >= 0 && s.sharing >= 0 && !q.made[s.sharing] }
 
+// needs is the memory that a job would hold if it started now.
+func (q *queue) needs(w want) int64 {
+	if w.sharing >= 0 && !q.made[w.sharing] {
+		return w.memory + w.making
+	}
+	return w.memory
+}
+
 // take starts as many jobs as there is room for, and divides the free threads between them.
 func (q *queue) take(now time.Time) []start {
 	for len(q.later) > 0 && !now.Before(q.later[0].at) {
@@ -198,7 +208,7 @@ func (q *queue) take(now time.Time) []start {
 	for q.room.runs > 0 && q.room.threads > len(starts) {
 		best := -1
 		for i, s := range q.shelves {
-			if s.memory <= q.room.memory && !q.held(s) && (best < 0 || q.before(s.jobs[0], q.shelves[best].jobs[0])) {
+			if q.needs(s.want) <= q.room.memory && !q.held(s) && (best < 0 || q.before(s.jobs[0], q.shelves[best].jobs[0])) {
 				best = i
 			}
 		}
@@ -213,13 +223,14 @@ func (q *queue) take(now time.Time) []start {
 			q.shelves[best], q.shelves = q.shelves[last], q.shelves[:last]
 		}
 		j := &q.jobs[i]
+		j.memory = q.needs(j.want)
 		if s.sharing >= 0 && !q.made[s.sharing] {
 			q.maker = i
 		}
 		q.left--
 		q.running++
 		q.room.runs--
-		q.room.memory -= j.want.memory
+		q.room.memory -= j.memory
 		starts = append(starts, start{job: i, run: j.run})
 	}
 	among := len(starts) + q.soon()
@@ -232,10 +243,14 @@ func (q *queue) take(now time.Time) []start {
 	return starts
 }
 
-// soon counts the jobs that are held back and for which there is room beside those that run: they want threads in a
-// moment.
+// soon counts the jobs that are held back and for which there is room beside those that run, when the features are made: they
+// want threads in a moment.
 func (q *queue) soon() (n int) {
 	memory := q.room.memory
+	if q.maker >= 0 {
+		maker := &q.jobs[q.maker]
+		memory += maker.memory - maker.want.memory
+	}
 	for _, s := range q.shelves {
 		for range s.jobs {
 			if n == q.room.runs || s.memory > memory || !q.held(s) {
@@ -254,7 +269,7 @@ func (q *queue) stop(i int32) {
 	q.running--
 	q.room.runs++
 	q.room.threads += j.threads
-	q.room.memory += j.want.memory
+	q.room.memory += j.memory
 	if q.maker == i {
 		q.maker = -1
 	}
@@ -278,14 +293,25 @@ func (q *queue) putBack(i int32, at time.Time) {
 	q.later = append(q.later, later{i, at})
 }
 
-// shared says that a job that runs has its features.
+// shared says that a job that runs has its features: what it had to make them is free again.
 func (q *queue) shared(i int32) {
-	if s := q.jobs[i].want.sharing; s >= 0 {
+	j := &q.jobs[i]
+	if s := j.want.sharing; s >= 0 {
 		q.made[s] = true
 	}
 	if q.maker == i {
 		q.maker = -1
 	}
+	q.room.memory += j.memory - j.want.memory
+	j.memory = j.want.memory
+}
+
+// changeWant takes a job back that turned out to want something else of the machine, to be started when there is room for that.
+func (q *queue) changeWant(i int32, w want) {
+	q.stop(i)
+	q.jobs[i].want = w
+	q.left++
+	q.shelve(i)
 }
 
 // release settles a job that does not run, and lets go those that wait for it, or skips them where they need it.

@@ -26,7 +26,7 @@ type line struct {
 type waitingRun struct {
 	name, needs, from string
 	seconds           float64
-	memory            int64
+	memory, making    int64
 	shares            int // 0: nothing; otherwise the number of what it shares
 }
 
@@ -43,7 +43,7 @@ func newLine(t *testing.T, r room, has string, runs ...waitingRun) *line {
 	var queued []*planner.Run
 	var wants []want
 	for i := range l.plan.Runs {
-		w := want{memory: runs[i].memory, sharing: runs[i].shares}
+		w := want{memory: runs[i].memory, making: runs[i].making, sharing: runs[i].shares}
 		if w.sharing == 0 {
 			w.sharing = -1
 		}
@@ -203,6 +203,34 @@ func TestQueueMemory(t *testing.T) {
 	}
 }
 
+func TestQueueMemoryForFeatures(t *testing.T) {
+	all := room{3, 3, 10}
+	l := newLine(t, all, "", waitingRun{name: "a", memory: 4, making: 5, shares: 1}, waitingRun{name: "b", memory: 4, making: 5, shares: 1},
+		waitingRun{name: "c", memory: 2}, waitingRun{name: "d", memory: 1})
+	l.starts("a1 d1") // b waits for the features, c has no room beside their computation
+	l.queue.shared(l.on["a"])
+	l.starts("b1")
+	l.ends("d", finished, "")
+	l.starts("c1")
+	// b finds that they can't be kept.
+	l.queue.changeWant(l.on["b"], want{memory: 7, sharing: -1})
+	l.starts("")
+	l.ends("a", finished, "")
+	l.starts("b2")
+	l.ends("bc", finished, "")
+	if l.queue.room != all || l.queue.left != 0 {
+		t.Errorf("there is room for %+v in the end, %d are left", l.queue.room, l.queue.left)
+	}
+	t.Run("whose maker can't keep them", func(t *testing.T) {
+		l := newLine(t, all, "", waitingRun{name: "a", memory: 1, making: 8, shares: 1}, waitingRun{name: "b", memory: 2, making: 8, shares: 1})
+		l.starts("a2") // b wants a thread in a moment
+		l.queue.changeWant(l.on["a"], want{memory: 9, sharing: -1})
+		l.starts("a3")
+		l.ends("a", finished, "")
+		l.starts("b3")
+	})
+}
+
 func TestQueueFeatures(t *testing.T) {
 	l := newLine(t, wide(3, 4), "", waitingRun{name: "a", shares: 1}, waitingRun{name: "b", shares: 1}, waitingRun{name: "c", shares: 2}, waitingRun{name: "d"})
 	l.starts("a2 d1") // b, which wants them in a moment, gets the last thread
@@ -241,7 +269,7 @@ func BenchmarkQueue(b *testing.B) {
 	}
 	runs, wants := make([]*planner.Run, n), make([]want, n)
 	for i := range runs {
-		runs[i], wants[i] = &planner.Run{ID: fmt.Sprintf("%016x", i), Estimate: i / 2 % 4}, want{int64(i/2%4 + 1), i/4%2 - 1}
+		runs[i], wants[i] = &planner.Run{ID: fmt.Sprintf("%016x", i), Estimate: i / 2 % 4}, want{memory: int64(i/2%4 + 1), sharing: i/4%2 - 1}
 		if i%2 == 1 {
 			runs[i].Needs = []string{runs[i-1].ID}
 		}

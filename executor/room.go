@@ -23,33 +23,27 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 	if err := e.checkDisk(); err != nil {
 		return room{}, nil, err
 	}
-	if err := e.findWants(); err != nil {
-		return room{}, nil, err
-	}
-	r.runs = max(e.Parallelism, 1)
+	r = room{runs: max(e.Parallelism, 1), memory: math.MaxInt64}
 	r.threads = max(e.Threads, r.runs)
 	available := e.Memory
 	if available == 0 {
 		m, known := host.OwnMemory()
 		if !known {
-			r.memory = math.MaxInt64
-			return r, nil, nil
+			e.runMemory = r.memory
+			_, err := e.findWants(r.memory)
+			return r, nil, err
 		}
 		available = m.Available
 	}
 	left := max(available-BaseMemory-e.keptWeights(), 0)
+	told, err = e.findWants(left)
+	if err != nil {
+		return room{}, nil, err
+	}
 	if err := e.checkMemory(available, left); err != nil {
 		return room{}, nil, err
 	}
 	demands := e.demands()
-	features, err := e.featuresNeed()
-	if err != nil {
-		return room{}, nil, err
-	}
-	if beside := left - demands.largest(); features > beside {
-		features, e.FeatureMemory = beside, min(e.FeatureMemory, beside)
-	}
-	left -= features
 	asked := min(r.runs, len(e.runs))
 	fit, need := demands.fit(left, asked)
 	if fit < asked {
@@ -57,48 +51,86 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 		told = append(told, fmt.Sprintf("memory has room for %d of the largest runs at once, not for %d: these would hold %s, and %s are left for runs",
 			fit, asked, amount(all), amount(left)))
 	}
-	if pictures := max(left-need, 0); pictures < e.CacheBytes {
+	making := int64(0) // of one run at a time
+	for _, w := range e.wants {
+		making = max(making, w.making)
+	}
+	if pictures := max(left-need-making, 0); pictures < e.CacheBytes {
 		told = append(told, fmt.Sprintf("decoded pictures get %s of memory instead of %s: runs hold the rest", amount(pictures), amount(e.CacheBytes)))
 		e.CacheBytes = pictures
 	}
 	r.memory = left - e.CacheBytes
+	e.runMemory = r.memory
 	return r, told, nil
 }
 
-// findWants says what each run wants. Runs that could share features and are not let to hold more than is estimated of
-// them: that is found out once for each estimate.
-func (e *execution) findWants() (err error) {
+// findWants says what each run wants, of so much memory that is left for runs. Those that could share features hold more than
+// is estimated of them where they are not let to, or where memory has no room to compute features even of one picture at a
+// time; told is of the latter.
+func (e *execution) findWants(left int64) (told []string, err error) {
+	device, err := e.Device(1)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, device.Close()) }()
+	type sort struct {
+		courseKey
+		memory int64
+	}
+	unshared, making := map[sort]int64{}, map[sort]int64{}
+	once := func(known map[sort]int64, of sort, rehearse func() (int64, error)) (n int64, err error) {
+		n, ok := known[of]
+		if !ok {
+			n, err = rehearse()
+			known[of] = n
+		}
+		return n, err
+	}
 	e.wants = make([]want, len(e.runs))
-	alone := map[int]int64{}
-	var device kernels.Device
+	short := 0
 	for i, run := range e.runs {
 		w := &e.wants[i]
 		*w = want{memory: e.Plan.Estimate(run).Memory, sharing: -1}
-		switch s := &e.Plan.Sharing[run.Sharing]; {
-		case s.Train == nil && s.Val == nil:
-			continue
-		case !e.NoShare:
-			w.sharing = run.Sharing
-			continue
-		case w.memory == 0:
+		sharing := &e.Plan.Sharing[run.Sharing]
+		if sharing.Train == nil && sharing.Val == nil {
 			continue
 		}
-		if _, known := alone[run.Estimate]; !known {
-			if device == nil {
-				if device, err = e.Device(1); err != nil {
-					return err
-				}
-				defer func() { err = errors.Join(err, device.Close()) }()
-			}
-			m, err := RunMemory(device, e.Threads, &e.Plan.Settings[run.Settings], &e.Plan.Datasets[run.Dataset], &planner.Sharing{})
+		set, data := &e.Plan.Settings[run.Settings], &e.Plan.Datasets[run.Dataset]
+		of := sort{courseKeyOf(set, data, sharing), w.memory}
+		if !e.NoShare {
+			beside := max(left-w.memory, 0)
+			need, err := once(making, of, func() (int64, error) {
+				return FeatureMemory(device, e.Threads, set, data, sharing, FeatureLimits{Results: e.FeatureMemory, All: beside})
+			})
 			if err != nil {
-				return err
+				return nil, err
 			}
-			alone[run.Estimate] = m.Peak()
+			if need <= beside {
+				w.making, w.sharing = need, run.Sharing
+				continue
+			}
+			if short++; short == 1 {
+				told = []string{fmt.Sprintf("%s computes its frozen part itself: its features take %s of memory to compute, and %s are left beside it",
+					e.Plan.Name(run), amount(need), amount(beside))}
+			}
 		}
-		w.memory = alone[run.Estimate]
+		if w.memory, err = once(unshared, of, func() (int64, error) { return e.unsharedMemory(device, run) }); err != nil {
+			return nil, err
+		}
 	}
-	return nil
+	if short > 1 {
+		told[0] += fmt.Sprintf("; so do %d others", short-1)
+	}
+	return told, nil
+}
+
+// unsharedMemory is what a run holds that shares no features; 0 where the plan has no estimates. device is one like the run's.
+func (e *execution) unsharedMemory(device kernels.Device, run *planner.Run) (int64, error) {
+	if e.Plan.Estimate(run).Memory == 0 {
+		return 0, nil
+	}
+	m, err := RunMemory(device, e.Threads, &e.Plan.Settings[run.Settings], &e.Plan.Datasets[run.Dataset], &planner.Sharing{})
+	return m.Peak(), err
 }
 
 // checkMemory refuses a run that would not fit into what is left of the available memory for runs.
@@ -157,53 +189,12 @@ func (e *execution) keptWeights() (most int64) {
 	if len(e.runs) < 2 {
 		return 0
 	}
-	for i, run := range e.runs {
-		if e.Plan.Settings[run.Settings].Weights.Kind != "none" && e.wants[i].memory > 0 {
+	for _, run := range e.runs {
+		if e.Plan.Settings[run.Settings].Weights.Kind != "none" && e.Plan.Estimate(run).Memory > 0 {
 			most = max(most, 4*run.Params.Total)
 		}
 	}
 	return most
-}
-
-// featuresNeed is the most memory that the computation of features takes beside the run that wants them; 0 where none are
-// shared. Features that are there already are counted too: which those are shows when a run has its weights.
-func (e *execution) featuresNeed() (most int64, err error) {
-	type sort struct {
-		arch, numerics, train, val string
-		crop, dataset              int
-	}
-	counted := map[sort]bool{}
-	var device kernels.Device
-	for i, run := range e.runs {
-		if e.wants[i].sharing < 0 {
-			continue
-		}
-		sharing := &e.Plan.Sharing[run.Sharing]
-		set := &e.Plan.Settings[run.Settings]
-		key := sort{arch: set.Arch, numerics: set.Numerics, crop: set.Image.Crop, dataset: run.Dataset}
-		if sharing.Train != nil {
-			key.train = sharing.Train.Layer
-		}
-		if sharing.Val != nil {
-			key.val = sharing.Val.Layer
-		}
-		if counted[key] {
-			continue
-		}
-		counted[key] = true
-		if device == nil {
-			if device, err = e.Device(1); err != nil {
-				return 0, err
-			}
-			defer func() { err = errors.Join(err, device.Close()) }()
-		}
-		need, err := FeatureMemory(device, e.Threads, set, &e.Plan.Datasets[run.Dataset], sharing, e.FeatureMemory)
-		if err != nil {
-			return 0, err
-		}
-		most = max(most, need)
-	}
-	return most, nil
 }
 
 // demands are how much memory runs want, the most first.
@@ -224,13 +215,6 @@ func (e *execution) demands() demands {
 		d = append(d, demand{memory, runs[memory]})
 	}
 	return d
-}
-
-func (d demands) largest() int64 {
-	if len(d) == 0 {
-		return 0
-	}
-	return d[0].memory
 }
 
 // fit is how many of the largest runs, up to a number, find room together, and the memory that they want.

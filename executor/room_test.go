@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/ftrun/ftrun/internal/host"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
@@ -80,57 +82,103 @@ func TestFindRoom(t *testing.T) {
 	}
 }
 
-// The computation of features is counted once, and makes do with what the largest run leaves.
+// A run that computes features is given room for that beside its own, for smaller batches where memory is short, and for none
+// where not even one picture fits.
 func TestFindRoomForFeatures(t *testing.T) {
-	const total, limit = 100 << 20, 50 << 20
+	const total, limit = 300 << 20, 50 << 20
 	l := newLab(t)
 	for i := range 2 {
 		l.run(frozen("", "", "squeezenet1_1", "head"))
-		l.plan.Settings[i].Weights.Kind = "none"
+		l.plan.Settings[i].Weights.Kind, l.plan.Settings[i].Image.Crop = "none", 224
 		l.plan.Runs[i].Estimate = i
 	}
+	l.dataset(planner.Synthetic{Task: "shapes", Classes: 3, Pictures: map[string]int{"train": 35, "val": 34}, Size: 32, Seed: 7})
+	l.plan.Runs[0].Dataset, l.plan.Runs[1].Dataset = 1, 1
 	l.plan.Estimates = []planner.Estimate{{Memory: 10 << 20}, {Memory: 20 << 20}}
 	l.opt.Memory, l.opt.FeatureMemory, l.opt.CacheBytes = total+BaseMemory, limit, 0
-	find := func() (*execution, room) {
+	find := func() (*execution, room, []string) {
 		t.Helper()
 		e, err := newExecution(l.opt)
 		if err != nil {
 			t.Fatal(err)
 		}
-		room, _, err := e.findRoom()
+		room, told, err := e.findRoom()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return e, room
+		return e, room, told
 	}
-	if _, room := find(); room.memory != total {
-		t.Errorf("%d bytes for runs that share nothing, want %d", room.memory, total)
+	wants := func(e *execution, want ...want) {
+		t.Helper()
+		if d := cmp.Diff(want, e.wants, cmp.AllowUnexported(want[0])); d != "" {
+			t.Error(d)
+		}
 	}
+	e, room, told := find()
+	wants(e, want{10 << 20, 0, -1}, want{20 << 20, 0, -1}) // they share nothing
+	if room.memory != total || len(told) > 0 {
+		t.Errorf("%d bytes for runs, want %d; told %q", room.memory, total, told)
+	}
+
 	l.sharing()
 	device, err := l.opt.Device(1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer device.Close()
-	need, err := FeatureMemory(device, 1, &l.plan.Settings[0], &l.plan.Datasets[0], &l.plan.Sharing[0], limit)
-	if err != nil || need <= 1<<20 {
-		t.Fatalf("features take %d bytes, %v", need, err)
+	needs := func(limits FeatureLimits) int64 {
+		t.Helper()
+		n, err := FeatureMemory(device, l.opt.Threads, &l.plan.Settings[0], &l.plan.Datasets[1], &l.plan.Sharing[0], limits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
 	}
-	if e, room := find(); room.memory != total-need || e.FeatureMemory != limit {
-		t.Errorf("%d bytes for runs, %d for features, want %d, %d", room.memory, e.FeatureMemory, total-need, limit)
+	most, least := needs(FeatureLimits{limit, math.MaxInt64}), needs(FeatureLimits{})
+	if least <= 20<<20 || most <= least+20<<20 || most > total-20<<20 {
+		t.Fatalf("features take %d to %d bytes", least, most)
 	}
-	l.plan.Estimates[1].Memory = total - 1<<20
-	if e, room := find(); room.memory != total-1<<20 || e.FeatureMemory != 1<<20 {
-		t.Errorf("%d bytes for runs, %d for features, want %d, %d", room.memory, e.FeatureMemory, total-1<<20, 1<<20)
+	e, room, told = find()
+	wants(e, want{10 << 20, most, 0}, want{20 << 20, most, 1})
+	if room.memory != total || len(told) > 0 {
+		t.Errorf("%d bytes for runs, want %d; told %q", room.memory, total, told)
 	}
-	l.opt.NoShare, l.plan.Estimates[1].Memory = true, 1<<20
-	e, room := find()
-	if room.memory != total {
-		t.Errorf("%d bytes for runs without sharing, want %d", room.memory, total)
+
+	// The second leaves less than the features of a block take, and they are computed in smaller batches.
+	beside := most - 1<<20
+	l.plan.Estimates[1].Memory = total - beside
+	smaller := needs(FeatureLimits{limit, beside})
+	if smaller > beside || smaller < least {
+		t.Fatalf("features take %d bytes, of %d to %d, within %d", smaller, least, most, beside)
 	}
-	alone, err := RunMemory(device, 1, &l.plan.Settings[0], &l.plan.Datasets[0], &planner.Sharing{})
-	if want := (want{alone.Peak(), -1}); err != nil || e.wants[0] != want || e.wants[1] != want || want.memory <= 1<<20 {
-		t.Errorf("they want %+v, %v, want %+v each", e.wants, err, want)
+	e, _, told = find()
+	wants(e, want{10 << 20, most, 0}, want{total - beside, smaller, 1})
+	if len(told) > 0 {
+		t.Errorf("told %q", told)
+	}
+
+	// It leaves too little for one picture, so it shares nothing.
+	alone, err := RunMemory(device, l.opt.Threads, &l.plan.Settings[1], &l.plan.Datasets[1], &planner.Sharing{})
+	if err != nil || alone.Peak() <= 20<<20 {
+		t.Fatalf("without sharing it holds %d bytes, %v", alone.Peak(), err)
+	}
+	l.plan.Estimates[1].Memory = total - least + 1
+	e, _, told = find()
+	wants(e, want{10 << 20, most, 0}, want{alone.Peak(), 0, -1})
+	wantText(t, told, "sweep1 seed 1 computes its frozen part itself", "MiB of memory to compute")
+
+	l.opt.NoShare = true
+	e, _, told = find()
+	wants(e, want{alone.Peak(), 0, -1}, want{alone.Peak(), 0, -1})
+	if len(told) > 0 {
+		t.Errorf("told %q", told)
+	}
+	l.opt.Memory = alone.Peak() - 1 + BaseMemory
+	if e, err = newExecution(l.opt); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := e.findRoom(); err == nil {
+		t.Error("runs that do not fit without sharing were let be")
 	}
 }
 

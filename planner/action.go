@@ -82,7 +82,7 @@ func (p *planning) decide() {
 		p.actions[c.id] = Create
 		state, there, err := p.shelf.state(c.id)
 		if err != nil {
-			p.complain(nil, "Run can't be read", "%v.", err)
+			p.complain(nil, "Run can't be read", "%s.", sentence(err))
 		}
 		if !there {
 			continue

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -98,6 +100,12 @@ func (p *planning) fault(c *candidate, path, summary, format string, args ...any
 	p.reported.add(&hcl.Diagnostic{
 		Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: rangeOf(c.sweep.Sweep, path),
 	}, c)
+}
+
+// sentence begins an error's text as a sentence begins.
+func sentence(err error) string {
+	first, rest := utf8.DecodeRuneInString(err.Error())
+	return string(unicode.ToUpper(first)) + err.Error()[rest:]
 }
 
 // complain reports an error that is no single run's; rng may be nil.

@@ -1,13 +1,13 @@
 package planner
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
+
+	"github.com/ftrun/ftrun/internal/settings"
 )
 
 // Diff is how the matrix of one plan differs from that of another, run by run. Runs are paired by name: sweep, matrix
@@ -39,12 +39,8 @@ type RunChange struct {
 	Settings []SettingChange // by name; runs that change alike share the list
 }
 
-// SettingChange is a value that differs. nil: it is not set there.
-type SettingChange struct {
-	Setting string          `json:"setting"` // as in the plan file: "optimizer.lr", "dataset.pictures.train"
-	Before  json.RawMessage `json:"before"`
-	After   json.RawMessage `json:"after"`
-}
+// SettingChange is a value that differs: "optimizer.lr", "dataset.pictures.train".
+type SettingChange = settings.Change
 
 // Renaming is a run that goes by two names.
 type Renaming struct {
@@ -142,18 +138,12 @@ func runNames(runs []DiffRun) []runName {
 
 // canonical is JSON without its blanks, and with an object's members in order: a value that went through an indented
 // file is the same value.
-func canonical(raw json.RawMessage) string { return string(mustJSON(tree(raw))) }
+func canonical(raw json.RawMessage) string { return string(must(settings.Canonical(raw))) }
 
-// tree decodes JSON. Numbers keep their text.
-func tree(raw []byte) any {
-	var v any
-	if len(raw) == 0 { // left out in the file
-		return v
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		panic(fmt.Sprintf("planner: a plan holds what is no JSON: %v", err)) // it was decoded from JSON, or encoded to it
+// must is for JSON that was decoded from JSON, or encoded to it.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(fmt.Sprintf("planner: a plan holds what is no JSON: %v", err))
 	}
 	return v
 }
@@ -173,15 +163,15 @@ func (c *comparer) compare(was, is *Run) []SettingChange {
 	}
 	var changes []SettingChange
 	if c.before.Numerics != c.after.Numerics {
-		changes = append(changes, SettingChange{"numerics_version", mustJSON(c.before.Numerics), mustJSON(c.after.Numerics)})
+		changes = append(changes, SettingChange{Setting: "numerics_version", Before: mustJSON(c.before.Numerics), After: mustJSON(c.after.Numerics)})
 	}
 	s, t := c.before.Settings[was.Settings], c.after.Settings[is.Settings]
 	if s.Weights.SHA256 == t.Weights.SHA256 { // where a file lies doesn't count
 		s.Weights.Path, t.Weights.Path = "", ""
 	}
-	changes = walk(changes, "", tree(mustJSON(s)), tree(mustJSON(t)))
+	changes = append(changes, must(settings.Differences("", mustJSON(s), mustJSON(t)))...)
 	if d, e := &c.before.Datasets[was.Dataset], &c.after.Datasets[is.Dataset]; d.Hash != e.Hash {
-		described := walk(nil, "dataset", tree(mustJSON(d)), tree(mustJSON(e)))
+		described := must(settings.Differences("dataset", mustJSON(d), mustJSON(e)))
 		// The hash is for where nothing else shows that the pictures are others.
 		if len(described) > 1 {
 			described = slices.DeleteFunc(described, func(c SettingChange) bool { return c.Setting == "dataset.hash" })
@@ -190,47 +180,4 @@ func (c *comparer) compare(was, is *Run) []SettingChange {
 	}
 	c.seen[pair] = changes
 	return changes
-}
-
-// walk appends the leaves in which two trees differ. An object that is missing is one without members; lists of objects
-// of one length are walked, too, other lists are leaves.
-func walk(changes []SettingChange, path string, a, b any) []SettingChange {
-	objectA, isA := a.(map[string]any)
-	objectB, isB := b.(map[string]any)
-	if (isA || a == nil) && (isB || b == nil) && (isA || isB) {
-		members := maps.Clone(objectA)
-		if members == nil {
-			members = map[string]any{}
-		}
-		maps.Copy(members, objectB)
-		for _, name := range slices.Sorted(maps.Keys(members)) {
-			changes = walk(changes, strings.TrimPrefix(path+"."+name, "."), objectA[name], objectB[name])
-		}
-		return changes
-	}
-	listA, isA := a.([]any)
-	listB, isB := b.([]any)
-	if isA && isB && len(listA) == len(listB) && slices.ContainsFunc(listA, isObject) {
-		for i := range listA {
-			changes = walk(changes, fmt.Sprintf("%s[%d]", path, i), listA[i], listB[i])
-		}
-		return changes
-	}
-	before, after := leaf(a), leaf(b)
-	if !bytes.Equal(before, after) {
-		changes = append(changes, SettingChange{path, before, after})
-	}
-	return changes
-}
-
-func isObject(v any) bool {
-	_, is := v.(map[string]any)
-	return is
-}
-
-func leaf(v any) json.RawMessage {
-	if v == nil {
-		return nil
-	}
-	return mustJSON(v)
 }

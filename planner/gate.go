@@ -10,21 +10,27 @@ import (
 // Gate is a bound that configurations are held to when their runs are done. It decides nothing about training, and so is
 // no part of a run's identity.
 type Gate struct {
-	Name     string  `json:"name"`
-	Sweep    string  `json:"sweep"`
-	Configs  []int   `json:"configurations,omitempty"` // that it judges, ascending; left out: all of the sweep
-	Baseline string  `json:"baseline,omitempty"`       // the file; with max_drop and max_rise
-	Metric   string  `json:"metric"`
-	Bound    string  `json:"bound"` // "max_drop", "max_rise", "min", "max"
-	Limit    float64 `json:"limit"`
-	Relative bool    `json:"relative,omitempty"` // Limit is a share of the baseline's value
+	Name     string     `json:"name"`
+	Sweep    string     `json:"sweep"`
+	Configs  []int      `json:"configurations,omitempty"` // that it judges, ascending; left out: all of the sweep
+	Baseline string     `json:"baseline,omitempty"`       // the file; with max_drop and max_rise
+	Metric   string     `json:"metric"`
+	Bound    spec.Bound `json:"bound"`
+	Limit    float64    `json:"limit"`
+	Relative bool       `json:"relative,omitempty"` // Limit is a share of the baseline's value
 
-	Test         string  `json:"test"`                 // "paired_permutation", "mcnemar", "bootstrap", "none"
-	Alpha        float64 `json:"alpha,omitempty"`      // with a test
-	Correction   string  `json:"correction,omitempty"` // with a test: "holm", "none"
-	MinSeeds     int     `json:"min_seeds"`
-	Inconclusive string  `json:"inconclusive"`      // "pass", "fail"
-	Missing      string  `json:"missing,omitempty"` // with a baseline: "warn", "fail"
+	Test         spec.Test       `json:"test"`
+	Alpha        float64         `json:"alpha,omitempty"`      // with a test
+	Correction   spec.Correction `json:"correction,omitempty"` // with a test
+	MinSeeds     int             `json:"min_seeds"`
+	Inconclusive spec.Reaction   `json:"inconclusive"`      // Pass, Fail
+	Missing      spec.Reaction   `json:"missing,omitempty"` // with a baseline: Warn, Fail
+}
+
+// check holds a gate that was read to what a file could say.
+func (g *Gate) check() error {
+	return (&spec.Gate{Baseline: g.Baseline, Metric: g.Metric, Bound: g.Bound, Limit: g.Limit, Relative: g.Relative, Test: g.Test,
+		Alpha: g.Alpha, Correction: g.Correction, MinSeeds: g.MinSeeds, Inconclusive: g.Inconclusive, Missing: g.Missing}).Check()
 }
 
 // Judged lists the configurations that a gate of the plan judges.
@@ -136,11 +142,8 @@ func (p *Plan) verifyGates() error {
 			return fmt.Errorf("there are two gates %q", g.Name)
 		}
 		names[g.Name] = true
-		if _, known := spec.GateMetrics[g.Metric]; !known || !slices.Contains(spec.GateTests, g.Test) || !slices.Contains(spec.GateBounds, g.Bound) {
-			return fmt.Errorf("the gate %q has an unknown metric, test or bound", g.Name)
-		}
-		if (g.Bound == "max_drop" || g.Bound == "max_rise") != (g.Baseline != "") {
-			return fmt.Errorf("the gate %q has a baseline that its bound has no use for, or lacks one", g.Name)
+		if err := g.check(); err != nil {
+			return fmt.Errorf("the gate %q: %w", g.Name, err)
 		}
 		judged := p.Judged(g)
 		if len(judged) == 0 {

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -121,9 +122,27 @@ func TestVerifyGates(t *testing.T) {
 	}{
 		{"nothing", "", func(*Plan) {}},
 		{"the same name twice", `there are two gates "g"`, func(p *Plan) { p.Gates = append(p.Gates, p.Gates[0]) }},
-		{"an unknown metric", "unknown metric, test or bound", func(p *Plan) { p.Gates[0].Metric = "val" }},
-		{"an unknown test", "unknown metric, test or bound", func(p *Plan) { p.Gates[0].Test = "t" }},
-		{"an unknown bound", "unknown metric, test or bound", func(p *Plan) { p.Gates[0].Bound = "least" }},
+		{"an unknown metric", "there is no such metric", func(p *Plan) { p.Gates[0].Metric = "val" }},
+		{"an unknown test", "there is no such test", func(p *Plan) { p.Gates[0].Test = "t" }},
+		{"an unknown bound", "there is no such bound", func(p *Plan) { p.Gates[0].Bound = "least" }},
+		{"an unknown reaction", "there is no such inconclusive", func(p *Plan) { p.Gates[0].Inconclusive = "warn" }},
+		{"a test that can't be done", "so its metric is val_acc", func(p *Plan) {
+			g := &p.Gates[0]
+			g.Baseline, g.Missing, g.Metric, g.Bound, g.Test, g.Alpha, g.Correction = "b.json", "warn", "val_loss", "max_rise", "mcnemar", 0.05, "holm"
+		}},
+		{"a bound of the wrong direction", "Give min", func(p *Plan) { p.Gates[0].Bound = "max" }},
+		{"a negative limit", "min is -5, and it must be greater than 0", func(p *Plan) { p.Gates[0].Limit = -5 }},
+		{"an endless limit", "at most 1e+15", func(p *Plan) { p.Gates[0].Metric, p.Gates[0].Limit = "images_per_second", math.Inf(1) }},
+		{"a limit that is no number", "it must be greater than 0", func(p *Plan) { p.Gates[0].Limit = math.NaN() }},
+		{"no alpha", "alpha 0 does not go with", func(p *Plan) { p.Gates[0].Test, p.Gates[0].Correction = "bootstrap", "none" }},
+		{"a large alpha", "alpha 0.5 does not go with", func(p *Plan) {
+			p.Gates[0].Test, p.Gates[0].Alpha, p.Gates[0].Correction = "bootstrap", 0.5, "none"
+		}},
+		{"alpha without a test", "alpha 0.05 does not go with", func(p *Plan) { p.Gates[0].Alpha = 0.05 }},
+		{"no correction", "correction \"\" does not go with", func(p *Plan) { p.Gates[0].Test, p.Gates[0].Alpha = "bootstrap", 0.05 }},
+		{"relative to nothing", "relative to no baseline", func(p *Plan) { p.Gates[0].Relative = true }},
+		{"missing without a baseline", "does not go with its baseline", func(p *Plan) { p.Gates[0].Missing = "warn" }},
+		{"no seeds", "min_seeds is 0", func(p *Plan) { p.Gates[0].MinSeeds = 0 }},
 		{"no baseline", "or lacks one", func(p *Plan) { p.Gates[0].Bound = "max_drop" }},
 		{"a baseline too many", "no use for", func(p *Plan) { p.Gates[0].Baseline = "b.json" }},
 		{"an unknown sweep", "judges no configuration", func(p *Plan) { p.Gates[0].Configs, p.Gates[0].Sweep = nil, "x" }},

@@ -149,7 +149,7 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 	}
 	var err error
 	if p.shelf, err = openShelf(w.Store); err != nil {
-		p.complain(nil, "Store can't be read", "%v.", err)
+		p.complain(nil, "Store can't be read", "%s.", sentence(err))
 	}
 	return p
 }

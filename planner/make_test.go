@@ -3,6 +3,7 @@ package planner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -495,6 +496,30 @@ func TestStartFromARun(t *testing.T) {
 %s`, id[:6], first), Options{})
 	if len(p.Runs) != 2 || !slices.Equal(p.Runs[1].Needs, []string{id}) {
 		t.Errorf("runs %+v", p.Runs)
+	}
+}
+
+// unreadable is a store whose runs can't be read.
+type unreadable struct{ fakeStore }
+
+func (unreadable) Status(id string) (RunState, error) {
+	return RunState{}, errors.New("permission denied")
+}
+
+func TestARunThatCannotBeRead(t *testing.T) {
+	w := newFakeWorld()
+	scratch := sweepOf("arch = \"alexnet\"\n mode = \"scratch\"")
+	id := plan(t, w, scratch, Options{}).Runs[0].ID
+	w.store[id], w.store["0123456789abcdef"] = RunState{}, RunState{}
+	w.Store = unreadable{w.store}
+	for src, want := range map[string]string{
+		scratch: fmt.Sprintf("-: Run can't be read: What the store holds of run %s can't be read: permission denied.", id),
+		sweepOf("arch = \"resnet18\"\n mode = \"finetune\"\n weights = \"run:0123\""): "6: Run can't be read: What the store holds of run 0123456789abcdef can't be read: permission denied.",
+	} {
+		_, diags := Make(t.Context(), load(t, src), w.World, Options{})
+		if got := texts(diags); !strings.Contains(got+"\n", want+"\n") {
+			t.Errorf("%s\nis told:\n%s\nwant\n%s", src, got, want)
+		}
 	}
 }
 

@@ -7,7 +7,7 @@ func (p *planning) continueShorter() {
 	p.from = map[string]string{}
 	stored, err := p.shelf.trajectories()
 	if err != nil {
-		p.complain(nil, "Store can't be read", "%v.", err)
+		p.complain(nil, "Store can't be read", "%s.", sentence(err))
 		return
 	}
 	planned := p.shorterOnes()
@@ -39,7 +39,7 @@ func (p *planning) continueShorter() {
 	}
 	for id, from := range p.from {
 		if p.actions[id], _, err = p.shelf.continued(from); err != nil {
-			p.complain(nil, "Run can't be read", "%v.", err)
+			p.complain(nil, "Run can't be read", "%s.", sentence(err))
 		}
 	}
 }

@@ -123,7 +123,7 @@ func (p *planning) startFromRun(c *candidate, prefix string, found []string) boo
 		state, _, err := p.shelf.state(id)
 		switch {
 		case err != nil:
-			p.fault(c, "weights", "Run can't be read", "What the store holds of run %s can't be read: %v.", id, err)
+			p.fault(c, "weights", "Run can't be read", "%s.", sentence(err))
 			return false
 		case state.Damage != "":
 			p.fault(c, "weights", "Damaged run", "What the store holds of run %s is damaged: %s. Apply the plan that trains it first.", id, state.Damage)

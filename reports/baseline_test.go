@@ -243,7 +243,7 @@ func FuzzBaseline(f *testing.F) {
 					t.Errorf("%s of a baseline against itself: %s", j.Name(), j.Verdict)
 				}
 			}
-			if err := WriteComparisons(&bytes.Buffer{}, "text", []*Comparison{c}); err != nil {
+			if err := WriteComparisons(&bytes.Buffer{}, "text", Compared(c)); err != nil {
 				t.Error(err)
 			}
 		}
@@ -270,7 +270,7 @@ func FuzzReport(f *testing.F) {
 				continue
 			}
 			for _, format := range ComparisonFormats() {
-				if err := WriteComparisons(&bytes.Buffer{}, format, []*Comparison{c}); err != nil {
+				if err := WriteComparisons(&bytes.Buffer{}, format, Compared(c)); err != nil {
 					t.Errorf("as %s: %v", format, err)
 				}
 			}

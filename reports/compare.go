@@ -21,6 +21,9 @@ func Compare(base, newer *Results, by Criterion) (*Comparison, error) {
 	if by.NeedsPredictions() && (by.Metric != "val_acc" || by.Bound != MaxDrop) {
 		panic("reports: predictions say nothing of " + by.Metric + ", " + string(by.Bound))
 	}
+	if by.NeedsPredictions() && by.Relative {
+		return nil, fmt.Errorf("the test %q counts pictures, so what it bears is a share of the pictures, not of the baseline's accuracy", by.Test)
+	}
 	k := &comparing{by: by, metric: metric, base: base, newer: newer, common: map[[2]*Data]*commonPictures{}}
 	k.out = &Comparison{Criterion: by, New: side(newer), OnlyBase: []Unmatched{}, OnlyNew: []Unmatched{}, Warnings: []string{}}
 	pairs := k.judged()
@@ -207,9 +210,10 @@ func (k *comparing) check(pairs []pair) error {
 
 // outcome is what the test of one configuration gave.
 type outcome struct {
-	test stats.Test // nil where none was done
-	mute bool       // there are too few data to reject anything at alpha, whatever they are
-	p    PValue
+	test  stats.Test // nil where none was done
+	least float64    // the smallest p value that it could give
+	mute  bool       // there are too few data to reject anything at alpha, whatever they are
+	p     PValue
 }
 
 // judge compares one configuration, up to the correction for how many there are.
@@ -239,11 +243,11 @@ func (k *comparing) judge(p pair) (j Judgement, o outcome) {
 	case s.lacks != "":
 		j.Why = s.lacks
 		return j, o
+	case s.least < k.by.MinSeeds: // the same runs, too: those that the baseline lacks may be worse
+		j.Why = fmt.Sprintf("%s, and %d are wanted", Plural(s.least, "seed", "seeds"), k.by.MinSeeds)
+		return j, o
 	case s.same:
 		j.Verdict, j.Method = Same, "the same runs on both sides"
-		return j, o
-	case s.least < k.by.MinSeeds:
-		j.Why = fmt.Sprintf("%s, and %d are wanted", Plural(s.least, "seed", "seeds"), k.by.MinSeeds)
 		return j, o
 	case k.by.Test == NoTest:
 		return j, o
@@ -255,12 +259,46 @@ func (k *comparing) judge(p pair) (j Judgement, o outcome) {
 	}
 	j.Method = method
 	at, zero := test.At(j.Margin), test.At(0)
-	o = outcome{test, at.Least > k.by.Alpha, PValue{Worse: at.Greater, Same: at.Less, Better: zero.Less}}
+	if k.by.Relative && k.by.NeedsBaseline() {
+		if at, err = k.atShare(s); err != nil {
+			j.Why = err.Error()
+			return j, outcome{}
+		}
+	}
+	o = outcome{test, at.Least, at.Least > k.by.Alpha, PValue{Worse: at.Greater, Same: at.Less, Better: zero.Less}}
 	if o.mute {
-		j.Why = fmt.Sprintf("%s cannot give a p value below %s", s.size(), pText(at.Least))
+		j.Why = k.muteness(&s, at.Least)
 	}
 	j.Interval = k.interval(test)
 	return j, o
+}
+
+// atShare tests against a margin that is a share of the baseline's mean. That mean has noise of its own: were it taken for
+// the margin as it is, a rise by a half would be exceeded by chance in 10 % of the cases at alpha 0.05. So it is tested
+// whether the newer side is worse than what is borne of the baseline, seed by seed.
+func (k *comparing) atShare(s sample) (stats.Result, error) {
+	borne := make([]float64, len(s.base))
+	for i, v := range s.base {
+		borne[i] = v - k.worse(k.by.Limit*math.Abs(v), 0)
+	}
+	s.base = borne
+	test, _, err := k.test(s, 0)
+	if err != nil {
+		return stats.Result{}, err
+	}
+	return test.At(0), nil
+}
+
+// muteness says why no data of this size could reject anything.
+func (k *comparing) muteness(s *sample, least float64) string {
+	if !k.by.NeedsPredictions() {
+		return fmt.Sprintf("%s cannot give a p value below %s", s.size(), pText(least))
+	}
+	n := s.differing()
+	if n == 0 {
+		return fmt.Sprintf("nothing differs on %s", Plural(s.pictures, "picture", "pictures"))
+	}
+	return fmt.Sprintf("%s with a difference cannot give a p value below %s", Plural(n, "picture", "pictures"), pText(least))
 }
 
 // interval is that of New − Base at the level of both one-sided tests.
@@ -372,8 +410,8 @@ func (k *comparing) decide(j *Judgement, o *outcome) {
 			j.Why = ""
 			return
 		}
-		if least := o.test.At(j.Margin).Least; j.Why == "" && o.p.Raw != nil && least*float64(k.family) > k.by.Alpha {
-			j.Why = fmt.Sprintf("a p value of at least %s is too much among %s", pText(least), Plural(k.family, "configuration", "configurations"))
+		if j.Why == "" && o.p.Raw != nil && o.least*float64(k.family) > k.by.Alpha {
+			j.Why = fmt.Sprintf("a p value of at least %s is too much among %s", pText(o.least), Plural(k.family, "configuration", "configurations"))
 		}
 	case j.Why == "" && j.Difference != nil: // NoTest
 		d := k.worse(0, *j.Difference)

@@ -65,7 +65,7 @@ type Judgement struct {
 	Method string  `json:"method,omitempty"` // the test as it was done: "sign flips, 6 pairs"; "" where none was
 	P      *PValue `json:"p"`                // nil where no test was done
 
-	Seeds    []int64  `json:"seeds"`              // that were compared: the common ones, or, Unpaired, all of both sides
+	Seeds    []int64  `json:"seeds"`              // that were compared: the common ones, or, Unpaired, those of both sides
 	Unpaired bool     `json:"unpaired,omitempty"` // seeds did not meet
 	Pictures int      `json:"pictures,omitempty"` // that were compared, where single pictures were
 	Changed  []string `json:"changed,omitempty"`  // settings that differ: "optimizer.lr: 0.01 → 0.1"
@@ -118,6 +118,9 @@ func (c *Comparison) Undecided() bool {
 // Lacks tells whether the baseline lacks a configuration and the criterion wants that to fail.
 func (c *Comparison) Lacks() bool { return c.Criterion.FailMissing && len(c.OnlyNew) > 0 }
 
+// urgency is the order in which verdicts are told: what needs a look comes first.
+var urgency = []Verdict{Worse, Inconclusive, Better, Same}
+
 // SweepTable is the configurations of one sweep as they stand in a table.
 type SweepTable struct {
 	Sweep string
@@ -126,8 +129,8 @@ type SweepTable struct {
 	Rows  []*Judgement
 }
 
-// Tables groups the judged configurations by sweep, in the order in which the sweeps first occur. What needs a look comes
-// first: worse, inconclusive, better, same.
+// Tables groups the judged configurations by sweep, in the order in which the sweeps first occur; the rows by
+// urgency.
 func (c *Comparison) Tables() []SweepTable {
 	var tables []SweepTable
 	index := map[string]int{}
@@ -141,7 +144,6 @@ func (c *Comparison) Tables() []SweepTable {
 		}
 		tables[at].Rows = append(tables[at].Rows, j)
 	}
-	urgency := []Verdict{Worse, Inconclusive, Better, Same}
 	for i := range tables {
 		t := &tables[i]
 		all := make([]Labels, len(t.Rows))

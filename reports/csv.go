@@ -51,10 +51,15 @@ func writeReportCSV(w io.Writer, r *Report) error {
 	return out.Error()
 }
 
-// writeComparisonsCSV writes a line for each configuration of each comparison, those that one side lacks too.
-func writeComparisonsCSV(w io.Writer, all []*Comparison) error {
+// writeComparisonsCSV writes a line for each configuration of each comparison, those that one side lacks too, and one for
+// each gate that was skipped or could not be evaluated.
+func writeComparisonsCSV(w io.Writer, all []Outcome) error {
 	var labels []Labels
-	for _, c := range all {
+	for i := range all {
+		c := all[i].Comparison
+		if c == nil {
+			continue
+		}
 		for i := range c.Judged {
 			labels = append(labels, c.Judged[i].Labels)
 		}
@@ -70,13 +75,26 @@ func writeComparisonsCSV(w io.Writer, all []*Comparison) error {
 	if err := out.Write(header); err != nil {
 		return err
 	}
-	for _, c := range all {
+	for i := range all {
+		o, c := &all[i], all[i].Comparison
 		begin := func(sweep string, l Labels) []string {
-			line := []string{c.Criterion.Name, c.Criterion.Metric, sweep}
+			line := []string{o.Criterion.Name, o.Criterion.Metric, sweep}
 			for _, a := range names {
 				line = append(line, l.Text(a))
 			}
 			return line
+		}
+		short := func(line []string) error { return out.Write(append(line, make([]string, len(header)-len(line))...)) }
+		if c == nil {
+			_, reason := o.Passing()
+			verdict := "skipped"
+			if o.Err != nil {
+				verdict = "error"
+			}
+			if err := short(append(begin("", nil), verdict, reason)); err != nil {
+				return err
+			}
+			continue
 		}
 		for i := range c.Judged {
 			j := &c.Judged[i]
@@ -105,7 +123,7 @@ func writeComparisonsCSV(w io.Writer, all []*Comparison) error {
 		for verdict, only := range [][]Unmatched{c.OnlyBase, c.OnlyNew} {
 			for _, u := range only {
 				line := append(begin(u.Sweep, u.Labels), [...]string{"only_base", "only_new"}[verdict])
-				if err := out.Write(append(line, make([]string, len(header)-len(line))...)); err != nil {
+				if err := short(line); err != nil {
 					return err
 				}
 			}

@@ -69,9 +69,9 @@ func Shorten(s string, most int) string {
 	return string(r[:head]) + "…" + string(r[len(r)-(most-head-1):])
 }
 
-// printable keeps a text on its line and in its column of a terminal: what is not to be seen or moves what is stands there
+// Printable keeps a text on its line and in its column of a terminal: what is not to be seen or moves what is stands there
 // as Go writes it in quotes, "\\n" and "\\u202e".
-func printable(s string) string { return escapeRunes(s, unprintable) }
+func Printable(s string) string { return escapeRunes(s, unprintable) }
 
 // escapeRunes writes the characters that are to be escaped as Go writes them in quotes.
 func escapeRunes(s string, escaped func(rune) bool) string {

@@ -21,7 +21,7 @@ import (
 // Each format is read here by a parser of it, with names that would break it.
 
 // spiteful are comparisons of which all names are hostile, one with each verdict, and one by gates that fail.
-func spiteful(t *testing.T) []*Comparison {
+func spiteful(t *testing.T) []Outcome {
 	name := func(i int) []Label {
 		return []Label{label("path", hostile[i%len(hostile)]), label("cell", fmt.Sprintf("a|b,c:d%%%d", i))}
 	}
@@ -42,10 +42,21 @@ func spiteful(t *testing.T) []*Comparison {
 	strict := mustCompare(t, b, n, criterionOf(t, "val_acc", func(c *Criterion) {
 		c.Name, c.FailInconclusive, c.FailMissing = "strict", true, true
 	}))
-	return []*Comparison{lenient, strict}
+	return Compared(lenient, strict)
 }
 
-func written(t *testing.T, format string, all []*Comparison) string {
+// unjudged are a gate that was skipped and one that could not be evaluated, both hostile.
+func unjudged(t *testing.T) []Outcome {
+	by := func(name string) Criterion {
+		return criterionOf(t, "val_acc", func(c *Criterion) { c.Name = name })
+	}
+	return []Outcome{
+		{Criterion: by("early"), Baseline: "base|line\n\x1b[2J.json", Skipped: "2 runs <have> not ended\nyet"},
+		{Criterion: by("strange"), Baseline: "::error::.json", Err: errors.New("no | configuration,\x1b[2J in common")},
+	}
+}
+
+func written(t *testing.T, format string, all []Outcome) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := WriteComparisons(&b, format, all); err != nil {
@@ -55,7 +66,7 @@ func written(t *testing.T, format string, all []*Comparison) string {
 }
 
 func TestComparisonGolden(t *testing.T) {
-	all := []*Comparison{mixed(t), mustCompare(t, nil, newerOf(configOf("s", noisy)), criterionOf(t, "val_loss", bound(Max, 0.4)))}
+	all := Compared(mixed(t), mustCompare(t, nil, newerOf(configOf("s", noisy)), criterionOf(t, "val_loss", bound(Max, 0.4))))
 	for _, format := range []string{"md", "csv", "junit", "github"} {
 		t.Run(format, func(t *testing.T) { golden(t, "comparison."+format, []byte(written(t, format, all))) })
 	}
@@ -88,7 +99,7 @@ func TestComparisonWritingFails(t *testing.T) {
 func TestTextKeepsItsLines(t *testing.T) {
 	outputs := map[string]string{}
 	for _, format := range []string{"text", "md", "github"} {
-		outputs["comparison."+format] = written(t, format, spiteful(t))
+		outputs["comparison."+format] = written(t, format, append(spiteful(t), unjudged(t)...))
 	}
 	for _, format := range []string{"text", "md"} {
 		var b bytes.Buffer
@@ -152,7 +163,7 @@ func TestMarkdownTables(t *testing.T) {
 			t.Errorf("%s has %d tables, %d details stay open", name, tables, open)
 		}
 	}
-	long := written(t, "md", []*Comparison{mustCompare(t, thousand("base", 1000, 0), thousand("new", 1000, -0.5), criterionOf(t, "val_acc", untested))})
+	long := written(t, "md", Compared(mustCompare(t, thousand("base", 1000, 0), thousand("new", 1000, -0.5), criterionOf(t, "val_acc", untested))))
 	if len(long) > 65_536 || !strings.Contains(long, "… and 800 more configurations: `-format json` lists them all.") {
 		t.Errorf("a comment of %d bytes", len(long))
 	}
@@ -201,10 +212,11 @@ func TestComparisonCSV(t *testing.T) {
 }
 
 func TestComparisonJSON(t *testing.T) {
-	dec := json.NewDecoder(strings.NewReader(written(t, "json", spiteful(t))))
+	dec := json.NewDecoder(strings.NewReader(written(t, "json", append(spiteful(t), unjudged(t)...))))
 	dec.DisallowUnknownFields()
 	var got struct {
 		Comparisons []*Comparison `json:"comparisons"`
+		Gates       []gateJSON    `json:"gates"`
 	}
 	if err := dec.Decode(&got); err != nil {
 		t.Fatal(err)
@@ -214,6 +226,43 @@ func TestComparisonJSON(t *testing.T) {
 	}
 	if got.Comparisons[1].Criterion.Name != "strict" || len(got.Comparisons[0].Judged) != 4 {
 		t.Errorf("%+v", got.Comparisons[0])
+	}
+	want := []gateJSON{
+		{"strict", "val_acc", Fail, "1 of 4 configurations is worse"},
+		{"early", "val_acc", Skipped, "2 runs <have> not ended\nyet"},
+		{"strange", "val_acc", Fail, "no | configuration,\x1b[2J in common"},
+	}
+	if d := cmp.Diff(want, got.Gates); d != "" {
+		t.Error(d)
+	}
+}
+
+// A gate that was not evaluated is no pass, in whatever format a program or a person reads.
+func TestGatesThatWereNotEvaluated(t *testing.T) {
+	passing := Compared(mustCompare(t, baseOf(configOf("s", noisy)), newerOf(configOf("s", noisy)), criterionOf(t, "val_acc", nil)))
+	early, strange := unjudged(t)[0], unjudged(t)[1]
+	for _, test := range []struct {
+		format string
+		all    []Outcome
+		wants  []string
+	}{
+		{"text", unjudged(t), []string{"early: val_acc may drop by 0.01 from base|line\\n\\x1b[2J.json: skipped: 2 runs\n<have>", "not evaluated: no |"}},
+		{"md", unjudged(t), []string{"### Not evaluated: 1 gate\n", "skipped: 2 runs \\<have\\> not ended", "not evaluated: no \\| configuration"}},
+		{"md", []Outcome{early}, []string{"### Skipped: 1 gate\n"}},
+		{"md", append(passing, early), []string{"### Nothing is worse, but skipped: 1 gate\n"}},
+		{"md", append(passing, strange), []string{"### Not evaluated: 1 gate\n"}},
+		{"csv", unjudged(t), []string{"early,val_acc,,skipped,", "strange,val_acc,,error,"}},
+		{"junit", unjudged(t), []string{`<testsuites name="ftrun" tests="2" failures="0" errors="1">`, `<testcase name="early" classname="early.val_acc">`,
+			`<skipped message="2 runs &lt;have&gt; not ended\nyet">`, `<error type="not evaluated" message="no | configuration,`}},
+		{"github", unjudged(t), []string{"::warning title=early::skipped: 2 runs", "::error title=strange::not evaluated: no |"}},
+		{"html", unjudged(t), []string{`<h2 id="outcome">Not evaluated: 1 gate</h2>`, "skipped: 2 runs &lt;have&gt; not ended", "not evaluated: no | configuration"}},
+	} {
+		got := written(t, test.format, test.all)
+		for _, want := range test.wants {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s lacks %q:\n%s", test.format, want, got)
+			}
+		}
 	}
 }
 
@@ -226,12 +275,13 @@ var junitSchema = map[string]struct{ attributes, children []string }{
 	"testcase":   {[]string{"name!", "time", "classname", "group"}, []string{"skipped", "error", "failure", "system-out", "system-err"}},
 	"skipped":    {[]string{"type", "message"}, nil},
 	"failure":    {[]string{"type", "message"}, nil},
+	"error":      {[]string{"type", "message"}, nil},
 	"system-out": {nil, nil},
 }
 
 func TestComparisonJUnit(t *testing.T) {
-	dec := xml.NewDecoder(strings.NewReader(written(t, "junit", spiteful(t))))
-	type counts struct{ Tests, Failures, Skipped int }
+	dec := xml.NewDecoder(strings.NewReader(written(t, "junit", append(spiteful(t), unjudged(t)...))))
+	type counts struct{ Tests, Failures, Errors, Skipped int }
 	var told, found []counts
 	path := []string{""}
 	for {
@@ -270,11 +320,13 @@ func TestComparisonJUnit(t *testing.T) {
 			}
 			switch name {
 			case "testsuite":
-				told, found = append(told, counts{number("tests"), number("failures"), number("skipped")}), append(found, counts{})
+				told, found = append(told, counts{number("tests"), number("failures"), number("errors"), number("skipped")}), append(found, counts{})
 			case "testcase":
 				found[len(found)-1].Tests++
 			case "failure":
 				found[len(found)-1].Failures++
+			case "error":
+				found[len(found)-1].Errors++
 			case "skipped":
 				found[len(found)-1].Skipped++
 			}
@@ -283,8 +335,8 @@ func TestComparisonJUnit(t *testing.T) {
 			path = path[:len(path)-1]
 		}
 	}
-	// Worse, same, better, inconclusive, and one that each side lacks; the second fails what is inconclusive or missing.
-	if d := cmp.Diff([]counts{{6, 1, 3}, {6, 3, 1}}, told); d != "" {
+	// Worse, same, better, inconclusive, and one that each side lacks; the second fails what is inconclusive or missing. Then what was not evaluated.
+	if d := cmp.Diff([]counts{{6, 1, 0, 3}, {6, 3, 0, 1}, {1, 0, 0, 1}, {1, 0, 1, 0}}, told); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff(told, found); d != "" {
@@ -320,7 +372,7 @@ func TestComparisonGitHub(t *testing.T) {
 		t.Errorf("title %q, want %q", titles[0], want)
 	}
 	// GitHub shows ten of a kind.
-	many := written(t, "github", []*Comparison{mustCompare(t, thousand("base", 1000, 0), thousand("new", 1000, -0.5), criterionOf(t, "val_acc", untested))})
+	many := written(t, "github", Compared(mustCompare(t, thousand("base", 1000, 0), thousand("new", 1000, -0.5), criterionOf(t, "val_acc", untested))))
 	if n := strings.Count(many, "::error "); n != mostAnnotations || !strings.Contains(many, "::error title=ftrun::… and 991 more; `ftrun compare` lists them\n") {
 		t.Errorf("%d errors of 1000: %s", n, many)
 	}
@@ -348,7 +400,7 @@ func TestComparisonPage(t *testing.T) {
 			t.Errorf("%s: speaks of runs where there are none", name)
 		}
 	}
-	many := []*Comparison{mustCompare(t, thousand("base", 1000, 0), thousand("new", 1000, -0.5), criterionOf(t, "val_acc", untested))}
+	many := Compared(mustCompare(t, thousand("base", 1000, 0), thousand("new", 1000, -0.5), criterionOf(t, "val_acc", untested)))
 	if text := written(t, "html", many); !strings.Contains(text, "500 more configurations are left out: <code>ftrun compare -format csv</code> has them all.") {
 		t.Error("the page does not say what it leaves out")
 	}

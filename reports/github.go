@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -17,11 +18,12 @@ type annotation struct {
 
 // writeComparisonsGitHub writes workflow commands for a step of GitHub Actions: an error for each configuration that is
 // worse, a warning, or an error where the criterion says so, for each that is inconclusive or not in the baseline, and a
-// notice with the counts. Where there are more than GitHub shows, the last one says how many.
-func writeComparisonsGitHub(w io.Writer, all []*Comparison) error {
+// notice with the counts; for a gate that was skipped a warning, and for one that could not be evaluated an error. Where there
+// are more than GitHub shows, the last one says how many.
+func writeComparisonsGitHub(w io.Writer, all []Outcome) error {
 	byLevel := map[string][]annotation{}
-	for _, c := range all {
-		for _, a := range c.annotations() {
+	for i := range all {
+		for _, a := range all[i].annotations() {
 			byLevel[a.level] = append(byLevel[a.level], a)
 		}
 	}
@@ -32,14 +34,14 @@ func writeComparisonsGitHub(w io.Writer, all []*Comparison) error {
 			list = append(list[:mostAnnotations-1:mostAnnotations-1], annotation{level, "ftrun", fmt.Sprintf("… and %d more; `ftrun compare` lists them", n+1)})
 		}
 		for _, a := range list {
-			fmt.Fprintf(&b, "::%s title=%s::%s\n", a.level, escapeProperty(printable(a.title)), escapeMessage(printable(a.message)))
+			fmt.Fprintf(&b, "::%s title=%s::%s\n", a.level, escapeProperty(Printable(a.title)), escapeMessage(Printable(a.message)))
 		}
 	}
 	_, err := w.Write(b.Bytes())
 	return err
 }
 
-func (c *Comparison) annotations() []annotation {
+func (o *Outcome) annotations() []annotation {
 	var all []annotation
 	level := func(fails bool) string {
 		if fails {
@@ -47,15 +49,15 @@ func (c *Comparison) annotations() []annotation {
 		}
 		return "warning"
 	}
-	gate := c.Criterion.Name
-	if gate == "" {
-		gate = "ftrun"
+	gate, c := cmp.Or(o.Criterion.Name, "ftrun"), o.Comparison
+	if c == nil {
+		return []annotation{{level(o.Err != nil), gate, o.unevaluated()}}
 	}
 	for _, t := range c.Tables() {
 		for _, j := range t.Rows {
 			if j.Verdict == Worse || j.Verdict == Inconclusive {
 				fails := j.Verdict == Worse || c.Criterion.FailInconclusive
-				all = append(all, annotation{level(fails), gate + ": " + j.Name(), c.sentence(j)})
+				all = append(all, annotation{level(fails), gate + ": " + j.Name(), c.Sentence(j)})
 			}
 		}
 	}

@@ -195,8 +195,8 @@ func (r *Report) view() (*pageView, error) {
 		v.Summary = countSentence(r.Runs, tables)
 	}
 	judged := mostRows
-	for i, c := range r.Comparisons {
-		v.Comparisons = append(v.Comparisons, c.view("v"+strconv.Itoa(i+1), &judged))
+	for i := range r.Comparisons {
+		v.Comparisons = append(v.Comparisons, r.Comparisons[i].view("v"+strconv.Itoa(i+1), &judged))
 	}
 	if n := len(tables) - mostSweeps; n > 0 {
 		v.LeftOut = fmt.Sprintf("%s left out of this page: `ftrun report -format csv` has them all.", Plural(n, "more sweep is", "more sweeps are"))

@@ -8,10 +8,13 @@ import (
 )
 
 // writeComparisonsHTML writes a page of comparisons alone; Report.Comparisons has them on top of what is known of the runs.
-func writeComparisonsHTML(w io.Writer, all []*Comparison) error {
+func writeComparisonsHTML(w io.Writer, all []Outcome) error {
 	title := "comparison"
 	if len(all) > 0 {
 		title = all[0].Title()
+		if c := all[0].Comparison; c != nil {
+			title = c.Title()
+		}
 	}
 	return writeReportHTML(w, &Report{Title: title, Comparisons: all})
 }
@@ -19,6 +22,7 @@ func writeComparisonsHTML(w io.Writer, all []*Comparison) error {
 type (
 	comparisonView struct {
 		ID, Title string
+		Reason    string // why there is nothing to show: it was skipped, or could not be evaluated
 		Counts    []verdictCount
 		Tables    []comparisonTable
 		Forest    bool // of one of the tables
@@ -29,8 +33,8 @@ type (
 		verdictView
 		Count int
 	}
-	// verdictView is a verdict's word and mark; the word is the stylesheet's class too.
-	verdictView struct{ Word, Mark string }
+	// verdictView is a verdict with its word for people and its mark; the verdict is the stylesheet's class.
+	verdictView struct{ Class, Word, Mark string }
 
 	comparisonTable struct {
 		Sweep   string
@@ -54,16 +58,24 @@ type (
 	}
 )
 
-func viewOfVerdict(v Verdict) verdictView {
-	return verdictView{string(v), map[Verdict]string{Worse: "▼", Inconclusive: "?", Better: "▲", Same: "="}[v]}
+func (c *Comparison) viewOfVerdict(v Verdict) verdictView {
+	return verdictView{string(v), c.word(v), map[Verdict]string{Worse: "▼", Inconclusive: "?", Better: "▲", Same: "="}[v]}
+}
+
+// view is what a page shows of an outcome, with so many rows at most.
+func (o *Outcome) view(id string, left *int) comparisonView {
+	if o.Comparison == nil {
+		return comparisonView{ID: id, Title: o.Title(), Reason: o.unevaluated()}
+	}
+	return o.Comparison.view(id, left)
 }
 
 // view is what a page shows of a comparison, with so many rows at most.
 func (c *Comparison) view(id string, left *int) comparisonView {
 	v := comparisonView{ID: id, Title: c.Title(), Notes: c.Notes(), Warnings: c.Warnings}
-	for _, verdict := range []Verdict{Worse, Inconclusive, Better, Same} {
+	for _, verdict := range urgency {
 		if n := c.Count(verdict); n > 0 {
-			v.Counts = append(v.Counts, verdictCount{viewOfVerdict(verdict), n})
+			v.Counts = append(v.Counts, verdictCount{c.viewOfVerdict(verdict), n})
 		}
 	}
 	for _, t := range c.Tables() {
@@ -78,7 +90,7 @@ func (c *Comparison) view(id string, left *int) comparisonView {
 		scale := c.forestScale(shown)
 		table.Forest = scale != nil
 		for i, j := range shown {
-			row := judgementView{Verdict: viewOfVerdict(j.Verdict), Names: cells[i][:right], Forest: scale.forest(c, j)}
+			row := judgementView{Verdict: c.viewOfVerdict(j.Verdict), Names: cells[i][:right], Forest: scale.forest(c, j)}
 			values := [...]*float64{nil, nil, j.Difference, nil, nil}
 			if j.Base != nil && j.Base.N > 0 {
 				values[0] = &j.Base.Mean

@@ -444,6 +444,31 @@ func TestConfusion(t *testing.T) {
 	}
 }
 
+func TestSettingText(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "not set", `"sgd"`: "sgd", `""`: `""`, "0.10": "0.10", "[1,2]": "1, 2", "[]": "[]", `{"kind":"x","p":1}`: "x (p 1)",
+		`[{"kind":"hflip","params":{"p":0.5}},{"kind":"vflip"}]`: "hflip, vflip",
+	} {
+		var value json.RawMessage
+		if in != "" {
+			value = json.RawMessage(in)
+		}
+		if got := SettingText(value); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+}
+
+// A change has the name that a comparison of plans gives it, an element of a list too.
+func TestChangedSettingsOfLists(t *testing.T) {
+	side := func(degrees string) *ConfigResults {
+		return &ConfigResults{Settings: json.RawMessage(`{"augment": {"ops": [{"kind": "hflip"}, {"kind": "rotation", "params": {"degrees": ` + degrees + `}}]}}`)}
+	}
+	if d := cmp.Diff([]string{"augment.ops[1].params.degrees: 10 → 20"}, changedSettings(side("10"), side("20"))); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestFlatten(t *testing.T) {
 	got, err := listSettings(json.RawMessage(`{"arch": "resnet18", "optimizer": {"kind": "sgd", "lr": 0.10, "inner": {"x": null}}, "list": [1, "two"],
 		"augment": {"ops": [{"kind": "hflip", "params": {"p": [0.5]}}, {"kind": "center_crop"}, "vflip", {}]}, "empty": {}, "on": true}`))

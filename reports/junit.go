@@ -2,7 +2,6 @@ package reports
 
 import (
 	"encoding/xml"
-	"fmt"
 	"io"
 	"strings"
 )
@@ -32,6 +31,7 @@ type (
 		Name    string        `xml:"name,attr"`
 		Class   string        `xml:"classname,attr"`
 		Skipped *junitSkipped `xml:"skipped"`
+		Error   *junitFailure `xml:"error"`
 		Failure *junitFailure `xml:"failure"`
 		Out     string        `xml:"system-out,omitempty"`
 	}
@@ -46,14 +46,16 @@ type (
 )
 
 // writeComparisonsJUnit writes a suite for each comparison with a case for each configuration. What is worse is a failure.
-// What is inconclusive, or not in the baseline, is a failure where the criterion says so, and skipped otherwise.
-func writeComparisonsJUnit(w io.Writer, all []*Comparison) error {
+// What is inconclusive, or not in the baseline, is a failure where the criterion says so, and skipped otherwise. The suite of
+// a gate that was skipped, or could not be evaluated, has one case, which is skipped, or an error.
+func writeComparisonsJUnit(w io.Writer, all []Outcome) error {
 	suites := junitSuites{Name: "ftrun"}
-	for i, c := range all {
-		s := c.junit()
+	for i := range all {
+		s := all[i].junit()
 		s.ID = i
 		suites.Tests += s.Tests
 		suites.Failures += s.Failures
+		suites.Errors += s.Errors
 		suites.Suites = append(suites.Suites, s)
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
@@ -68,15 +70,33 @@ func writeComparisonsJUnit(w io.Writer, all []*Comparison) error {
 	return err
 }
 
-func (c *Comparison) junit() junitSuite {
-	s := junitSuite{Name: printable(c.Title())}
-	class := c.Criterion.Metric
-	if c.Criterion.Name != "" {
-		class = c.Criterion.Name + "." + class
+func (o *Outcome) junit() junitSuite {
+	class := o.Criterion.Metric
+	if o.Criterion.Name != "" {
+		class = o.Criterion.Name + "." + class
 	}
+	if o.Comparison != nil {
+		return o.Comparison.junit(class)
+	}
+	s := junitSuite{Name: Printable(o.Title()), Tests: 1}
+	one := junitCase{Name: Printable(o.Criterion.Name), Class: Printable(class)}
+	if o.Err != nil {
+		one.Error = &junitFailure{Type: "not evaluated", Message: Printable(o.Err.Error())}
+		s.Errors++
+	} else {
+		one.Skipped = &junitSkipped{Printable(o.Skipped)}
+		s.Skipped++
+	}
+	s.Cases = []junitCase{one}
+	return s
+}
+
+// junit is the suite of a comparison; class is what the classes of its cases begin with.
+func (c *Comparison) junit(class string) junitSuite {
+	s := junitSuite{Name: Printable(c.Title())}
 	add := func(name, sweep, verdict, message string, fails, skips bool, text string) {
-		one := junitCase{Name: printable(name), Class: printable(class + "." + sweep)}
-		switch message = printable(message); {
+		one := junitCase{Name: Printable(name), Class: Printable(class + "." + sweep)}
+		switch message = Printable(message); {
 		case fails:
 			one.Failure = &junitFailure{verdict, message, text}
 			s.Failures++
@@ -94,9 +114,9 @@ func (c *Comparison) junit() junitSuite {
 			undecided := j.Verdict == Inconclusive
 			var more []string
 			for _, setting := range j.Changed {
-				more = append(more, printable("changed: "+setting))
+				more = append(more, Printable("changed: "+setting))
 			}
-			add(j.Name(), j.Sweep, string(j.Verdict), c.sentence(j), j.Verdict == Worse || undecided && c.Criterion.FailInconclusive, undecided, strings.Join(more, "\n"))
+			add(j.Name(), j.Sweep, string(j.Verdict), c.Sentence(j), j.Verdict == Worse || undecided && c.Criterion.FailInconclusive, undecided, strings.Join(more, "\n"))
 		}
 	}
 	for _, u := range c.OnlyNew {
@@ -107,40 +127,11 @@ func (c *Comparison) junit() junitSuite {
 	}
 	var out []string
 	for _, n := range c.Notes() {
-		out = append(out, printable(n))
+		out = append(out, Printable(n))
 	}
 	for _, warning := range c.Warnings {
-		out = append(out, printable("Warning: "+warning))
+		out = append(out, Printable("Warning: "+warning))
 	}
 	s.Out = strings.Join(out, "\n")
 	return s
-}
-
-// sentence says of a configuration what a row of the table does: "worse: val_acc 0.901 → 0.701, −0.200 (90% interval −0.201
-// to −0.199, p 0.047)".
-func (c *Comparison) sentence(j *Judgement) string {
-	m := c.metric()
-	text := string(j.Verdict) + ": " + m.Name + " "
-	if j.Base == nil {
-		text += valueText(m, &j.New) + ", " + string(c.Criterion.Bound) + " " + c.reference(m, j)
-	} else {
-		text += valueText(m, j.Base) + " → " + valueText(m, &j.New)
-	}
-	if j.Difference != nil {
-		text += ", " + m.Change(*j.Difference)
-	}
-	var figures []string
-	if j.Interval != nil {
-		figures = append(figures, fmt.Sprintf("%.4g%% interval %s", 100*j.Interval.Level, intervalText(m, j.Interval)))
-	}
-	if p := j.pText(); p != "" {
-		figures = append(figures, "p "+p)
-	}
-	if figures != nil {
-		text += " (" + strings.Join(figures, ", ") + ")"
-	}
-	if j.Why != "" {
-		text += "; " + j.Why
-	}
-	return text
 }

@@ -31,7 +31,7 @@ func writeMarkdown(w *bytes.Buffer, header []string, right int, rows [][]string)
 
 // markdownText is a text that Markdown shows as it is, in a table's cell too.
 func markdownText(s string) string {
-	runes := []rune(printable(s))
+	runes := []rune(Printable(s))
 	word := func(i int) bool {
 		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))
 	}
@@ -53,12 +53,17 @@ const rowsOfMarkdown = 200
 
 // writeComparisonsMarkdown writes comparisons for the comment on a pull request: the verdict first, then a table of what
 // needs a look; what is the same, and by what was judged, is folded.
-func writeComparisonsMarkdown(w io.Writer, all []*Comparison) error {
+func writeComparisonsMarkdown(w io.Writer, all []Outcome) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "### %s\n", conclusion(all))
 	left := rowsOfMarkdown
-	for _, c := range all {
-		if err := c.writeMarkdown(&b, &left); err != nil {
+	for i := range all {
+		o := &all[i]
+		if o.Comparison == nil {
+			fmt.Fprintf(&b, "\n**%s**: %s\n", markdownText(o.Title()), markdownText(o.unevaluated()))
+			continue
+		}
+		if err := o.Comparison.writeMarkdown(&b, &left); err != nil {
 			return err
 		}
 	}
@@ -67,9 +72,18 @@ func writeComparisonsMarkdown(w io.Writer, all []*Comparison) error {
 }
 
 // conclusion is what comparisons come to, in a few words.
-func conclusion(all []*Comparison) string {
-	worse, lacks, inconclusive, judged := 0, 0, 0, 0
-	for _, c := range all {
+func conclusion(all []Outcome) string {
+	worse, failed, lacks, inconclusive, judged, skipped := 0, 0, 0, 0, 0, 0
+	for i := range all {
+		c := all[i].Comparison
+		switch {
+		case all[i].Err != nil:
+			failed++
+			continue
+		case c == nil:
+			skipped++
+			continue
+		}
 		worse += c.Count(Worse)
 		inconclusive += c.Count(Inconclusive)
 		judged += len(c.Judged)
@@ -80,12 +94,18 @@ func conclusion(all []*Comparison) string {
 	switch {
 	case worse > 0:
 		return "Worse: " + Plural(worse, "configuration", "configurations") + " of " + Count(int64(judged))
+	case failed > 0:
+		return "Not evaluated: " + Plural(failed, "gate", "gates")
 	case lacks > 0:
 		return "Not in the baseline: " + Plural(lacks, "configuration", "configurations")
 	case inconclusive > 0:
 		return "Inconclusive: " + Plural(inconclusive, "configuration", "configurations") + " of " + Count(int64(judged))
+	case skipped == len(all) && skipped > 0:
+		return "Skipped: " + Plural(skipped, "gate", "gates")
 	case judged == 0:
 		return "Nothing was compared"
+	case skipped > 0:
+		return "Nothing is worse, but skipped: " + Plural(skipped, "gate", "gates")
 	}
 	return "Nothing is worse"
 }

@@ -53,7 +53,8 @@ func (k *comparing) sample(p pair) (s sample) {
 	}
 	pairs := paired(base, newer)
 	if s.unpaired = len(pairs) == 0 && len(base) > 0 && len(newer) > 0; s.unpaired && k.by.NeedsPredictions() {
-		// Whichever are taken together, the share of right answers to each picture is the same.
+		// Whichever are taken together, the share of right answers to each picture is the same. What one side has more
+		// seeds than the other is left out, and told.
 		for i := range min(len(base), len(newer)) {
 			pairs = append(pairs, [2]*SeedResult{base[i], newer[i]})
 		}
@@ -216,6 +217,17 @@ func rightAnswers(data *Data, runs []*SeedResult, places []int) (right [][]bool,
 		acc = append(acc, float64(n)/float64(len(places)))
 	}
 	return right, acc
+}
+
+// differing counts the pictures that one side has right with more seeds than the other.
+func (s *sample) differing() int {
+	n := 0
+	for _, d := range s.discordance() {
+		if d.First != d.Second {
+			n++
+		}
+	}
+	return n
 }
 
 // discordance tells of each picture with how many seeds the baseline alone has it right, and with how many the newer side.

@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
+
+	"github.com/ftrun/ftrun/internal/settings"
 )
 
 // changedSettings lists the settings of a configuration that are not the same on both sides: "optimizer.lr: 0.01 → 0.1".
@@ -15,16 +16,37 @@ func changedSettings(base, newer *ConfigResults) []string {
 	if base.Settings == nil || newer.Settings == nil || bytes.Equal(base.Settings, newer.Settings) {
 		return nil
 	}
-	old, new := settingsByName(base.Settings), settingsByName(newer.Settings)
-	names := maps.Clone(old)
-	maps.Copy(names, new)
+	differences, err := settings.Differences("", base.Settings, newer.Settings)
+	if err != nil { // nothing is known of settings that can't be read
+		return nil
+	}
 	var changed []string
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if old[name] != new[name] {
-			changed = append(changed, fmt.Sprintf("%s: %s → %s", name, orNone(old[name]), orNone(new[name])))
-		}
+	for _, d := range differences {
+		changed = append(changed, fmt.Sprintf("%s: %s → %s", d.Setting, SettingText(d.Before), SettingText(d.After)))
 	}
 	return changed
+}
+
+// SettingText is the value of a changed setting for people: a list with commas, operations by their kinds alone, and "not set"
+// for nil. What is empty, or can't be read, stands there as JSON.
+func SettingText(value json.RawMessage) string {
+	if value == nil {
+		return "not set"
+	}
+	var operations []struct{ Kind string }
+	if json.Unmarshal(value, &operations) == nil && len(operations) > 0 {
+		kinds := make([]string, len(operations))
+		for i, o := range operations {
+			kinds[i] = o.Kind
+		}
+		if !slices.Contains(kinds, "") {
+			return strings.Join(kinds, ", ")
+		}
+	}
+	if text, err := settingText(value); err == nil && text != "" {
+		return text
+	}
+	return string(value)
 }
 
 // setting is a setting's name, with dots, and its value for people.
@@ -112,26 +134,6 @@ func settingText(value json.RawMessage) (string, error) {
 		return all[0].Text + " (" + strings.Join(rest, ", ") + ")", nil
 	}
 	return string(value), nil
-}
-
-// settingsByName are settings with their texts; of settings that can't be read there are none.
-func settingsByName(settings json.RawMessage) map[string]string {
-	all, err := listSettings(settings)
-	if err != nil {
-		return map[string]string{}
-	}
-	named := make(map[string]string, len(all))
-	for _, s := range all {
-		named[s.Name] = s.Text
-	}
-	return named
-}
-
-func orNone(setting string) string {
-	if setting == "" {
-		return "none"
-	}
-	return setting
 }
 
 // errSettings says that settings are no JSON object.

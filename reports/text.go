@@ -63,7 +63,7 @@ func writePlain(w *bytes.Buffer, header []string, right int, rows [][]string) er
 	fill(table, header, right)
 	for i := range right {
 		for _, r := range rows {
-			r[i] = printable(r[i])
+			r[i] = Printable(r[i])
 		}
 		shortenColumn(rows, i, widest)
 	}

@@ -14,6 +14,7 @@ func (k *comparing) warn(pairs []pair) {
 	if old, new := k.base.Numerics, k.newer.Numerics; old != new && old != 0 && new != 0 {
 		k.warning("The runs of %s were made with version %d of the arithmetic, those of %s with version %d.", k.base.Origin, old, k.newer.Origin, new)
 	}
+	k.warnOf("versions of ftrun", pairs, func(s *SeedResult) string { return s.Version })
 	k.warnOf("arithmetic", pairs, func(s *SeedResult) string { return s.Path })
 	k.warnOf("devices", pairs, func(s *SeedResult) string { return s.Device })
 	k.warnOfData(pairs)
@@ -83,7 +84,10 @@ func (k *comparing) warnOfData(pairs []pair) {
 
 // warnOfSeeds tells where the sides do not have the same seeds.
 func (k *comparing) warnOfSeeds(pairs []pair) {
-	type seeds struct{ common, base, newer string }
+	type seeds struct {
+		common, base, newer string
+		least, most         int // how many the two sides have
+	}
 	var kinds []seeds
 	count := map[seeds]int{}
 	for _, p := range pairs {
@@ -105,7 +109,7 @@ func (k *comparing) warnOfSeeds(pairs []pair) {
 		if len(old)+len(new) == 0 || withoutResults(p.base, "")+withoutResults(p.newer, "") != "" {
 			continue // there is nothing to tell, or it is told why nothing is compared
 		}
-		kind := seeds{Ranges(common), Ranges(old), Ranges(new)}
+		kind := seeds{Ranges(common), Ranges(old), Ranges(new), min(len(base), len(newer)), max(len(base), len(newer))}
 		if count[kind] == 0 {
 			kinds = append(kinds, kind)
 		}
@@ -114,7 +118,11 @@ func (k *comparing) warnOfSeeds(pairs []pair) {
 	for _, s := range kinds {
 		of := "In " + Plural(count[s], "configuration", "configurations")
 		if s.common == "" {
-			k.warning("%s the seeds don't meet (%s: %s; %s: %s): the runs are not paired.", of, k.base.Origin, s.base, k.newer.Origin, s.newer)
+			then := "the runs are not paired"
+			if k.by.NeedsPredictions() && s.least < s.most {
+				then += ", and of each side the first " + Plural(s.least, "is", "are") + " compared"
+			}
+			k.warning("%s the seeds don't meet (%s: %s; %s: %s): %s.", of, k.base.Origin, s.base, k.newer.Origin, s.newer, then)
 			continue
 		}
 		var only []string

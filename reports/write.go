@@ -15,7 +15,7 @@ import (
 var formats = []struct {
 	name        string
 	report      func(io.Writer, *Report) error
-	comparisons func(io.Writer, []*Comparison) error
+	comparisons func(io.Writer, []Outcome) error
 }{
 	{"text", writeReportText, writeComparisonsText},
 	{"md", writeReportMarkdown, writeComparisonsMarkdown},
@@ -53,8 +53,8 @@ type Report struct {
 	Runs []Run
 
 	// A page for a browser tells more than the other formats.
-	Title       string        // what the runs are of, for people
-	Comparisons []*Comparison // on top
+	Title       string    // what the runs are of, for people
+	Comparisons []Outcome // on top
 	// Course reads of a run what its row does not say; nil: nothing is known. It is asked for the runs that the page shows
 	// in detail, once each. What can be told of a run comes with the error that says why the rest can't; the page shows
 	// both.
@@ -71,8 +71,8 @@ func Write(w io.Writer, format string, r *Report) error {
 	return fmt.Errorf("there is no report format %q: use one of %s", format, strings.Join(Formats(), ", "))
 }
 
-// WriteComparisons writes comparisons, one for each metric or gate, in one of ComparisonFormats.
-func WriteComparisons(w io.Writer, format string, all []*Comparison) error {
+// WriteComparisons writes what came of comparisons, one for each metric or gate, in one of ComparisonFormats.
+func WriteComparisons(w io.Writer, format string, all []Outcome) error {
 	for _, f := range formats {
 		if f.name == format && f.comparisons != nil {
 			return f.comparisons(w, all)
@@ -100,7 +100,7 @@ func writeJSON(w io.Writer, v any) error {
 
 func writeTables(out io.Writer, tables []Table, markdown bool) error {
 	var w bytes.Buffer
-	heading, write, text := "%s\n", writePlain, printable
+	heading, write, text := "%s\n", writePlain, Printable
 	if markdown {
 		heading, write, text = "### %s\n\n", writeMarkdown, markdownText
 	}

@@ -5,16 +5,34 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-func writeComparisonsJSON(w io.Writer, all []*Comparison) error {
-	if all == nil {
-		all = []*Comparison{}
+// gateJSON is what came of a gate.
+type gateJSON struct {
+	Name    string  `json:"name"`
+	Metric  string  `json:"metric"`
+	Verdict Passing `json:"verdict"`
+	Reason  string  `json:"reason,omitempty"`
+}
+
+func writeComparisonsJSON(w io.Writer, all []Outcome) error {
+	doc := struct {
+		Comparisons []*Comparison `json:"comparisons"`
+		Gates       []gateJSON    `json:"gates,omitempty"`
+	}{Comparisons: []*Comparison{}}
+	for i := range all {
+		o := &all[i]
+		if o.Comparison != nil {
+			doc.Comparisons = append(doc.Comparisons, o.Comparison)
+		}
+		if o.Criterion.Name != "" {
+			is, reason := o.Passing()
+			doc.Gates = append(doc.Gates, gateJSON{o.Criterion.Name, o.Criterion.Metric, is, reason})
+		}
 	}
-	return writeJSON(w, map[string]any{"comparisons": all})
+	return writeJSON(w, doc)
 }
 
 // columnsOfText is how wide a comparison is as text, and listed how many configurations are named one by one.
@@ -24,13 +42,18 @@ const (
 	listed        = 8
 )
 
-func writeComparisonsText(w io.Writer, all []*Comparison) error {
+func writeComparisonsText(w io.Writer, all []Outcome) error {
 	var b bytes.Buffer
-	for i, c := range all {
+	for i := range all {
 		if i > 0 {
 			fmt.Fprintln(&b)
 		}
-		if err := c.writeText(&b); err != nil {
+		o := &all[i]
+		if o.Comparison == nil {
+			fmt.Fprintln(&b, Wrap(Printable(o.Title()+": "+o.unevaluated()), 0, columnsOfText))
+			continue
+		}
+		if err := o.Comparison.writeText(&b); err != nil {
 			return err
 		}
 	}
@@ -39,7 +62,7 @@ func writeComparisonsText(w io.Writer, all []*Comparison) error {
 }
 
 func (c *Comparison) writeText(b *bytes.Buffer) error {
-	para := func(text string) { fmt.Fprintln(b, Wrap(printable(text), 0, columnsOfText)) }
+	para := func(text string) { fmt.Fprintln(b, Wrap(Printable(text), 0, columnsOfText)) }
 	para(c.Title())
 	for _, t := range c.Tables() {
 		fmt.Fprintln(b)
@@ -109,7 +132,7 @@ func (c *Comparison) cells(t *SweepTable, shown []*Judgement) (header []string, 
 	for _, j := range shown {
 		row := make([]string, 0, right+len(figures)+1)
 		for _, axis := range t.Axes {
-			row = append(row, orDash(printable(j.Labels.Text(axis))))
+			row = append(row, orDash(Printable(j.Labels.Text(axis))))
 		}
 		if len(t.Axes) == 0 {
 			row = append(row, t.Sweep)
@@ -121,7 +144,7 @@ func (c *Comparison) cells(t *SweepTable, shown []*Judgement) (header []string, 
 		if tested {
 			row = append(row, intervalText(m, j.Interval), orDash(j.pText()))
 		}
-		rows = append(rows, append(row, string(j.Verdict)))
+		rows = append(rows, append(row, c.word(j.Verdict)))
 	}
 	return append(append(slices.Clone(labels), figures...), "verdict"), right, rows
 }
@@ -223,16 +246,10 @@ func (s *Side) String() string {
 
 // Summary counts the verdicts: "1 worse, 2 inconclusive, 5 same of 8 configurations".
 func (c *Comparison) Summary() string {
-	var parts []string
-	for _, v := range []Verdict{Worse, Inconclusive, Better, Same} {
-		if n := c.Count(v); n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, v))
-		}
-	}
-	if len(parts) == 0 {
+	if len(c.Judged) == 0 {
 		return "No configuration was compared."
 	}
-	return strings.Join(parts, ", ") + " of " + Plural(len(c.Judged), "configuration", "configurations") + "."
+	return c.Tally() + " of " + Plural(len(c.Judged), "configuration", "configurations") + "."
 }
 
 // Notes say in sentences what the figures and verdicts are, why some are inconclusive, which settings differ, and what one
@@ -242,26 +259,16 @@ func (c *Comparison) Notes() []string {
 	if len(c.Judged) > 0 {
 		notes = append(notes, c.Rule())
 	}
-	var of, changed grouping
+	notes = append(notes, c.Reasons()...)
+	var changed grouping
 	tables := c.Tables()
 	for i := range tables {
 		t := &tables[i]
 		for _, j := range t.Rows {
-			name := t.name(j, len(tables) > 1)
-			if j.Why != "" {
-				of.add(j.Why, name)
-			}
 			for _, s := range j.Changed {
-				changed.add(s, name)
+				changed.add(s, t.name(j, len(tables) > 1))
 			}
 		}
-	}
-	for i, why := range of.keys {
-		if i == listed {
-			notes = append(notes, fmt.Sprintf("… and for %s.", Plural(len(of.keys)-i, "more reason", "more reasons")))
-			break
-		}
-		notes = append(notes, fmt.Sprintf("Inconclusive, since %s: %s.", why, some(of.names[i])))
 	}
 	for i, setting := range changed.keys {
 		where := some(changed.names[i])
@@ -302,9 +309,9 @@ func (t *SweepTable) name(j *Judgement, sweeps bool) string {
 // Rule says by what the verdicts were given.
 func (c *Comparison) Rule() string {
 	k, m := &c.Criterion, c.metric()
-	limit := m.limit(k.Limit)
-	if k.Relative {
-		limit = strconv.FormatFloat(100*k.Limit, 'g', 4, 64) + "% of the baseline"
+	limit := k.limit()
+	if k.Relative && k.NeedsBaseline() {
+		limit += " of the baseline"
 	}
 	var asked string
 	switch change := map[Bound]string{MaxDrop: "drop", MaxRise: "rise"}[k.Bound]; {
@@ -313,9 +320,9 @@ func (c *Comparison) Rule() string {
 	case change != "":
 		asked = "a " + change + " of up to " + limit + " is borne"
 	case k.Bound == Min:
-		asked = "at least " + m.limit(k.Limit) + " is asked for"
+		asked = "at least " + limit + " is asked for"
 	case k.Bound == Max:
-		asked = "at most " + m.limit(k.Limit) + " is asked for"
+		asked = "at most " + limit + " is asked for"
 	}
 	if m.Exact {
 		return "It follows from the settings, so there is nothing to test; " + asked + "."
@@ -332,7 +339,7 @@ func (c *Comparison) Rule() string {
 	}
 	text += fmt.Sprintf(", tested at alpha %v", k.Alpha)
 	if k.Correction == Holm && len(c.Judged) > 1 {
-		text += ", p corrected for all configurations (Holm)"
+		text += ", p corrected for all that are tested (Holm)"
 	}
 	if len(methods.keys) > 0 {
 		text += ": " + strings.Join(methods.keys[:min(len(methods.keys), listed)], "; ")

@@ -1,7 +1,10 @@
 package spec
 
 import (
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -25,20 +28,71 @@ var GateMetrics = map[string]GateMetric{
 	"seconds": {}, "train_seconds": {}, "val_seconds": {}, "images_per_second": {MoreIsBetter: true}, "peak_memory_bytes": {},
 }
 
-// GateBounds are the attributes that bound a metric; a gate has one of them.
-var GateBounds = []string{"max_drop", "max_rise", "min", "max"}
+// Bound is the attribute that bounds a gate's metric; a gate has one.
+type Bound string
 
-// GateTests are the tests by which a gate tells a difference from noise.
-var GateTests = []string{"paired_permutation", "mcnemar", "bootstrap", "none"}
+const (
+	MaxDrop Bound = "max_drop" // below a baseline, at most
+	MaxRise Bound = "max_rise" // above it, at most
+	Min     Bound = "min"
+	Max     Bound = "max"
+)
+
+// Compares tells whether the bound is a difference from a baseline.
+func (b Bound) Compares() bool { return b == MaxDrop || b == MaxRise }
+
+// Test is how a gate tells a difference from noise.
+type Test string
+
+const (
+	PairedPermutation Test = "paired_permutation"
+	McNemar           Test = "mcnemar"
+	Bootstrap         Test = "bootstrap"
+	NoTest            Test = "none"
+)
+
+// Correction is what a gate does about the many configurations that it judges at once.
+type Correction string
+
+const (
+	Holm         Correction = "holm"
+	NoCorrection Correction = "none"
+)
+
+// Reaction is what a gate does about what it can't judge.
+type Reaction string
+
+const (
+	Pass Reaction = "pass"
+	Warn Reaction = "warn"
+	Fail Reaction = "fail"
+)
+
+// What the attributes of a gate may say.
+var (
+	GateBounds        = texts(MaxDrop, MaxRise, Min, Max)
+	GateTests         = texts(PairedPermutation, McNemar, Bootstrap, NoTest)
+	gateCorrections   = texts(Holm, NoCorrection)
+	inconclusiveTaken = texts(Pass, Fail)
+	missingTaken      = texts(Warn, Fail)
+)
+
+func texts[T ~string](values ...T) []string {
+	all := make([]string, len(values))
+	for i, v := range values {
+		all[i] = string(v)
+	}
+	return all
+}
 
 // The defaults of a gate.
 const (
 	defaultGateMetric   = "val_acc"
-	defaultGateTest     = "paired_permutation"
+	defaultGateTest     = PairedPermutation
 	defaultAlpha        = 0.05
-	defaultCorrection   = "holm"
-	defaultInconclusive = "pass"
-	defaultMissing      = "warn"
+	defaultCorrection   = Holm
+	defaultInconclusive = Pass
+	defaultMissing      = Warn
 )
 
 // gateBlock is what a gate block says beside its condition. A nil pointer is an attribute that is not given.
@@ -80,10 +134,10 @@ var gateType = &blockType[gateBlock]{
 		boolField("relative", func(g *gateBlock) **bool { return &g.relative }),
 		enumField("test", "test", GateTests, func(g *gateBlock) **string { return &g.test }),
 		floatField("alpha", significance, func(g *gateBlock) **float64 { return &g.alpha }),
-		enumField("correction", "correction", []string{"holm", "none"}, func(g *gateBlock) **string { return &g.correction }),
+		enumField("correction", "correction", gateCorrections, func(g *gateBlock) **string { return &g.correction }),
 		intField("min_seeds", 1, func(g *gateBlock) **int { return &g.minSeeds }),
-		enumField("inconclusive", "way to take what is inconclusive", []string{"pass", "fail"}, func(g *gateBlock) **string { return &g.inconclusive }),
-		enumField("missing", "way to take a missing baseline", []string{"warn", "fail"}, func(g *gateBlock) **string { return &g.missingBase }),
+		enumField("inconclusive", "way to take what is inconclusive", inconclusiveTaken, func(g *gateBlock) **string { return &g.inconclusive }),
+		enumField("missing", "way to take a missing baseline", missingTaken, func(g *gateBlock) **string { return &g.missingBase }),
 	},
 	check: checkGate,
 }
@@ -93,22 +147,22 @@ var significance = interval{"greater than 0 and less than 0.5", func(x float64) 
 
 // bound is an attribute that bounds the metric.
 type bound struct {
-	attr  string
+	attr  Bound
 	limit float64
 }
 
 // bounds lists those that are given.
 func (g *gateBlock) bounds() []bound {
 	var given []bound
-	add := func(attr string, limit *float64) {
+	add := func(attr Bound, limit *float64) {
 		if limit != nil {
 			given = append(given, bound{attr, *limit})
 		}
 	}
-	add("max_drop", g.maxDrop)
-	add("max_rise", g.maxRise)
-	add("min", g.least)
-	add("max", g.most)
+	add(MaxDrop, g.maxDrop)
+	add(MaxRise, g.maxRise)
+	add(Min, g.least)
+	add(Max, g.most)
 	return given
 }
 
@@ -120,83 +174,141 @@ func checkGate(g *gateBlock, report func(string, *problem)) {
 		} else {
 			names := make([]string, len(bounds))
 			for i, b := range bounds {
-				names[i] = b.attr
+				names[i] = string(b.attr)
 			}
 			report(names[1], problemf("More than one bound", "A gate has one bound; this one has %s. Make a gate of each.", list(names)))
 		}
 		return
 	}
 	attr := bounds[0].attr
-	metric := orElse(g.metric, defaultGateMetric)
-	checkBound(g, bounds[0], metric, report)
+	metric, relative := orElse(g.metric, defaultGateMetric), orElse(g.relative, false)
+	if p := checkBound(bounds[0], metric, relative); p != nil {
+		report(string(attr), p)
+	}
 
 	unused := func(name string, given bool, why string) {
 		if given {
 			report(name, ineffective("%s, so %s would have no effect. Take it out.", why, name))
 		}
 	}
-	compares := attr == "max_drop" || attr == "max_rise"
-	if compares {
+	if attr.Compares() {
 		if g.baseline == nil {
 			report("", problemf(missing, "A gate with %s needs baseline, the file that `ftrun baseline set` writes, such as \"baseline.json\".", attr))
 		}
 	} else {
-		why := attr + " is held against no baseline"
+		why := string(attr) + " is held against no baseline"
 		unused("baseline", g.baseline != nil, why)
 		unused("missing", g.missingBase != nil, why)
 		unused("relative", g.relative != nil, why)
 	}
-	switch test := orElse(g.test, g.defaultTest()); {
-	case test == "none":
+	test := Test(orElse(g.test, string(g.defaultTest())))
+	if test == NoTest {
 		why := "Without a test the mean alone is held against the bound"
 		if g.test == nil && GateMetrics[metric].Exact {
 			why = exactly(metric)
 		} else if g.test == nil {
-			why = "A gate with " + attr + " has no test unless one is given"
+			why = "A gate with " + string(attr) + " has no test unless one is given"
 		}
 		unused("alpha", g.alpha != nil, why)
 		unused("correction", g.correction != nil, why)
-	case GateMetrics[metric].Exact:
-		report("test", ineffective("%s, so there is nothing to test. Give \"none\", or take test out.", exactly(metric)))
-	case test == "mcnemar" && !compares:
-		report("test", problemf("Unsuitable test", "McNemar's test compares pictures with those of a baseline, and a gate with %s has none. "+
-			"Give \"paired_permutation\", \"bootstrap\" or \"none\".", attr))
-	case test == "mcnemar" && metric != "val_acc":
-		report("test", problemf("Unsuitable test", "McNemar's test counts which validation pictures are classified rightly, so its metric is val_acc; "+
-			"this is %s. Give another test, or that metric.", metric))
-	case test == "mcnemar" && g.relative != nil && *g.relative:
-		report("relative", problemf("Unsuitable test", "McNemar's test counts pictures, so its margin is a share of the pictures, not of the "+
-			"baseline's accuracy. Take relative out, or give another test."))
+	} else if at, p := checkTest(test, attr, metric, relative); p != nil {
+		report(at, p)
 	}
+}
+
+// checkTest holds a test against the metric and its bound, and gives the attribute that is at fault.
+func checkTest(test Test, b Bound, metric string, relative bool) (attr string, p *problem) {
+	switch {
+	case test == NoTest:
+		return "", nil
+	case GateMetrics[metric].Exact:
+		return "test", ineffective("%s, so there is nothing to test. Give \"none\", or take test out.", exactly(metric))
+	case test != McNemar:
+		return "", nil
+	case !b.Compares():
+		return "test", problemf("Unsuitable test", "McNemar's test compares pictures with those of a baseline, and a gate with %s has none. "+
+			"Give \"paired_permutation\", \"bootstrap\" or \"none\".", b)
+	case metric != "val_acc":
+		return "test", problemf("Unsuitable test", "McNemar's test counts which validation pictures are classified rightly, so its metric is val_acc; "+
+			"this is %s. Give another test, or that metric.", metric)
+	case relative:
+		return "relative", problemf("Unsuitable test", "McNemar's test counts pictures, so its margin is a share of the pictures, not of the "+
+			"baseline's accuracy. Take relative out, or give another test.")
+	}
+	return "", nil
 }
 
 // mostLimit is a petabyte, in the unit of the metric with the largest numbers. What is a share of a value stays finite.
 const mostLimit = 1e15
 
 // checkBound holds the bound against the metric's direction and range.
-func checkBound(g *gateBlock, b bound, metric string, report func(string, *problem)) {
-	direction, fits := "lower", map[string]string{"max_drop": "max_rise", "min": "max"}
+func checkBound(b bound, metric string, relative bool) *problem {
+	direction, fits := "lower", map[Bound]Bound{MaxDrop: MaxRise, Min: Max}
 	if GateMetrics[metric].MoreIsBetter {
-		direction, fits = "higher", map[string]string{"max_rise": "max_drop", "max": "min"}
+		direction, fits = "higher", map[Bound]Bound{MaxRise: MaxDrop, Max: Min}
 	}
 	if other := fits[b.attr]; other != "" {
-		report(b.attr, problemf("Unsuitable bound", "The %s %s is, the better, so %s would not notice that it gets worse. Give %s.",
-			direction, metric, b.attr, other))
-		return
+		return problemf("Unsuitable bound", "The %s %s is, the better, so %s would not notice that it gets worse. Give %s.",
+			direction, metric, b.attr, other)
 	}
-	accuracy, relative := GateMetrics[metric].Accuracy, g.relative != nil && *g.relative
+	accuracy := GateMetrics[metric].Accuracy
 	switch {
-	case b.attr == "max_drop" && relative && b.limit >= 1:
-		report(b.attr, problemf(outOfRange, "max_drop must be less than 1; this is %g. With relative it is a share of the baseline's "+
-			"value: for one percent write 0.01.", b.limit))
-	case b.attr == "max_drop" && accuracy && b.limit >= 1:
-		report(b.attr, problemf(outOfRange, "max_drop must be less than 1; this is %g. Accuracies are shares of 1: for one point write "+
-			"0.01.", b.limit))
+	case b.attr == MaxDrop && relative && b.limit >= 1:
+		return problemf(outOfRange, "max_drop must be less than 1; this is %g. With relative it is a share of the baseline's "+
+			"value: for one percent write 0.01.", b.limit)
+	case b.attr == MaxDrop && accuracy && b.limit >= 1:
+		return problemf(outOfRange, "max_drop must be less than 1; this is %g. Accuracies are shares of 1: for one point write "+
+			"0.01.", b.limit)
 	case b.limit > mostLimit:
-		report(b.attr, problemf(outOfRange, "%s must be at most %g; this is %g, more than any metric.", b.attr, mostLimit, b.limit))
-	case b.attr == "min" && accuracy && b.limit > 1:
-		report(b.attr, problemf(outOfRange, "min must be at most 1; this is %g. Accuracies are shares of 1.", b.limit))
+		return problemf(outOfRange, "%s must be at most %g; this is %g, more than any metric.", b.attr, mostLimit, b.limit)
+	case b.attr == Min && accuracy && b.limit > 1:
+		return problemf(outOfRange, "min must be at most 1; this is %g. Accuracies are shares of 1.", b.limit)
 	}
+	return nil
+}
+
+// Check tells what no gate block could say. It is for gates that come from elsewhere, as of a plan that was read.
+func (g *Gate) Check() error {
+	for _, one := range []struct {
+		attr, value string
+		options     []string
+	}{
+		{"metric", g.Metric, mapKeys(GateMetrics)},
+		{"bound", string(g.Bound), GateBounds},
+		{"test", string(g.Test), GateTests},
+		{"inconclusive", string(g.Inconclusive), inconclusiveTaken},
+	} {
+		if !slices.Contains(one.options, one.value) {
+			return fmt.Errorf("%s is %q, and there is no such %s", one.attr, one.value, one.attr)
+		}
+	}
+	tests, limits := g.Test != NoTest, notNegative
+	if !g.Bound.Compares() {
+		limits = positive
+	}
+	_, p := checkTest(g.Test, g.Bound, g.Metric, g.Relative)
+	if p == nil {
+		p = checkBound(bound{g.Bound, g.Limit}, g.Metric, g.Relative)
+	}
+	switch {
+	case p != nil:
+		return errors.New(strings.TrimSuffix(p.detail, "."))
+	case !limits.ok(g.Limit):
+		return fmt.Errorf("%s is %g, and it must be %s", g.Bound, g.Limit, limits.text)
+	case g.Bound.Compares() != (g.Baseline != ""):
+		return errors.New("it has a baseline that its bound has no use for, or lacks one")
+	case g.Relative && g.Baseline == "":
+		return errors.New("it is relative to no baseline")
+	case tests != slices.Contains(gateCorrections, string(g.Correction)) || !tests && g.Correction != "":
+		return fmt.Errorf("the correction %q does not go with the test %q", g.Correction, g.Test)
+	case tests != significance.ok(g.Alpha) || !tests && g.Alpha != 0:
+		return fmt.Errorf("alpha %g does not go with the test %q", g.Alpha, g.Test)
+	case (g.Baseline != "") != slices.Contains(missingTaken, string(g.Missing)) || g.Baseline == "" && g.Missing != "":
+		return fmt.Errorf("missing is %q, which does not go with its baseline", g.Missing)
+	case g.MinSeeds < 1:
+		return fmt.Errorf("min_seeds is %d, and it must be 1 at least", g.MinSeeds)
+	}
+	return nil
 }
 
 // exactly says of an exact metric what it is.
@@ -205,9 +317,9 @@ func exactly(metric string) string {
 }
 
 // defaultTest is the test of a gate that names none. One with a plain figure, which a single run is to reach, has none.
-func (g *gateBlock) defaultTest() string {
+func (g *gateBlock) defaultTest() Test {
 	if g.least != nil || g.most != nil || GateMetrics[orElse(g.metric, defaultGateMetric)].Exact {
-		return "none"
+		return NoTest
 	}
 	return defaultGateTest
 }
@@ -275,14 +387,14 @@ func (g *Gate) fill(b *gateBlock) {
 		g.Bound, g.Limit = given.attr, given.limit
 	}
 	g.Relative = orElse(b.relative, false)
-	g.Test = orElse(b.test, b.defaultTest())
-	if g.Test != "none" {
-		g.Alpha, g.Correction = orElse(b.alpha, defaultAlpha), orElse(b.correction, defaultCorrection)
+	g.Test = Test(orElse(b.test, string(b.defaultTest())))
+	if g.Test != NoTest {
+		g.Alpha, g.Correction = orElse(b.alpha, defaultAlpha), Correction(orElse(b.correction, string(defaultCorrection)))
 	}
 	g.MinSeeds = orElse(b.minSeeds, 1)
-	g.Inconclusive = orElse(b.inconclusive, defaultInconclusive)
+	g.Inconclusive = Reaction(orElse(b.inconclusive, string(defaultInconclusive)))
 	if g.Baseline != "" {
-		g.Missing = orElse(b.missingBase, defaultMissing)
+		g.Missing = Reaction(orElse(b.missingBase, string(defaultMissing)))
 	}
 }
 

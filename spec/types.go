@@ -163,16 +163,16 @@ type Gate struct {
 	Baseline string // with max_drop and max_rise: the file, resolved against the one that names it
 	Metric   string // one of GateMetrics
 
-	Bound    string  // the attribute that is given: "max_drop", "max_rise", "min", "max"
+	Bound    Bound   // the attribute that is given
 	Limit    float64 // its value
 	Relative bool    // max_drop, max_rise: it is a share of the baseline's value
 
-	Test         string  // one of GateTests
-	Alpha        float64 // chance of an error that is taken; 0 without a test
-	Correction   string  // over the configurations: "holm", "none"; "" without a test
-	MinSeeds     int     // with fewer a configuration is inconclusive
-	Inconclusive string  // "pass", "fail"
-	Missing      string  // where there is no baseline: "warn", "fail"; "" where none is wanted
+	Test         Test
+	Alpha        float64    // chance of an error that is taken; 0 without a test
+	Correction   Correction // over the configurations; "" without a test
+	MinSeeds     int        // with fewer a configuration is inconclusive
+	Inconclusive Reaction   // to what is neither worse nor known not to be: Pass, Fail
+	Missing      Reaction   // to a baseline that isn't there: Warn, Fail; "" where none is wanted
 
 	Range  hcl.Range
 	Ranges map[string]hcl.Range // of attributes by name

@@ -118,6 +118,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 	again = a.again("apply")
 	threads := min(r.threads, runtime.GOMAXPROCS(0))
 	costs := a.costs(cmd.Context(), threads, int64(r.cacheMiB)<<20)
+	defer costs.close()
 	if len(args) == 1 && !savedPlan(args[0]) {
 		if p, err = a.plan(cmd.Context(), args[0], in, ch, costs, false); err != nil {
 			return nil, "", err
@@ -247,7 +248,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		sink, interrupted = l, l.interrupted
 	}
 	if r.parallelism == 1 { // else runs slow each other down
-		watch := newStopwatch(sink, p, !r.noShare)
+		watch := newStopwatch(sink, p, !r.noShare, int64(r.cacheMiB)<<20)
 		defer watch.keep(speedsPath())
 		sink = watch
 	}

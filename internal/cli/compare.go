@@ -109,14 +109,14 @@ func (a *app) compare(cmd *cobra.Command, args []string, o *comparison) error {
 			return err
 		}
 	}
-	if err := a.writeComparisons(args, o, all); err != nil {
+	if err := a.writeComparisons(args, o, reports.Compared(all...)); err != nil {
 		return err
 	}
 	return askedFor(all)
 }
 
-// writeComparisons writes comparisons as asked for. On a page the runs that were compared follow, where OTHER is a plan.
-func (a *app) writeComparisons(args []string, o *comparison, all []*reports.Comparison) error {
+// writeComparisons writes what came of comparisons as asked for. On a page the runs that were compared follow, where OTHER is a plan.
+func (a *app) writeComparisons(args []string, o *comparison, all []reports.Outcome) error {
 	return a.writeTo(o.output, func(w io.Writer) error {
 		if o.format != "html" {
 			return reports.WriteComparisons(w, o.format, all)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ftrun/ftrun/executor"
 	"github.com/ftrun/ftrun/internal/data"
+	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/kernels/speed"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
@@ -22,8 +23,9 @@ type costs struct {
 	threads int
 	cache   int64 // bytes for decoded pictures
 
-	of *executor.Costs // nil: not asked yet, or there are none
-	at bool            // it was asked
+	device kernels.Device
+	of     *executor.Costs // nil: not asked yet, or there are none
+	at     bool            // it was asked
 }
 
 // costs are those of trainings on so many threads.
@@ -39,27 +41,41 @@ func (c *costs) open() error {
 	if err != nil {
 		return err
 	}
-	defer device.Close()
-	path, name := speedsPath(), machineName(device.Name(), device.Path(), c.threads)
+	c.device = device
+	c.of = &executor.Costs{
+		Device: c.device, Threads: c.threads, CacheBytes: c.cache, FeatureMemory: featureMemory, SaveAfter: saveAfter.Seconds(),
+	}
+	path, name := speedsPath(), machineName(c.device.Name(), c.device.Path(), c.threads)
 	m := readSpeeds(path).Machines[name]
 	if m.due(time.Now()) {
-		fmt.Fprintln(c.app.err, "Measuring this machine's speed, once: about 3 s.")
-		start, used := time.Now(), processorTime()
-		speeds, err := speed.Calibrate(c.ctx, device, patienceToMeasure)
-		if err != nil {
+		if m, err = c.measure(path, name); err != nil {
 			return err
 		}
-		busy := wasBusy(processorTime()-used, time.Since(start), c.threads)
-		if busy {
-			fmt.Fprintln(c.app.err, "Other programs kept it busy: estimates are too long, until it is measured again in ten minutes or later.")
-		}
-		m = updateSpeeds(path, name, func(m *machine) { m.Measured, m.Busy, m.Speeds = time.Now().UTC(), busy, speeds })
 	}
-	c.of = &executor.Costs{
-		Device: device, Threads: c.threads, Speeds: &m.Speeds, Paces: m.pace,
-		CacheBytes: c.cache, FeatureMemory: featureMemory, SaveAfter: saveAfter.Seconds(),
-	}
+	c.of.Speeds, c.of.Paces = &m.Speeds, m.pace
 	return nil
+}
+
+// measure finds out the machine's speed, and keeps it.
+func (c *costs) measure(path, name string) (*machine, error) {
+	fmt.Fprintln(c.app.err, "Measuring this machine's speed, once: about 3 s.")
+	start, used := time.Now(), processorTime()
+	speeds, err := speed.Calibrate(c.ctx, c.device, patienceToMeasure)
+	if err != nil {
+		return nil, err
+	}
+	busy := wasBusy(processorTime()-used, time.Since(start), c.threads)
+	if busy {
+		fmt.Fprintln(c.app.err, "Other programs kept it busy: estimates are too long, until it is measured again in ten minutes or later.")
+	}
+	return updateSpeeds(path, name, func(m *machine) { m.Measured, m.Busy, m.Speeds = time.Now().UTC(), busy, speeds }), nil
+}
+
+// close gives back what the answers came from.
+func (c *costs) close() {
+	if c.device != nil {
+		_ = c.device.Close() // which holds nothing that could be lost
+	}
 }
 
 // wasBusy tells from what the process has had of the processors whether others wanted them too. Measuring keeps its threads at
@@ -68,12 +84,17 @@ func wasBusy(used, wall time.Duration, threads int) bool {
 	return used > 0 && used < wall*time.Duration(threads)*8/10
 }
 
-// ready makes sure that there is somebody to ask, or tells once that there is not: a plan does without estimates.
+// ready makes sure that there is somebody to ask. What can't be answered, be it all or only how long things take, is told once:
+// a plan does without.
 func (c *costs) ready() bool {
 	if !c.at {
 		c.at = true
 		if err := c.open(); err != nil && c.ctx.Err() == nil {
-			fmt.Fprintf(c.app.err, "%s what the runs take can't be estimated: %v\n", c.app.paint(c.app.err, yellow, "Warning:"), err)
+			what := "what the runs take"
+			if c.of != nil {
+				what = "how long the runs take"
+			}
+			fmt.Fprintf(c.app.err, "%s %s can't be estimated: %v\n", c.app.paint(c.app.err, yellow, "Warning:"), what, err)
 		}
 	}
 	return c.of != nil
@@ -98,6 +119,7 @@ type stopwatch struct {
 	runlog.Sink
 	plan  *planner.Plan
 	share bool
+	cache int64 // bytes for decoded pictures
 
 	mu     sync.Mutex
 	runs   map[string]*planner.Run
@@ -111,8 +133,8 @@ type pacing struct {
 	pace executor.Pace
 }
 
-func newStopwatch(to runlog.Sink, p *planner.Plan, share bool) *stopwatch {
-	return &stopwatch{Sink: to, plan: p, share: share, epochs: map[string][]runlog.Epoch{}, noted: map[string][]pacing{}}
+func newStopwatch(to runlog.Sink, p *planner.Plan, share bool, cache int64) *stopwatch {
+	return &stopwatch{Sink: to, plan: p, share: share, cache: cache, epochs: map[string][]runlog.Epoch{}, noted: map[string][]pacing{}}
 }
 
 // Emit looks at the ends of epochs and runs.
@@ -160,7 +182,7 @@ func (w *stopwatch) note(id string, result *runlog.Result) {
 	}
 	name := machineName(result.Device, result.Path, result.Threads)
 	w.noted[name] = append(w.noted[name], pacing{
-		executor.SortOf(&w.plan.Settings[run.Settings], sharing, result.Threads),
+		executor.SortOf(&w.plan.Settings[run.Settings], &w.plan.Datasets[run.Dataset], sharing, w.cache),
 		executor.Pace{
 			Train: middle(func(e runlog.Epoch) float64 { return e.TrainSeconds }) / float64(pictures[data.Train]),
 			Val:   middle(func(e runlog.Epoch) float64 { return e.ValSeconds }) / float64(pictures[data.Val]),

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -257,34 +256,11 @@ func changeText(s planner.SettingChange, width int) string {
 	if s.Setting == "weights.runs" {
 		return s.Setting + ": starts from other runs"
 	}
-	before, after := settingText(s.Before), settingText(s.After)
+	before, after := reports.Printable(reports.SettingText(s.Before)), reports.Printable(reports.SettingText(s.After))
 	if room := width - len(s.Setting) - len(":  > "); len([]rune(before))+len([]rune(after)) > room {
 		before, after = reports.Shorten(before, max(room/2, 12)), reports.Shorten(after, max(room/2, 12))
 	}
 	return s.Setting + ": " + before + " → " + after
-}
-
-// settingText is a value for people: a string without its quotes, operations by their kinds, "not set" where there is
-// none.
-func settingText(raw json.RawMessage) string {
-	if raw == nil {
-		return "not set"
-	}
-	var s string
-	if json.Unmarshal(raw, &s) == nil && s != "" && !strings.ContainsAny(s, "\n\r\t") {
-		return s
-	}
-	var operations []struct{ Kind string }
-	if json.Unmarshal(raw, &operations) == nil && len(operations) > 0 {
-		kinds := make([]string, len(operations))
-		for i, o := range operations {
-			kinds[i] = o.Kind
-		}
-		if !slices.Contains(kinds, "") {
-			return strings.Join(kinds, ", ")
-		}
-	}
-	return string(raw)
 }
 
 // showScopes names some of all runs, a line for each part of the matrix.

@@ -3,9 +3,9 @@ package cli
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
-	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
 	"github.com/ftrun/ftrun/spec"
 )
@@ -34,62 +34,77 @@ func TestGatesSpeakTheLanguageOfComparisons(t *testing.T) {
 }
 
 func TestCodeOfGates(t *testing.T) {
-	compared := func(fails bool, verdicts ...reports.Verdict) gateResult {
+	compared := func(fails bool, verdicts ...reports.Verdict) reports.Outcome {
 		c := &reports.Comparison{Criterion: reports.Criterion{FailInconclusive: fails, FailMissing: fails}}
 		for _, v := range verdicts {
 			c.Judged = append(c.Judged, reports.Judgement{Verdict: v})
 		}
-		return gateResult{gate: &planner.Gate{Baseline: "base.json"}, baseline: "base.json", comparison: c}
+		return reports.Outcome{Baseline: "base.json", Comparison: c}
 	}
-	lacking := func(fails bool) gateResult {
+	lacking := func(fails bool) reports.Outcome {
 		r := compared(fails, reports.Same)
-		r.comparison.OnlyNew = make([]reports.Unmatched, 2)
+		r.Comparison.OnlyNew = make([]reports.Unmatched, 2)
 		return r
 	}
 	for _, test := range []struct {
-		name            string
-		results         []gateResult
-		code            exit
-		verdict, reason string // of the last
+		name     string
+		outcomes []reports.Outcome
+		code     exit
+		is       reports.Passing // of the last
+		reason   string
 	}{
 		{"none", nil, exitOK, "", ""},
-		{"same and better", []gateResult{compared(true, reports.Same, reports.Better)}, exitOK, "pass", ""},
-		{"inconclusive, and it may be", []gateResult{compared(false, reports.Same, reports.Inconclusive)}, exitOK, "pass", ""},
-		{"inconclusive, and it may not be", []gateResult{compared(true, reports.Same, reports.Inconclusive)}, exitInconclusive, "fail", "1 of 2 configurations is inconclusive"},
-		{"worse before inconclusive", []gateResult{compared(true, reports.Worse, reports.Inconclusive)}, exitRegression, "fail", "1 of 2 configurations is worse"},
-		{"the only one", []gateResult{compared(true, reports.Worse)}, exitRegression, "fail", "worse"},
-		{"several", []gateResult{compared(true, reports.Worse, reports.Worse, reports.Same)}, exitRegression, "fail", "2 of 3 configurations are worse"},
-		{"the worst of several gates", []gateResult{compared(true, reports.Inconclusive), compared(true, reports.Worse), compared(true, reports.Same)}, exitRegression, "pass", ""},
-		{"skipped", []gateResult{{skipped: "there is no baseline"}}, exitOK, "skipped", "there is no baseline"},
-		{"an error first", []gateResult{compared(true, reports.Worse), {err: errors.New("edited")}}, exitError, "fail", "edited"},
-		{"a configuration that the baseline lacks", []gateResult{lacking(false)}, exitOK, "pass", ""},
-		{"one that it must not lack", []gateResult{lacking(true)}, exitError, "fail", "base.json lacks 2 configurations"},
+		{"same and better", []reports.Outcome{compared(true, reports.Same, reports.Better)}, exitOK, "pass", ""},
+		{"inconclusive, and it may be", []reports.Outcome{compared(false, reports.Same, reports.Inconclusive)}, exitOK, "pass", ""},
+		{"inconclusive, and it may not be", []reports.Outcome{compared(true, reports.Same, reports.Inconclusive)}, exitInconclusive, "fail", "1 of 2 configurations is inconclusive"},
+		{"worse before inconclusive", []reports.Outcome{compared(true, reports.Worse, reports.Inconclusive)}, exitRegression, "fail", "1 of 2 configurations is worse"},
+		{"the only one", []reports.Outcome{compared(true, reports.Worse)}, exitRegression, "fail", "worse"},
+		{"several", []reports.Outcome{compared(true, reports.Worse, reports.Worse, reports.Same)}, exitRegression, "fail", "2 of 3 configurations are worse"},
+		{"the worst of several gates", []reports.Outcome{compared(true, reports.Inconclusive), compared(true, reports.Worse), compared(true, reports.Same)}, exitRegression, "pass", ""},
+		{"skipped", []reports.Outcome{{Skipped: "there is no baseline"}}, exitOK, "skipped", "there is no baseline"},
+		{"an error first", []reports.Outcome{compared(true, reports.Worse), {Err: errors.New("edited")}}, exitError, "fail", "edited"},
+		{"a configuration that the baseline lacks", []reports.Outcome{lacking(false)}, exitOK, "pass", ""},
+		{"one that it must not lack", []reports.Outcome{lacking(true)}, exitError, "fail", "base.json lacks 2 configurations"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := codeOf(test.results); got != test.code {
+			if got := codeOf(test.outcomes); got != test.code {
 				t.Errorf("exit code %d, want %d", got, test.code)
 			}
-			if n := len(test.results); n > 0 {
-				if verdict, reason := test.results[n-1].verdict(); verdict != test.verdict || reason != test.reason {
-					t.Errorf("%s: %q, want %s: %q", verdict, reason, test.verdict, test.reason)
+			if n := len(test.outcomes); n > 0 {
+				if is, reason := test.outcomes[n-1].Passing(); is != test.is || reason != test.reason {
+					t.Errorf("%s: %q, want %s: %q", is, reason, test.is, test.reason)
 				}
 			}
 		})
 	}
 }
 
-func TestBoundText(t *testing.T) {
-	for want, g := range map[string]planner.Gate{
-		"val_acc may drop by 0.01 from base.json":           {Metric: "val_acc", Bound: "max_drop", Limit: 0.01, Baseline: "base.json"},
-		"val_loss may rise by 2.5 % from base.json":         {Metric: "val_loss", Bound: "max_rise", Limit: 0.025, Relative: true, Baseline: "base.json"},
-		"val_acc must reach 0.9":                            {Metric: "val_acc", Bound: "min", Limit: 0.9},
-		"params_trainable must not exceed 1,000,000":        {Metric: "params_trainable", Bound: "max", Limit: 1e6},
-		"peak_memory_bytes must not exceed 2.0 GiB":         {Metric: "peak_memory_bytes", Bound: "max", Limit: 2 << 30},
-		"images_per_second may drop by 5 from base.json":    {Metric: "images_per_second", Bound: "max_drop", Limit: 5, Baseline: "base.json"},
-		"val_acc may drop by 0 from a folder/baseline.json": {Metric: "val_acc", Bound: "max_drop", Baseline: "a folder/baseline.json"},
-	} {
-		if got := boundText(&g, g.Baseline); got != want {
-			t.Errorf("got %q, want %q", got, want)
+// What users have named, and what a file says, stays on its line of a terminal.
+func TestGatesKeepTheirLines(t *testing.T) {
+	const hostile = "a\x1b[2J\nPASS"
+	drop, why := -0.5, "seed 3 failed"+hostile
+	judged := reports.Judgement{Sweep: "s", Labels: reports.Labels{{Axis: "x", Value: []byte(`"a\u001b[2J\nPASS"`)}}, Verdict: reports.Worse,
+		Base: &reports.Value{Mean: 1, N: 1}, New: reports.Value{Mean: 0.5, N: 1}, Difference: &drop}
+	unsure := judged
+	unsure.Verdict, unsure.Difference, unsure.Why = reports.Inconclusive, nil, why
+	by := reports.Criterion{Name: "g", Metric: "val_acc", Bound: reports.MaxDrop, Test: reports.NoTest}
+	outcomes := []reports.Outcome{
+		{Criterion: by, Baseline: hostile, Comparison: &reports.Comparison{Criterion: by, Base: &reports.Side{Origin: hostile},
+			Judged: []reports.Judgement{judged, unsure}, OnlyNew: []reports.Unmatched{{Sweep: "s", Labels: judged.Labels}}, Warnings: []string{hostile + "."}}},
+		{Criterion: by, Baseline: hostile, Err: errors.New(hostile)},
+		{Criterion: by, Baseline: hostile, Skipped: hostile},
+	}
+	a, out, errs := newApp()
+	for i := range outcomes {
+		a.showGate(&outcomes[i], true)
+	}
+	a.complain(outcomes, true)
+	for _, text := range []string{out.String(), errs.String()} {
+		if text == "" || strings.Contains(text, "\x1b") || strings.Contains(text, "\nPASS") {
+			t.Errorf("a name moves what stands there, or nothing does: %q", text)
 		}
+	}
+	if want := "Inconclusive, since seed 3 faileda"; !strings.Contains(out.String(), want) {
+		t.Errorf("the reason is not told: %q", out)
 	}
 }

@@ -44,12 +44,16 @@ func TestWhatMakesModelsWorseIsFound(t *testing.T) {
 		{"another learning rate", []string{"-var", "faster=100"}, exitRegression, "optimizer.lr: 0.0003 → 0.03"},
 		{"swapped labels", []string{"-var", "pictures=swapped"}, exitRegression, "its validation pictures are"},
 		{"other seeds", []string{"-var", "first=16"}, exitOK, "are not paired"},
+		{"other seeds again", []string{"-var", "first=32"}, exitOK, "are not paired"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			run(t, exitOK, append([]string{"apply", "-auto-approve", "sweep.hcl"}, test.args...)...)
 			text := run(t, test.code, "compare", "-metric", "last_val_acc", "-max-drop", "0.002")
 			if !strings.Contains(strings.Join(strings.Fields(text), " "), test.wants) {
 				t.Errorf("it does not say %q:\n%s", test.wants, text)
+			}
+			if said := strings.Contains(text, " worse"); said != (test.code == exitRegression) {
+				t.Errorf("that it is worse is said: %v\n%s", said, text)
 			}
 		})
 	}

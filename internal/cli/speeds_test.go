@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -78,7 +79,7 @@ func TestStopwatch(t *testing.T) {
 	for _, share := range []bool{true, false} {
 		t.Run(fmt.Sprintf("share %v", share), func(t *testing.T) {
 			log := &events{}
-			w := newStopwatch(log, p, share)
+			w := newStopwatch(log, p, share, 1<<30)
 			epoch := func(run string, train, val float64) {
 				w.Emit(runlog.EpochDone{Head: runlog.Head{Run: run}, Metrics: runlog.Epoch{TrainSeconds: train, ValSeconds: val}})
 			}
@@ -103,7 +104,7 @@ func TestStopwatch(t *testing.T) {
 			if share {
 				sharing = &p.Sharing[0]
 			}
-			if got, known := m.pace(executor.SortOf(&p.Settings[0], sharing, 2)); !known || got != (executor.Pace{Train: 3, Val: 2}) {
+			if got, known := m.pace(executor.SortOf(&p.Settings[0], &p.Datasets[0], sharing, 1<<30)); !known || got != (executor.Pace{Train: 3, Val: 2}) {
 				t.Errorf("pace %+v, want 3 s and 2 s a picture", got)
 			}
 		})
@@ -141,5 +142,22 @@ func TestWhenSpeedIsMeasured(t *testing.T) {
 		if got := wasBusy(c.used, 10*time.Second, c.threads); got != c.busy {
 			t.Errorf("%v of 10 s on %d threads: busy %v", c.used, c.threads, got)
 		}
+	}
+}
+
+// Where the machine's speed can't be measured, memory and disk are known all the same.
+func TestMemoryIsKnownWithoutSpeeds(t *testing.T) {
+	a, _, _ := newApp("plan")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()                    // so the measuring fails
+	costs := a.costs(ctx, 7, 0) // on threads for which nothing was measured
+	defer costs.close()
+	set := &planner.Settings{
+		Arch: "squeezenet1_1", Trainable: []string{"**"}, BatchNorm: "auto", Epochs: 1, BatchSize: 2, Image: planner.Image{Crop: 64},
+		Optimizer: planner.Optimizer{Kind: "sgd"}, Weights: planner.Weights{Kind: "none"}, Numerics: "default",
+	}
+	of := &planner.Dataset{Classes: []string{"a", "b"}, Pictures: map[string]int{"train": 10, "val": 4}}
+	if e := costs.Training(set, of, &planner.Sharing{}, 0); e.Memory == 0 || e.Disk == 0 || e.Seconds != 0 {
+		t.Errorf("estimated %+v, want memory and disk, and no time", e)
 	}
 }

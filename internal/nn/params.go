@@ -100,6 +100,33 @@ func (s *ParamStore) Set(i int, torchOrder []float32) error {
 // Get returns parameter i in torch's order.
 func (s *ParamStore) Get(i int) ([]float32, error) { return s.ToTorch(i, s.buffers[i]) }
 
+// CopyMemory is the number of bytes that CopyFrom holds.
+const CopyMemory = 1 << 20
+
+// CopyFrom takes some parameters, by index, from a store of the same network, which may be on another device. Counters stay.
+func (s *ParamStore) CopyFrom(from *ParamStore, which func(i int) bool) error {
+	if !s.fits(from.net) {
+		panic(fmt.Sprintf("nn: parameters of %s from a store of another network", s.net.Arch))
+	}
+	part := make([]float32, CopyMemory/4)
+	for i, dst := range s.buffers {
+		if dst == nil || !which(i) {
+			continue
+		}
+		s.Changed(i)
+		for lo := 0; lo < dst.Len(); lo += len(part) {
+			hi := min(lo+len(part), dst.Len())
+			if err := from.dev.Download(part[:hi-lo], from.buffers[i].Slice(lo, hi)); err != nil {
+				return fmt.Errorf("%s: %w", s.net.Params[i].Name, err)
+			}
+			if err := s.dev.Upload(dst.Slice(lo, hi), part[:hi-lo]); err != nil {
+				return fmt.Errorf("%s: %w", s.net.Params[i].Name, err)
+			}
+		}
+	}
+	return nil
+}
+
 // FromTorch uploads values shaped like parameter i (its gradient, an optimizer's moments) from torch's order to a buffer
 // in the device's layout.
 func (s *ParamStore) FromTorch(i int, torchOrder []float32, dst kernels.Buffer) error {

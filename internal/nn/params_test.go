@@ -3,6 +3,7 @@ package nn
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/kernels"
@@ -51,6 +52,46 @@ func TestParamStoreLayout(t *testing.T) {
 		if got, want := onDevice[((1*3+2)*2+0)*3+1], want[((1*2+0)*2+1)*3+2]; got != want {
 			t.Errorf("element of conv.weight on the device %g, want %g", got, want)
 		}
+	}
+}
+
+// TestCopyFrom copies a parameter of several parts and a short one, and leaves the others be.
+func TestCopyFrom(t *testing.T) {
+	net := build(t, Shape{1, 1, 700}, func(b *Builder) Ref {
+		x := b.Linear("long", b.Flatten("flatten", Input), Linear{Out: 800}, Default)
+		return b.Linear("left", b.BatchNorm2d("norm", x, BatchNorm2d{}), Linear{Out: 2}, Default)
+	})
+	from, to := newStore(t, net), newStore(t, net)
+	for i, p := range net.Params {
+		if p.Kind != Counter {
+			if err := from.Set(i, numbers(uint64(i), p.Len())); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	copied := func(i int) bool { return !strings.HasPrefix(net.Params[i].Name, "left") }
+	if err := to.CopyFrom(from, copied); err != nil {
+		t.Fatal(err)
+	}
+	parts := 0
+	for i, p := range net.Params {
+		if p.Kind == Counter {
+			continue
+		}
+		want := make([]float32, p.Len())
+		if copied(i) {
+			want = numbers(uint64(i), p.Len())
+			parts = max(parts, (4*p.Len()+CopyMemory-1)/CopyMemory)
+		}
+		if got, err := to.Get(i); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s is not what it should be, error %v", p.Name, err)
+		}
+		if moved := to.versions[i] > 0; moved != copied(i) {
+			t.Errorf("%s: programs are told of a change: %v", p.Name, moved)
+		}
+	}
+	if parts < 2 {
+		t.Error("no parameter is copied in parts")
 	}
 }
 

@@ -15,9 +15,11 @@ import (
 // quantiles interpolated as in scipy.stats.bootstrap; At gives the p values at which it just touches the margin. The
 // level is given to the Test, since all levels are answered by the same resamples.
 //
-// The statistic must not keep or change its argument. With fewer than about 20 values the interval is too short, as so
-// few don't show how far they spread: means of 5 normal values are outside of one end in 11 % of cases instead of 5 %,
-// of 20 in 6 %. DefaultResamples will do for levels up to 0.99.
+// The statistic must not keep or change its argument. With fewer than EnoughForBCa values the interval is too short, as
+// so few don't show how far they spread: means of 5 normal values are outside of one end in 11 % of cases instead of
+// 5 %, of 20 in 6 %; and two values that happen to be equal would exclude everything else. So no p value is below 2^−n,
+// which n values that differ from the margin all to one side have by chance, and where that is too much for a level the
+// interval is open. DefaultResamples will do for levels up to 0.99.
 func BCa(values []float64, statistic func([]float64) float64, resamples int, seed uint64) (Test, error) {
 	if len(values) < 2 {
 		return nil, fmt.Errorf("the bootstrap needs at least two values, and there are %d", len(values))
@@ -47,6 +49,9 @@ func BCa(values []float64, statistic func([]float64) float64, resamples int, see
 // DefaultResamples is scipy's.
 const DefaultResamples = 9_999
 
+// EnoughForBCa is how many values keep false alarms near alpha, 6 % at 5 %.
+const EnoughForBCa = 20
+
 // Mean is the statistic of most comparisons.
 func Mean(x []float64) float64 {
 	sum := 0.0
@@ -61,11 +66,13 @@ type bootstrap struct {
 	bias         float64 // z₀: the normal quantile of the share of resamples below the estimate
 	acceleration float64 // a: how fast the statistic's standard deviation changes with it
 	sorted       []float64
+	least        float64 // no p value is below it
 }
 
 // newBootstrap takes the statistic of the values, of the values but one each, and of the resamples, which it sorts.
 func newBootstrap(estimate float64, leftOut, resamples []float64) (*bootstrap, error) {
 	b := &bootstrap{estimate: estimate, sorted: resamples}
+	b.least = max(1/float64(len(resamples)+1), math.Ldexp(1, -len(leftOut)))
 	for _, v := range slices.Concat([]float64{estimate}, leftOut, resamples) {
 		if !finite(v) {
 			return nil, fmt.Errorf("the statistic of a resample is %v", v)
@@ -93,7 +100,11 @@ func newBootstrap(estimate float64, leftOut, resamples []float64) (*bootstrap, e
 func (b *bootstrap) Diff() float64 { return b.estimate }
 
 func (b *bootstrap) Interval(level float64) Interval {
-	z := normalQuantile(tail(level))
+	alpha := tail(level)
+	if b.least > alpha {
+		return Interval{math.Inf(-1), math.Inf(1)}
+	}
+	z := normalQuantile(alpha)
 	return Interval{b.quantile(b.corrected(z)), b.quantile(b.corrected(-z))}
 }
 
@@ -129,11 +140,10 @@ func (b *bootstrap) quantile(share float64) float64 {
 
 func (b *bootstrap) At(margin float64) Result {
 	checkMargin(margin)
-	least := 1 / float64(len(b.sorted)+1)
 	low, high := b.shares(margin)
 	return Result{
-		Diff: b.estimate, Margin: margin, Least: least,
-		Greater: max(least, b.uncorrected(high)), Less: max(least, 1-b.uncorrected(low)),
+		Diff: b.estimate, Margin: margin, Least: b.least,
+		Greater: max(b.least, b.uncorrected(high)), Less: max(b.least, 1-b.uncorrected(low)),
 	}
 }
 

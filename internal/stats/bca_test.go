@@ -61,14 +61,17 @@ func TestBCa(t *testing.T) {
 }
 
 func TestBCaOfEqualValues(t *testing.T) {
-	test := made(t)(BCa([]float64{0.25, 0.25, 0.25}, Mean, 100, 1))
+	if got := made(t)(BCa([]float64{0.25, 0.25}, Mean, 100, 1)).Interval(0.9); !math.IsInf(got.Low, -1) || !math.IsInf(got.High, 1) {
+		t.Errorf("two values: interval %v", got)
+	}
+	test := made(t)(BCa([]float64{0.25, 0.25, 0.25, 0.25, 0.25}, Mean, 100, 1))
 	if got := test.Interval(0.9); got != (Interval{0.25, 0.25}) {
 		t.Errorf("interval %v", got)
 	}
 	if r := test.At(0.25); r.Greater != 1 || r.Less != 1 {
 		t.Errorf("at the value: %+v", r)
 	}
-	if r := test.At(0); r.Greater != r.Least || r.Less != 1 {
+	if r := test.At(0); r.Greater != r.Least || r.Least != 1.0/32 || r.Less != 1 {
 		t.Errorf("below the value: %+v", r)
 	}
 }

@@ -74,12 +74,12 @@ func (p *pictures) At(margin float64) Result {
 func (p *pictures) Interval(level float64) Interval {
 	alpha, i := tail(level), p.score.Interval(level)
 	if p.greater <= alpha {
-		i.Low = max(i.Low, 0)
+		i.Low = max(i.Low, rounding) // 0 itself is rejected
 	} else {
 		i.Low = min(i.Low, 0)
 	}
 	if p.less <= alpha {
-		i.High = min(i.High, 0)
+		i.High = min(i.High, -rounding)
 	} else {
 		i.High = max(i.High, 0)
 	}

@@ -14,11 +14,12 @@ type SeedDesign struct {
 	Alpha  float64 // one-sided; with Holm over k configurations Alpha/k is safe, and a little too strict
 }
 
-// PictureDesign is a comparison by Pictures before it is made. Seeds that err independently of each other, as far as a
-// picture's difficulty leaves it to chance, are as many times the pictures; a drop that hits the same pictures with
-// every seed is found less often than that.
+// PictureDesign is a comparison by Pictures before it is made. Without a drop the seeds err independently of each other,
+// as far as a picture's difficulty leaves it to chance, so that they are as many times the pictures. A drop is taken to hit
+// the same pictures with every seed, of which seeds tell nothing new: one that hits others with each is found more often.
 type PictureDesign struct {
-	Pictures   int     // times seeds
+	Pictures   int
+	Seeds      int     // that both sides have
 	Discordant float64 // share of pictures on which the two sides differ where there is no drop, as between two seeds
 	Margin     float64 // a drop is found where d ≤ Margin is rejected
 	Alpha      float64 // as of SeedDesign
@@ -33,7 +34,7 @@ func (d SeedDesign) CanReject() bool {
 // CanReject tells whether any data could be enough: those where the first side alone is right on every picture.
 func (d PictureDesign) CanReject() bool {
 	d.check()
-	return d.Pictures > 0 && d.p(d.Pictures, 0) <= d.Alpha
+	return d.Pictures > 0 && d.Seeds > 0 && d.p(d.Pictures, 0) <= d.Alpha
 }
 
 // Power is the probability that a true drop is found.
@@ -72,13 +73,20 @@ func (d SeedDesign) Power(drop float64) float64 {
 
 // Power is the probability that a true drop is found: the number of discordant pictures is binomial, of these those on
 // which the first side is right are binomial, and the test is that of Pictures. A drop adds as many discordant pictures
-// as it is large.
+// as it is large. Several seeds are counted as their test counts them, divided by the design effect: the variance over
+// seeds and pictures, of which the drop's part is common to the seeds, over that of as many independent answers.
 func (d PictureDesign) Power(drop float64) float64 {
 	d.check()
 	discordant := min(1, d.Discordant+math.Abs(drop))
-	if d.Pictures == 0 || discordant == 0 || math.Abs(drop) > 1 {
+	if d.Pictures == 0 || d.Seeds == 0 || discordant == 0 || math.Abs(drop) > 1 {
 		return 0
 	}
+	seeds, common := float64(d.Seeds), math.Abs(drop)-drop*drop
+	effect := seeds
+	if independent := discordant - drop*drop; independent > 0 {
+		effect = min(max((discordant-math.Abs(drop)+seeds*common)/independent, 1), seeds)
+	}
+	d.Pictures = max(1, int(math.Round(float64(d.Pictures)*seeds/effect)))
 	n, first := float64(d.Pictures), (1+drop/discordant)/2
 	mean, std := n*discordant, math.Sqrt(n*discordant*(1-discordant))
 	low, high := max(0, int(mean-8*std)), min(d.Pictures, int(math.Ceil(mean+8*std)))
@@ -139,8 +147,33 @@ func (d SeedDesign) Needed(drop, power float64) (seeds int, ok bool) {
 	return 0, false
 }
 
-// Needed is how many pictures find a drop with this power, to 1 %; ok is false where ten million don't, as of a drop
-// within the margin.
+// SeedAlarms is the probability that a change of seed alone is found to be more than the margin: models of different seeds
+// are different models, and Pictures asks about these very ones. std is the standard deviation of a side's share of right
+// answers over seeds. The difference of the means is taken to be normal, and the test to reject where it exceeds the margin
+// by the normal quantile of the discordant pictures' standard error.
+func (d PictureDesign) SeedAlarms(std float64) float64 {
+	d.check()
+	if std == 0 || d.Pictures == 0 || d.Seeds == 0 {
+		return 0
+	}
+	answers := math.Sqrt(d.Discordant / float64(d.Pictures*d.Seeds))
+	return normal(-(d.Margin - normalQuantile(d.Alpha)*answers) / (std * math.Sqrt(2/float64(d.Seeds))))
+}
+
+// NeededSeeds is how many seeds find a drop with this power on the pictures there are; ok is false where 1,000 don't.
+func (d PictureDesign) NeededSeeds(drop, power float64) (seeds int, ok bool) {
+	enough := func(n int) bool {
+		d.Seeds = n
+		return d.Power(drop) >= power
+	}
+	if drop <= d.Margin || !enough(mostSeeds) {
+		return 0, false
+	}
+	return 1 + sort.Search(mostSeeds, func(n int) bool { return enough(n + 1) }), true
+}
+
+// Needed is how many pictures find a drop with this power, to 1 %, with the seeds there are; ok is false where ten million
+// don't, as of a drop within the margin.
 func (d PictureDesign) Needed(drop, power float64) (pictures int, ok bool) {
 	if drop <= d.Margin {
 		return 0, false
@@ -170,7 +203,7 @@ func (d SeedDesign) check() {
 }
 
 func (d PictureDesign) check() {
-	checkDesign(d.Pictures, d.Discordant, d.Margin, d.Alpha)
+	checkDesign(min(d.Pictures, d.Seeds), d.Discordant, d.Margin, d.Alpha)
 }
 
 // checkDesign panics over figures that no design has: who read them has refused them before.
@@ -192,11 +225,8 @@ func (d SeedDesign) rank() float64 { return math.Floor(math.Ldexp(d.Alpha, d.See
 
 // p is the p value of d ≤ Margin where the first side alone is right on b pictures and the second on c.
 func (d PictureDesign) p(b, c int) float64 {
-	equal, err := McNemar(b, c)
-	if err != nil {
-		panic(err) // b and c count
-	}
-	test := pictures{greater: equal.MidPGreater, less: equal.MidPLess, score: tango{float64(b), float64(c), float64(d.Pictures)}}
+	greater, less := midPMcNemar(b, c)
+	test := pictures{greater: greater, less: less, score: tango{float64(b), float64(c), float64(d.Pictures)}}
 	return test.At(d.Margin).Greater
 }
 

@@ -1,22 +1,12 @@
 package stats
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
-// Tango tests the difference of paired proportions, p_b − p_c, against a margin by the score test of T. Tango,
+// tango tests the difference of paired proportions, p_b − p_c, against a margin by the score test of T. Tango,
 // "Equivalence test and confidence interval for the difference in proportions for the paired-sample design", Stat. Med.
 // 17 (1998), 891–908: of n pictures the first side alone is right on b, the second alone on c. Margins and the
-// difference are shares of 1. At the margin 0 it is McNemar's test by its normal approximation.
-func Tango(b, c, n int) (Test, error) {
-	if b < 0 || c < 0 || n < 1 || b+c > n {
-		return nil, fmt.Errorf("of %d pictures, %d and %d can't be those that one side alone has right", n, b, c)
-	}
-	return &tango{float64(b), float64(c), float64(n)}, nil
-}
-
-// tango holds counts, which need not be whole: Pictures scales them.
+// difference are shares of 1. At the margin 0 it is McNemar's test by its normal approximation. The counts need not be
+// whole: Pictures scales them.
 type tango struct{ b, c, n float64 }
 
 func (t *tango) Diff() float64 { return (t.b - t.c) / t.n }

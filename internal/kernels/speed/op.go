@@ -66,7 +66,8 @@ const (
 	classes = int(depthwise) + 1
 )
 
-// classOf is a device's choice in outline: docs/decisions/0009-winograd.md has its reasons.
+// classOf is a device's choice in outline, which TestClassesAreTheDevicesChoice holds to the CPU's:
+// docs/decisions/0009-winograd.md has its reasons.
 func classOf(d kernels.Conv) class {
 	const (
 		channels = 16  // from which Winograd's convolutions pay
