@@ -6,7 +6,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 FUZZTIME    ?= 10m
 export CGO_ENABLED := 0
 
-.PHONY: all build build-cpu build-gpu test test-gpu check-gpu race bench bench-kernels demo generate check fix fuzz clean
+.PHONY: all build build-cpu build-gpu test test-gpu check-gpu gpu-check gpu-check-pack race bench bench-kernels demo generate check fix fuzz clean
 
 all: check test build
 
@@ -39,6 +39,31 @@ test: ## all tests that run by default
 
 test-gpu: bin/cuda/libcuda.a ## the CUDA device, over fakes of NVIDIA's libraries (needs a C compiler)
 	$(GPU) $(GO) test -tags gpu ./internal/kernels/cuda $(ARGS)
+
+# What a machine with a GPU needs, to be copied there: programs, golden numbers and the weights that they belong to, but for
+# resnet18's, which are the formula's.
+PACK   := build/gpu-check
+SHARED ?= ../shared
+BUDGET ?= 9m
+
+gpu-check-pack: build-gpu ## build/gpu-check.tgz: what checks the CUDA device where there is a GPU, and no Go (docs/gpu.md)
+	@rm -rf $(PACK)/fakes $(PACK)/shared && mkdir -p $(PACK)/fakes $(PACK)/shared/data/weights $(PACK)/shared/peers
+	cp bin/ftrun $(PACK)
+	$(GPU) $(GO) test -c -trimpath -ldflags "-s -w" -tags gpu -o $(PACK)/cuda.test ./internal/kernels/cuda
+	$(GPU) $(GO) test -c -trimpath -ldflags "-s -w" -tags gpu -o $(PACK)/models.test ./models
+	$(GO) build -trimpath -ldflags "-s -w" -o $(PACK)/gpucheck ./internal/gpucheck
+	cd internal/kernels/cuda && FTRUN_CUDA_FAKES=$(CURDIR)/$(PACK)/fakes $(CURDIR)/$(PACK)/cuda.test -test.run '^$$'
+	@if [ -d $(SHARED)/data/golden ]; then \
+		cp -r $(SHARED)/data/golden $(PACK)/shared/data; \
+		cp $(filter-out $(wildcard $(SHARED)/data/weights/*synthetic*),$(wildcard $(SHARED)/data/weights/*.pth)) $(PACK)/shared/data/weights; \
+		cp $(SHARED)/peers/torch_step.py $(PACK)/shared/peers; \
+		chmod -R u+w $(PACK)/shared; \
+	else echo "without golden numbers and PyTorch's script: there is no $(SHARED)/data/golden"; fi
+	tar czf $(PACK).tgz -C build --exclude 'gpu-check/gpu-check*.json' --exclude '*.log' gpu-check
+
+gpu-check: $(if $(shell command -v $(GO)),gpu-check-pack) ## the CUDA device on a GPU, going on where it stopped, for BUDGET (9m)
+	@[ -x $(PACK)/gpucheck ] || tar xzf $(PACK).tgz -C build
+	$(PACK)/gpucheck -budget $(BUDGET) $(ARGS)
 
 race: ## the packages whose code runs side by side, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short ./internal/runlog ./internal/data ./internal/features ./internal/weights ./internal/nn/... ./internal/durable
@@ -79,4 +104,4 @@ fuzz: ## each fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME)
 
 clean:
-	rm -rf bin
+	rm -rf bin build

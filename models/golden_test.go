@@ -18,14 +18,24 @@ import (
 // The golden tests compare whole networks with PyTorch. They leave out what takes long unless FTRUN_GOLDEN=all.
 var goldenAll = os.Getenv("FTRUN_GOLDEN") == "all"
 
+// openDevice opens what the golden tests compute on.
+var openDevice = func() (kernels.Device, error) { return cpu.New(0) }
+
 // device is what the golden tests compute on.
 func device(t *testing.T) kernels.Device {
 	t.Helper()
-	dev, err := cpu.New(0)
+	dev, err := openDevice()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { dev.Close() })
+	t.Cleanup(func() {
+		if gpu, ok := dev.(interface{ Unsupported() []string }); ok {
+			for _, c := range gpu.Unsupported() {
+				t.Log("not of cuDNN: ", c)
+			}
+		}
+		dev.Close()
+	})
 	return dev
 }
 

@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"internal/host":               {},
 	"internal/stats":              {},
 	"internal/benchtable":         {},
+	"internal/gpucheck":           {"internal/durable"},
 	"internal/testdata":           {},
 	"internal/layout":             {},
 }

@@ -8,6 +8,8 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -19,7 +21,9 @@ import (
 // in, once where they are packed, and their gradient on the way out. What follows a convolution is a kernel of ours: cuDNN
 // has its fused form for ReLU only, not for ReLU6 and a residual, and does not say that it keeps NaN.
 //
-// A convolution of several groups is a kernel of ours (see kernels.cu), which reads the weights as they are.
+// A convolution of several groups is a kernel of ours (see kernels.cu), which reads the weights as they are. So is one that
+// cuDNN says it does not support: slower by far, but right. Which those are follows from the call alone, never from what
+// was called before, so that a run has the same bits again; Unsupported tells them.
 
 // The algorithms are those of cuDNN that are deterministic and need no more memory than a transformed operand.
 const (
@@ -31,7 +35,13 @@ const (
 // convolution is a shape as cuDNN knows it.
 type convolution struct {
 	x, y, filter, how     unsafe.Pointer // descriptors
-	forward, data, weight C.size_t       // the workspaces of the three directions, in bytes
+	forward, data, weight direction
+}
+
+// direction is one of the three computations of a convolution.
+type direction struct {
+	own       bool     // cuDNN does not support it
+	workspace C.size_t // bytes
 }
 
 // convolution returns the descriptors of c, made at its first use. StepY and the numerics make no difference to them.
@@ -70,23 +80,51 @@ func (v *convolution) open(d *Device, c kernels.Conv) error {
 				C.CUDNN_CROSS_CORRELATION, f)
 		},
 		func() C.int { return C.call_cudnnSetConvolutionMathType(v.how, C.CUDNN_FMA_MATH) }, // without TF32
-		func() C.int {
-			return C.call_cudnnGetConvolutionForwardWorkspaceSize(d.dnn, v.x, v.filter, v.how, v.y, forwardAlgorithm, &v.forward)
-		},
-		func() C.int {
-			return C.call_cudnnGetConvolutionBackwardDataWorkspaceSize(d.dnn, v.filter, v.y, v.how, v.x, dataAlgorithm, &v.data)
-		},
-		func() C.int {
-			return C.call_cudnnGetConvolutionBackwardFilterWorkspaceSize(d.dnn, v.x, v.y, v.how, v.filter, filterAlgorithm, &v.weight)
-		},
 	}
 	for _, step := range steps {
 		if err := cudnnError(step()); err != nil {
 			return err
 		}
 	}
+	for _, ask := range []struct {
+		what   string
+		of     *direction
+		status C.int
+	}{
+		{forwardPass, &v.forward, C.call_cudnnGetConvolutionForwardWorkspaceSize(d.dnn, v.x, v.filter, v.how, v.y,
+			forwardAlgorithm, &v.forward.workspace)},
+		{dataGradient, &v.data, C.call_cudnnGetConvolutionBackwardDataWorkspaceSize(d.dnn, v.filter, v.y, v.how, v.x,
+			dataAlgorithm, &v.data.workspace)},
+		{weightGradient, &v.weight, C.call_cudnnGetConvolutionBackwardFilterWorkspaceSize(d.dnn, v.x, v.y, v.how, v.filter,
+			filterAlgorithm, &v.weight.workspace)},
+	} {
+		err := cudnnError(ask.status)
+		if ask.of.own = d.isUnsupported(ask.what, c, err); err != nil && !ask.of.own {
+			return err
+		}
+	}
 	return nil
 }
+
+// The three directions, as errors name them.
+const (
+	forwardPass    = "convolution"
+	dataGradient   = "gradient of the input of a convolution"
+	weightGradient = "gradient of the weights of a convolution"
+)
+
+// isUnsupported says whether an error is cuDNN's word that it does not support a computation, and keeps which that is.
+func (d *Device) isUnsupported(what string, c kernels.Conv, err error) bool {
+	if !errors.Is(err, errUnsupported) {
+		return false
+	}
+	c.StepY, c.Numerics = 0, 0
+	d.unsupported[fmt.Sprintf("%s (%v)", what, c)] = true
+	return true
+}
+
+// Unsupported lists the convolutions asked for so far that cuDNN does not support, and that kernels of ours compute.
+func (d *Device) Unsupported() []string { return slices.Sorted(maps.Keys(d.unsupported)) }
 
 func (v *convolution) close() error {
 	var errs []error
@@ -137,6 +175,11 @@ func (d *Device) toFilter(c kernels.Conv, w, filter cu.DevicePtr) error {
 	return d.transpose(1, c.R*c.S*c.C, c.K, w, filter)
 }
 
+// fromFilter: filter (K,R,S,C) → w (R,S,C,K).
+func (d *Device) fromFilter(c kernels.Conv, filter, w cu.DevicePtr) error {
+	return d.transpose(1, c.K, c.R*c.S*c.C, filter, w)
+}
+
 // ConvForwardPacked: x (N,H,W,C), packed, bias (K), residual (N,P,Q,K) → y (N,P,Q,K).
 func (d *Device) ConvForwardPacked(c kernels.Conv, x, packed, bias, residual, y kernels.Buffer, act kernels.Activation) error {
 	return d.convForward("ConvForwardPacked", c, x, packed, true, bias, residual, y, act)
@@ -151,33 +194,55 @@ func (d *Device) convForward(op string, c kernels.Conv, x, w kernels.Buffer, pac
 	xs, ws, ys := d.memory(op, "x", x, c.LenX()), d.memory(op, "w", w, c.LenW()), d.memory(op, "y", y, c.LenY())
 	bs, rs := d.optional(op, "bias", bias, c.K), d.optional(op, "residual", residual, c.LenY())
 	m := c.N * c.P() * c.Q()
-	if c.Groups > 1 {
+	own := func(ws cu.DevicePtr) error {
 		return d.launch("group_convolution", m*c.K, xs, ws, bs, rs, ys, c.N, c.H, c.W, c.C, c.K, c.P(), c.Q(), c.R, c.S, c.StrideH,
 			c.StrideW, c.PadH, c.PadW, c.Groups, c.PositionY(), act)
+	}
+	if c.Groups > 1 {
+		return own(ws)
+	}
+	instead := func() error {
+		if !packed {
+			return own(ws)
+		}
+		parts, err := d.take(4 * c.LenW())
+		if err != nil {
+			return err
+		}
+		if err := d.fromFilter(c, ws, parts[0]); err != nil {
+			return err
+		}
+		return own(parts[0])
 	}
 	v, err := d.convolution(c)
 	if err != nil {
 		return err
 	}
+	if v.forward.own {
+		return instead()
+	}
 	filter, result := forwardScratch(c, packed, rs == ys)
-	parts, err := d.take(int(v.forward), filter, result)
+	parts, err := d.take(int(v.forward.workspace), filter, result)
 	if err != nil {
 		return err
 	}
+	from, to := ws, ys
 	if !packed {
-		if err := d.toFilter(c, ws, parts[1]); err != nil {
+		from = parts[1]
+		if err := d.toFilter(c, ws, from); err != nil {
 			return err
 		}
-		ws = parts[1]
 	}
-	to := ys
 	if result > 0 {
 		to = parts[2]
 	}
-	err = d.dnnCall("convolution", c, func(one, zero unsafe.Pointer) C.int {
-		return C.call_cudnnConvolutionForward(d.dnn, one, v.x, address(xs), v.filter, address(ws), v.how, forwardAlgorithm,
-			address(parts[0]), v.forward, zero, v.y, address(to))
+	err = d.dnnCall(forwardPass, c, func(one, zero unsafe.Pointer) C.int {
+		return C.call_cudnnConvolutionForward(d.dnn, one, v.x, address(xs), v.filter, address(from), v.how, forwardAlgorithm,
+			address(parts[0]), v.forward.workspace, zero, v.y, address(to))
 	})
+	if d.isUnsupported(forwardPass, c, err) {
+		return instead()
+	}
 	if err != nil || to == ys && bs == 0 && rs == 0 && act == kernels.Identity {
 		return err
 	}
@@ -201,25 +266,35 @@ func (d *Device) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) erro
 	const op = "ConvBackwardData"
 	checkConv(op, c)
 	ws, dys, dxs := d.memory(op, "w", w, c.LenW()), d.memory(op, "dy", dy, c.LenY()), d.memory(op, "dx", dx, c.LenX())
-	if c.Groups > 1 {
+	own := func() error {
 		return d.launch("group_convolution_data", c.LenX(), ws, dys, dxs, c.N, c.H, c.W, c.C, c.K, c.P(), c.Q(), c.R, c.S, c.StrideH,
 			c.StrideW, c.PadH, c.PadW, c.Groups)
+	}
+	if c.Groups > 1 {
+		return own()
 	}
 	v, err := d.convolution(c)
 	if err != nil {
 		return err
 	}
-	parts, err := d.take(int(v.data), 4*c.LenW())
+	if v.data.own {
+		return own()
+	}
+	parts, err := d.take(int(v.data.workspace), 4*c.LenW())
 	if err != nil {
 		return err
 	}
 	if err := d.toFilter(c, ws, parts[1]); err != nil {
 		return err
 	}
-	return d.dnnCall("gradient of the input of a convolution", c, func(one, zero unsafe.Pointer) C.int {
+	err = d.dnnCall(dataGradient, c, func(one, zero unsafe.Pointer) C.int {
 		return C.call_cudnnConvolutionBackwardData(d.dnn, one, v.filter, address(parts[1]), v.y, address(dys), v.how,
-			dataAlgorithm, address(parts[0]), v.data, zero, v.x, address(dxs))
+			dataAlgorithm, address(parts[0]), v.data.workspace, zero, v.x, address(dxs))
 	})
+	if d.isUnsupported(dataGradient, c, err) {
+		return own()
+	}
+	return err
 }
 
 // ConvBackwardWeights: x (N,H,W,C), dy (N,P,Q,K) → dw (R,S,C/G,K).
@@ -227,7 +302,7 @@ func (d *Device) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) e
 	const op = "ConvBackwardWeights"
 	checkConv(op, c)
 	xs, dys, dws := d.memory(op, "x", x, c.LenX()), d.memory(op, "dy", dy, c.LenY()), d.memory(op, "dw", dw, c.LenW())
-	if c.Groups > 1 {
+	own := func() error {
 		s := cut(c.N*c.P()*c.Q(), c.LenW())
 		parts, err := d.take(s.bytes(1, c.LenW()))
 		if err != nil {
@@ -240,22 +315,31 @@ func (d *Device) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) e
 		}
 		return d.launch("sum_chunks", c.LenW(), parts[0], dws, s.chunks, c.LenW())
 	}
+	if c.Groups > 1 {
+		return own()
+	}
 	v, err := d.convolution(c)
 	if err != nil {
 		return err
 	}
-	parts, err := d.take(int(v.weight), 4*c.LenW())
+	if v.weight.own {
+		return own()
+	}
+	parts, err := d.take(int(v.weight.workspace), 4*c.LenW())
 	if err != nil {
 		return err
 	}
-	err = d.dnnCall("gradient of the weights of a convolution", c, func(one, zero unsafe.Pointer) C.int {
+	err = d.dnnCall(weightGradient, c, func(one, zero unsafe.Pointer) C.int {
 		return C.call_cudnnConvolutionBackwardFilter(d.dnn, one, v.x, address(xs), v.y, address(dys), v.how, filterAlgorithm,
-			address(parts[0]), v.weight, zero, v.filter, address(parts[1]))
+			address(parts[0]), v.weight.workspace, zero, v.filter, address(parts[1]))
 	})
+	if d.isUnsupported(weightGradient, c, err) {
+		return own()
+	}
 	if err != nil {
 		return err
 	}
-	return d.transpose(1, c.K, c.R*c.S*c.C, parts[1], dws)
+	return d.fromFilter(c, parts[1], dws)
 }
 
 // dnnCall makes a call of cuDNN that computes a result anew: 1 times it, and 0 times what was there.

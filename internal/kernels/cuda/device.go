@@ -34,6 +34,7 @@ type Device struct {
 	scratch      cu.DevicePtr // what one operation needs beside its operands
 	scratchLen   int          // bytes
 	convolutions map[kernels.Conv]*convolution
+	unsupported  map[string]bool // see Unsupported
 }
 
 var _ kernels.Device = (*Device)(nil)
@@ -51,7 +52,8 @@ func New(index int) (*Device, error) {
 		return nil, fmt.Errorf("there is no cuda:%d: this machine has %d that CUDA shows", index, len(gpus))
 	}
 	g := gpus[index]
-	d := &Device{name: fmt.Sprintf("cuda:%d", index), mostBlocks: mostBlocks, convolutions: map[kernels.Conv]*convolution{}}
+	d := &Device{name: fmt.Sprintf("cuda:%d", index), mostBlocks: mostBlocks, convolutions: map[kernels.Conv]*convolution{},
+		unsupported: map[string]bool{}}
 	if err := d.open(g); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("opening %s (%s): %w", d.name, g.Name, err)
@@ -114,8 +116,24 @@ func cudnnError(status C.int) error {
 	if status == 0 {
 		return nil
 	}
-	return fmt.Errorf("cuDNN: %s", C.GoString(C.call_cudnnGetErrorString(status)))
+	err := fmt.Errorf("cuDNN: %s", C.GoString(C.call_cudnnGetErrorString(status)))
+	switch status {
+	case C.CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER, C.CUDNN_STATUS_NOT_SUPPORTED, C.CUDNN_STATUS_NOT_SUPPORTED_SHAPE, C.CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE,
+		C.CUDNN_STATUS_NOT_SUPPORTED_LAYOUT, C.CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH,
+		C.CUDNN_STATUS_NOT_SUPPORTED_SHARED_MEMORY_INSUFFICIENT, C.CUDNN_STATUS_NOT_SUPPORTED_PADDING:
+		return unsupportedError{err}
+	}
+	return err
 }
+
+// errUnsupported stands for the statuses by which cuDNN 9 says that it has no kernel for a computation, or for operands
+// that lie where these do. Those of the same
+// family that tell of a broken installation, such as a driver that is too old, are not among them.
+var errUnsupported = errors.New("not supported")
+
+type unsupportedError struct{ error }
+
+func (unsupportedError) Is(target error) bool { return target == errUnsupported }
 
 // within runs f on a thread whose context is the device's.
 func (d *Device) within(f func() error) error {

@@ -12,16 +12,30 @@ import (
 	"testing"
 )
 
-// fakes is the folder of the fake libraries, made anew for each run of the tests.
+// fakes is the folder of the fake libraries, made anew for each run of the tests; "" where they run over what
+// FTRUN_CUDA_LIBRARIES and the system have.
 var fakes string
 
+const (
+	// realVariable asks for the libraries that are there: so does `make gpu-check`.
+	realVariable = "FTRUN_CUDA_REAL"
+	// fakesVariable names a folder in which to leave the fakes, for `make gpu-check` to try itself on.
+	fakesVariable = "FTRUN_CUDA_FAKES"
+)
+
 // TestMain runs the tests over fakes of NVIDIA's libraries (testdata/fake), which it compiles, also where there are real
-// ones: those are for `make gpu-check`.
+// ones, unless those are asked for.
 func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) != "" { // which is told its libraries
+	if os.Getenv(childVariable) != "" || os.Getenv(realVariable) != "" { // which are told their libraries
 		os.Exit(m.Run())
 	}
 	os.Exit(func() int {
+		if dir := os.Getenv(fakesVariable); dir != "" {
+			if err := buildFakes(dir); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+		}
 		dir, err := os.MkdirTemp("", "ftrun-fake-cuda-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* Statuses of cuDNN 9. */
-enum { OK = 0, NOT_INITIALIZED = 1001, BAD_PARAM = 2000, NOT_SUPPORTED = 3000, EXECUTION_FAILED = 5000 };
+enum { OK = 0, NOT_INITIALIZED = 1001, BAD_PARAM = 2000, NOT_SUPPORTED = 3000, NOT_SUPPORTED_LAYOUT = 3004, EXECUTION_FAILED = 5000 };
 
 struct handle {
 	CUcontext context;
@@ -26,6 +26,7 @@ const char *cudnnGetErrorString(int status) {
 	case NOT_INITIALIZED: return "CUDNN_STATUS_NOT_INITIALIZED";
 	case BAD_PARAM: return "CUDNN_STATUS_BAD_PARAM";
 	case NOT_SUPPORTED: return "CUDNN_STATUS_NOT_SUPPORTED";
+	case NOT_SUPPORTED_LAYOUT: return "CUDNN_STATUS_NOT_SUPPORTED_LAYOUT";
 	default: return "CUDNN_STATUS_EXECUTION_FAILED";
 	}
 }
@@ -120,8 +121,15 @@ static int check(const struct job *j, int algorithm) {
 /* Some memory, different in each direction, so that one taken for another is found. */
 static size_t workspace(const struct job *j) { return 4 * len(j->filter) + 1024 * (size_t)(j->direction + 1); }
 
+/* Whether FAKE_CUDNN_REFUSES asks that all convolutions be refused here: by "queries" of a workspace, or by "calls". */
+static int refused(const char *where) {
+	const char *refuses = getenv("FAKE_CUDNN_REFUSES");
+	return refuses && !strcmp(refuses, where);
+}
+
 static int size_of(struct job j, int algorithm, size_t *n) {
 	int status = check(&j, algorithm);
+	if (refused("queries")) return NOT_SUPPORTED_LAYOUT;
 	if (status == OK) *n = workspace(&j);
 	return status;
 }
@@ -195,6 +203,7 @@ static int start(struct handle *h, const void *alpha, const void *beta, struct j
 	if (h->context != fake_context() || !h->stream) return NOT_INITIALIZED;
 	int status = check(&j, algorithm);
 	if (status != OK) return status;
+	if (refused("calls")) return NOT_SUPPORTED;
 	if (j.workspace_len < workspace(&j) || !fake_memory(j.workspace, j.workspace_len)) return BAD_PARAM;
 	j.alpha = *(const float *)alpha;
 	j.beta = *(const float *)beta;
