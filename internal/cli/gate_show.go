@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -73,8 +72,10 @@ func (a *app) showGate(o *reports.Outcome, configs bool) {
 	word := passingWords[is]
 	text := o.Title()
 	switch {
+	case c != nil && is == reports.Fail:
+		text += ": " + reason
 	case c != nil:
-		text += ": " + cmp.Or(reason, c.Tally())
+		text += ": " + c.Tally()
 	case o.Err != nil:
 		text += ": not evaluated"
 	default:
