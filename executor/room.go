@@ -35,12 +35,13 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 		}
 		available = m.Available
 	}
-	left := max(available-BaseMemory-e.keptWeights(), 0)
+	own := BaseMemory + e.keptWeights()
+	left := max(available-own, 0)
 	told, err = e.findWants(left)
 	if err != nil {
 		return room{}, nil, err
 	}
-	if err := e.checkMemory(available, left); err != nil {
+	if err := e.checkMemory(available, own, left); err != nil {
 		return room{}, nil, err
 	}
 	demands := e.demands()
@@ -133,8 +134,8 @@ func (e *execution) unsharedMemory(device kernels.Device, run *planner.Run) (int
 	return m.Peak(), err
 }
 
-// checkMemory refuses a run that would not fit into what is left of the available memory for runs.
-func (e *execution) checkMemory(available, left int64) error {
+// checkMemory refuses a run that would not fit into what the process itself leaves of the available memory.
+func (e *execution) checkMemory(available, own, left int64) error {
 	var first *planner.Run
 	var most int64
 	others := -1
@@ -156,8 +157,8 @@ func (e *execution) checkMemory(available, left int64) error {
 	case others > 1:
 		and = fmt.Sprintf("; %d other runs do not fit either", others)
 	}
-	return fmt.Errorf("%s needs %s of memory, and of %s that are available %s are left for runs%s: a smaller batch_size or crop needs less, "+
-		"and -memory-mib says how much there is where this is not right", e.Plan.Name(first), amount(most), amount(available), amount(left), and)
+	return fmt.Errorf("%s needs %s of memory, and of %s that are available ftrun itself needs %s, which leaves %s for runs%s: a smaller batch_size or crop needs less, "+
+		"and -memory-mib says how much there is where this is not right", e.Plan.Name(first), amount(most), amount(available), amount(own), amount(left), and)
 }
 
 // checkDisk refuses runs that would leave more than their disk has room for. Features are not counted: those that have no
@@ -236,5 +237,5 @@ func amount(bytes int64) string {
 	if bytes >= 1<<30 {
 		return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30))
 	}
-	return fmt.Sprintf("%d MiB", bytes>>20)
+	return fmt.Sprintf("%d MiB", (bytes+1<<19)>>20)
 }

@@ -39,7 +39,7 @@ func TestFindRoom(t *testing.T) {
 		{name: "not known, and nothing is left", runs: []int64{0, 0}, memory: -10, parallelism: 2, cache: 250,
 			told: "decoded pictures get 0 MiB of memory instead of 250 MiB: runs hold the rest"},
 		{name: "too large", runs: []int64{10, 1500, 3000, 10}, memory: 1000, parallelism: 1, cache: 250,
-			err: []string{"sweep2", "needs 2.9 GiB of memory, and of 1.0 GiB that are available 1000 MiB are left", "another run does not fit", "batch_size", "-memory-mib"}},
+			err: []string{"sweep2", "needs 2.9 GiB of memory, and of 1.0 GiB that are available ftrun itself needs 24 MiB, which leaves 1000 MiB for runs", "another run does not fit", "batch_size", "-memory-mib"}},
 		{name: "several too large", runs: []int64{1400, 1400, 1400}, memory: 1000, parallelism: 1, cache: 0,
 			err: []string{"sweep0", "2 other runs do not fit"}},
 		{name: "nothing to do", memory: 1000, parallelism: 1, cache: 250, wantCache: 250, wantRuns: 750},

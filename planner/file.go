@@ -197,6 +197,9 @@ func Load(path string) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the plan can't be read: %w", err)
 	}
+	if !IsPlan(raw) {
+		return nil, fmt.Errorf("%s is no saved plan, or a damaged one: `ftrun plan` makes one", path)
+	}
 	p, err := parse(raw)
 	if err == nil {
 		err = durable.CheckJSON(raw)
@@ -206,6 +209,9 @@ func Load(path string) (*Plan, error) {
 	}
 	return p, nil
 }
+
+// IsPlan tells by its first member whether a file is, or was, a saved plan.
+func IsPlan(raw []byte) bool { return durable.FirstMember(raw) == "format" }
 
 func parse(raw []byte) (*Plan, error) {
 	p := new(Plan)
@@ -217,13 +223,11 @@ func parse(raw []byte) (*Plan, error) {
 		}
 		switch headErr := json.Unmarshal(raw, &head); {
 		case headErr != nil:
-			return nil, fmt.Errorf("it is no plan, or a damaged one: %w", headErr)
-		case head.Format == 0:
-			return nil, errors.New("it is no plan: it has no format")
+			return nil, fmt.Errorf("it is damaged: %w", durable.ExplainJSON(headErr))
 		case head.Format != format:
 			return nil, fmt.Errorf("it has format %d, by ftrun %s, and this ftrun reads format %d", head.Format, head.Version, format)
 		}
-		return nil, fmt.Errorf("it is damaged: %w", err)
+		return nil, fmt.Errorf("it is damaged: %w", durable.ExplainJSON(err))
 	}
 	if err := p.verify(); err != nil {
 		return nil, fmt.Errorf("it is damaged or was edited: %w", err)

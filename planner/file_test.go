@@ -144,7 +144,7 @@ func TestLoadRefuses(t *testing.T) {
 	for _, test := range []struct{ name, old, new, want string }{
 		{"half a file", good[len(good)/2:], "", "damaged"},
 		{"nothing", good, "", "damaged"},
-		{"something else", good, `{"a":1}`, "it has no format"},
+		{"something else", good, `{"a":1}`, "is no saved plan"},
 		{"another format", `"format":1`, `"format":2`, "it has format 2, by ftrun 0.1.0, and this ftrun reads format 1"},
 		{"a setting edited", `"lr":0.1`, `"lr":0.2`, "is not that of its settings"},
 		{"a seed edited", `"seed":1`, `"seed":2`, "is not that of its settings"},

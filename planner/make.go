@@ -37,7 +37,9 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		p.decide()
 		p.continueShorter()
 		p.share()
-		p.weighGates()
+		if !p.opt.NoPower {
+			p.weighGates()
+		}
 	}
 	diags := p.diagnostics()
 	if diags.HasErrors() {

@@ -273,7 +273,7 @@ func (w *weighing) warnOfDoubt() {
 			g.Name, w.seedsText(doubtful[0]), w.concerns(doubtful), w.alphaText(), stats.EnoughForBCa)
 	default:
 		w.p.warn(&g.Range, "Gate that a change of seed fails", "The gate %q asks whether these very models are worse, not whether training again would be"+
-			"%s: seeds of %s have a standard deviation of %s in %s, so that another seed alone is found to be worse in about %.0f %% of the cases. "+
+			"%s: seeds of %s have a standard deviation of %s in %s, so that another seed alone is found to be worse in about %.0f%% of the cases. "+
 			"Give test = \"paired_permutation\", or bear more.", g.Name, w.concerns(doubtful), worst.Name(), figure(worst.noise.summary().Std), g.Baseline, 100*alarms)
 	}
 }
@@ -334,11 +334,11 @@ func (w *weighing) warnOfWeak() {
 	change := map[spec.Bound]string{spec.MaxDrop: "drop", spec.MaxRise: "rise"}[g.Bound]
 	least := "it finds none so often"
 	if !math.IsInf(weak.found, 1) {
-		least = fmt.Sprintf("the smallest that it finds so often is %s", figure(weak.found*margin))
+		least = fmt.Sprintf("the smallest that it finds so often is %s", w.sizeText(weak.worst.gateConfig, weak.found*margin))
 	}
 	noise, mend := w.explain(weak.worst)
 	w.p.warn(&g.Range, "Gate with little power", "The gate %q will often be inconclusive%s. With %s and alpha = %s it finds a %s of %s, twice what it bears, "+
-		"in less than 4 of 5 cases; %s: %s in %s.%s", g.Name, w.concerns(weak.configs), w.seedsText(weak.worst.gateConfig), w.alphaText(), change, figure(2*margin), least, noise, g.Baseline, mend)
+		"in less than 4 of 5 cases; %s: %s in %s.%s", g.Name, w.concerns(weak.configs), w.seedsText(weak.worst.gateConfig), w.alphaText(), change, w.sizeText(weak.worst.gateConfig, 2*margin), least, noise, g.Baseline, mend)
 }
 
 // explain says how large the noise of a configuration is, and what would do.
@@ -346,7 +346,7 @@ func (w *weighing) explain(d designed) (noise, mend string) {
 	c := d.gateConfig
 	n, ok := d.Needed(2*w.margin(c), wantedPower)
 	if pictures, is := d.design.(stats.PictureDesign); is {
-		noise = fmt.Sprintf("two seeds of %s differ on %s %% of %s", c.Name(), figure(100*c.noise.Discordant), count(c.pictures, "picture", "pictures"))
+		noise = fmt.Sprintf("two seeds of %s differ on %s%% of %s", c.Name(), figure(100*c.noise.Discordant), count(c.pictures, "picture", "pictures"))
 		seeds, enough := pictures.NeededSeeds(2*w.margin(c), wantedPower)
 		switch {
 		case enough && ok:
@@ -359,7 +359,7 @@ func (w *weighing) explain(d designed) (noise, mend string) {
 		}
 		return noise, mend
 	}
-	noise = fmt.Sprintf("seeds of %s have a standard deviation of %s", c.Name(), figure(c.noise.summary().Std))
+	noise = fmt.Sprintf("seeds of %s have a standard deviation of %s", c.Name(), w.sizeText(c, c.noise.summary().Std))
 	if ok {
 		mend = fmt.Sprintf(" %d seeds on each side would do.", n)
 	}
@@ -394,6 +394,14 @@ func (w *weighing) margin(c *gateConfig) float64 {
 		return 0
 	}
 	return w.gate.Limit * math.Abs(c.noise.summary().Mean)
+}
+
+// sizeText writes a difference in the metric's unit as the gate states its own: as a number, or as a share of the baseline.
+func (w *weighing) sizeText(c *gateConfig, x float64) string {
+	if !w.gate.Relative {
+		return figure(x)
+	}
+	return figure(100*x*w.gate.Limit/w.margin(c)) + "%"
 }
 
 func (n *Noise) summary() stats.Summary {

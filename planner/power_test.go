@@ -128,7 +128,7 @@ func TestWeighGates(t *testing.T) {
 		{"seeds that differ by more than pictures tell", fakeBaselines{noise: Noise{spread(6, 0.8, 0.04), nil, 0.001}}, 1, 1, "max_drop = 0.2\n alpha = 0.2\n test = \"mcnemar\"\n baseline = \"base.json\"", ""},
 		{"seeds that differ by more than is borne", fakeBaselines{noise: Noise{spread(6, 0.8, 0.1), nil, 0.01}}, 1, 1, "max_drop = 0.1\n test = \"mcnemar\"\n baseline = \"base.json\"",
 			`The gate "g" asks whether these very models are worse, not whether training again would be: seeds of s[lr=1] have a standard deviation of 0.1 in base.json, ` +
-				`so that another seed alone is found to be worse in about 21 % of the cases. Give test = "paired_permutation", or bear more.`},
+				`so that another seed alone is found to be worse in about 21% of the cases. Give test = "paired_permutation", or bear more.`},
 		{"a baseline that isn't there is no noise", fakeBaselines{noise: noisy}, 1, 6, "max_drop = 0.01\n baseline = \"absent.json\"", ""},
 		{"a baseline that can't be read", fakeBaselines{noise: noisy}, 1, 6, "max_drop = 0.01\n baseline = \"edited.json\"",
 			`The gate "g" can't be evaluated: the baseline was edited.`},
@@ -137,8 +137,8 @@ func TestWeighGates(t *testing.T) {
 			`The gate "g" will often be inconclusive. With 6 seeds and alpha = 0.05 it finds a drop of 0.02, twice what it bears, in less than 4 of 5 cases; ` +
 				`the smallest that it finds so often is 0.0442: seeds of s[lr=1] have a standard deviation of 0.02 in base.json. 51 seeds on each side would do.`},
 		{"a rise", fakeBaselines{noise: noisy}, 1, 6, "metric = \"val_loss\"\n max_rise = 0.01\n relative = true\n baseline = \"base.json\"",
-			`The gate "g" will often be inconclusive. With 6 seeds and alpha = 0.05 it finds a rise of 0.016, twice what it bears, in less than 4 of 5 cases; ` +
-				`the smallest that it finds so often is 0.0422: seeds of s[lr=1] have a standard deviation of 0.02 in base.json. 79 seeds on each side would do.`},
+			`The gate "g" will often be inconclusive. With 6 seeds and alpha = 0.05 it finds a rise of 2%, twice what it bears, in less than 4 of 5 cases; ` +
+				`the smallest that it finds so often is 5.27%: seeds of s[lr=1] have a standard deviation of 2.5% in base.json. 79 seeds on each side would do.`},
 		{"no drop is borne, so none is to be found", fakeBaselines{noise: noisy}, 1, 6, "max_drop = 0\n baseline = \"base.json\"", ""},
 		{"what the baseline lacks", fakeBaselines{noisy, "s[lr=1]"}, 2, 6, drop(""),
 			`The gate "g" will often be inconclusive. With 6 seeds and alpha = 0.05 it finds a drop of 0.02, twice what it bears, in less than 4 of 5 cases; ` +
@@ -152,7 +152,7 @@ func TestWeighGates(t *testing.T) {
 		{"seeds that don't meet can do", fakeBaselines{noise: Noise{map[int64]float64{10: 0.8, 11: 0.9, 12: 0.7}, nil, -1}}, 1, 3, drop(""), ""},
 		{"pictures", fakeBaselines{noise: noisy}, 1, 1, drop(`test = "mcnemar"`),
 			`The gate "g" will often be inconclusive. With 1 seed and alpha = 0.05 it finds a drop of 0.02, twice what it bears, in less than 4 of 5 cases; ` +
-				`the smallest that it finds so often is 0.122: two seeds of s[lr=1] differ on 20 % of 153 pictures in base.json. 13568 pictures would do with the seeds there are; more seeds alone would not.`},
+				`the smallest that it finds so often is 0.122: two seeds of s[lr=1] differ on 20% of 153 pictures in base.json. 13568 pictures would do with the seeds there are; more seeds alone would not.`},
 		{"pictures of which two seeds tell nothing", fakeBaselines{noise: Noise{spread(2, 0.8, 0), nil, -1}}, 1, 1, drop(`test = "mcnemar"`), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -180,7 +180,7 @@ func TestWeighManyConfigurations(t *testing.T) {
 		attributes, want string
 	}{
 		{`max_drop = 0.01`, ` on (\d+) of 500 configurations, such as s\[lr=\d+\]\. With 6 seeds .* is 0\.044\d: seeds of s\[lr=500\] have a standard deviation of 0\.02 `},
-		{"max_drop = 0.01\n test = \"mcnemar\"", ` on (\d+) of 500 configurations, such as s\[lr=\d+\]\. .* two seeds of s\[lr=500\] differ on 20 % `},
+		{"max_drop = 0.01\n test = \"mcnemar\"", ` on (\d+) of 500 configurations, such as s\[lr=\d+\]\. .* two seeds of s\[lr=500\] differ on 20% `},
 	} {
 		start := time.Now()
 		warning := weighed(t, growingNoise{500}, 500, 6, 2500, test.attributes+"\n correction = \"none\"\n baseline = \"base.json\"")

@@ -35,6 +35,9 @@ func ParseSelector(text string) (Selector, error) {
 			s.id = id
 			return s, nil
 		}
+		if strings.HasSuffix(text, "]") {
+			return s, fmt.Errorf("%q selects nothing: did you mean %q?", text, "sweep."+text)
+		}
 		return s, fmt.Errorf("%q selects nothing: write sweep.NAME, sweep.NAME[axis=value] or at least %d digits of a run's id", text, minPrefix)
 	}
 	name, conds, has := strings.Cut(rest, "[")

@@ -120,6 +120,7 @@ func TestSelectorsThatSelectNothing(t *testing.T) {
 		{"sweep.frist", `there is no such sweep. Did you mean "first"?`},
 		{"sweep.first[ach=alexnet]", `sweep.first has no axis "ach". Did you mean "arch"?`},
 		{"sweep.first[arch=vgg]", "no combination has these values"},
+		{"first[arch=alexnet]", `did you mean "sweep.first[arch=alexnet]"?`},
 		{"sweep.first[arch]", "a condition reads axis=value"},
 		{"sweep.first[arch=alexnet", "lacks the closing bracket"},
 		{"0123456789abcdef", "no id of this plan starts so"},

@@ -141,6 +141,9 @@ type Options struct {
 	Replace  []string
 
 	MaxRuns int // 0: DefaultMaxRuns
+
+	// NoPower leaves out what gates could not find: nothing is to be trained by the plan.
+	NoPower bool
 }
 
 // DefaultMaxRuns is the number of runs above which a plan wants to be asked for: a slip in a matrix is more likely.

@@ -156,12 +156,18 @@ func (b *baselineWriter) separate(i int) {
 }
 
 // IsBaseline tells by its first member whether a file is, or was, a baseline.
-func IsBaseline(raw []byte) bool { return firstMember(raw) == "baseline_format" }
+func IsBaseline(raw []byte) bool { return durable.FirstMember(raw) == "baseline_format" }
+
+// Conflicted tells whether a file holds the conflict markers that a merge leaves.
+func Conflicted(raw []byte) bool {
+	marker := []byte("<<<<<<< ")
+	return bytes.HasPrefix(raw, marker) || bytes.Contains(raw, append([]byte{'\n'}, marker...))
+}
 
 // ReadBaseline reads a baseline file. text gives a label's value for people. What was edited is an error, and so is what a
 // later ftrun wrote in another format. The memory that it takes is bounded by the file's size.
 func ReadBaseline(raw []byte, text func(value json.RawMessage) string) (*Results, error) {
-	if bytes.Contains(raw, []byte("\n<<<<<<< ")) {
+	if Conflicted(raw) {
 		return nil, errors.New("it holds the conflict markers of a merge: take one side of it whole")
 	}
 	var head struct {
@@ -170,7 +176,7 @@ func ReadBaseline(raw []byte, text func(value json.RawMessage) string) (*Results
 	}
 	switch err := json.Unmarshal(raw, &head); {
 	case err != nil:
-		return nil, fmt.Errorf("it is no JSON, or was cut short: %w", err)
+		return nil, fmt.Errorf("it is no JSON, or was cut short: %w", durable.ExplainJSON(err))
 	case head.Format == nil:
 		return nil, errors.New("it is no baseline: it has no baseline_format")
 	case *head.Format != baselineFormat:
@@ -183,7 +189,7 @@ func ReadBaseline(raw []byte, text func(value json.RawMessage) string) (*Results
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&f); err != nil {
-		return nil, err
+		return nil, durable.ExplainJSON(err)
 	}
 	return f.results(text)
 }
@@ -223,7 +229,7 @@ func (f *baselineFile) results(text func(json.RawMessage) string) (*Results, err
 			if k > 0 && s.Seed <= in.Seeds[k-1].Seed {
 				return nil, fmt.Errorf("the seeds of %s are not in order", c.Name())
 			}
-			if s.Metrics == nil {
+			if s.Metrics == nil || s.Metrics.Epochs == 0 {
 				return nil, fmt.Errorf("seed %d of %s has no metrics", s.Seed, c.Name())
 			}
 			predicted, err := codes[in.Dataset].decode(s.Predicted, len(c.Data.Pictures))

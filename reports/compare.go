@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ftrun/ftrun/internal/stats"
@@ -269,7 +270,7 @@ func (k *comparing) judge(p pair) (j Judgement, o outcome) {
 	if o.mute {
 		j.Why = k.muteness(&s, at.Least)
 	}
-	j.Interval = k.interval(test)
+	j.Interval = k.interval(test, max(math.Abs(j.New.Mean), math.Abs(reference)))
 	return j, o
 }
 
@@ -301,8 +302,9 @@ func (k *comparing) muteness(s *sample, least float64) string {
 	return fmt.Sprintf("%s with a difference cannot give a p value below %s", Plural(n, "picture", "pictures"), pText(least))
 }
 
-// interval is that of New − Base at the level of both one-sided tests.
-func (k *comparing) interval(test stats.Test) *Interval {
+// interval is that of New − Base at the level of both one-sided tests. Its ends have eleven digits of the values, which are
+// so large: those after them are of how they were found.
+func (k *comparing) interval(test stats.Test, size float64) *Interval {
 	level := 1 - 2*k.by.Alpha
 	d := test.Interval(level)
 	if k.falls() {
@@ -311,6 +313,9 @@ func (k *comparing) interval(test stats.Test) *Interval {
 	end := func(v float64) *float64 {
 		if math.IsInf(v, 0) {
 			return nil
+		}
+		if size > 0 {
+			v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'f', max(0, 10-int(math.Floor(math.Log10(size)))), 64), 64)
 		}
 		v += 0 // no negative zero
 		return &v
@@ -412,6 +417,9 @@ func (k *comparing) decide(j *Judgement, o *outcome) {
 		}
 		if j.Why == "" && o.p.Raw != nil && o.least*float64(k.family) > k.by.Alpha {
 			j.Why = fmt.Sprintf("a p value of at least %s is too much among %s", pText(o.least), Plural(k.family, "configuration", "configurations"))
+		}
+		if j.Why == "" && o.p.Raw != nil && o.p.Raw.Worse <= k.by.Alpha {
+			j.Why = fmt.Sprintf("it would be worse without the correction for %s", Plural(k.family, "configuration", "configurations"))
 		}
 	case j.Why == "" && j.Difference != nil: // NoTest
 		d := k.worse(0, *j.Difference)

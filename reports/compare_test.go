@@ -208,6 +208,46 @@ func TestHolmCorrectsForManyConfigurations(t *testing.T) {
 	}
 }
 
+// What the correction alone keeps from being worse says so: here 4 of 64 patterns are at least as clear, which is not too few
+// for alpha 0.25 by itself, but is among five.
+func TestWorseWithoutTheCorrection(t *testing.T) {
+	clear, unsure := []float64{0.1, 0.1, 0.1, 0.1, 0.01, -0.01}, []float64{0.1, -0.1, 0.1, -0.1, 0.1, -0.1}
+	less := func(by []float64) []float64 {
+		accs := make([]float64, len(by))
+		for i := range by {
+			accs[i] = 0.9 - by[i]
+		}
+		return accs
+	}
+	var base, newer []ConfigResults
+	for i := range 5 {
+		l, by := label("n", fmt.Sprint(i)), unsure
+		if i == 0 {
+			by = clear
+		}
+		base, newer = append(base, configOf("s", less(make([]float64, 6)), l)), append(newer, configOf("s", less(by), l))
+	}
+	c := mustCompare(t, baseOf(base...), newerOf(newer...), criterionOf(t, "val_acc", func(c *Criterion) { c.Alpha = 0.25 }))
+	if j := c.Judged[0]; j.Verdict != Inconclusive || j.Why != "it would be worse without the correction for 5 configurations" {
+		t.Errorf("%s: %q, p %+v of %+v", j.Verdict, j.Why, j.P, j.P.Raw)
+	}
+	if why := c.Judged[1].Why; why != "" {
+		t.Errorf("one that chance explains: %q", why)
+	}
+}
+
+// A run that can't be read has not failed: it is trained again.
+func TestDamagedRuns(t *testing.T) {
+	newer := configOf("s", noisy)
+	for _, i := range []int{1, 2} {
+		newer.Seeds[i] = SeedResult{Seed: int64(i), Status: runlog.Pending, Damaged: true}
+	}
+	j := mustCompare(t, baseOf(configOf("s", noisy)), newerOf(newer), criterionOf(t, "val_acc", nil)).Judged[0]
+	if want := "seeds 1, 2 are damaged (apply makes them again)"; j.Verdict != Inconclusive || j.Why != want {
+		t.Errorf("%s: %q", j.Verdict, j.Why)
+	}
+}
+
 // A run is its id: where nothing was trained anew there is nothing to test, however few the seeds.
 func TestTheSameRunsAreTheSame(t *testing.T) {
 	c := mustCompare(t, baseOf(configOf("s", noisy[:2])), newerOf(configOf("s", noisy[:2])), criterionOf(t, "val_acc", nil))
@@ -428,9 +468,12 @@ func TestWhatCannotBeCompared(t *testing.T) {
 }
 
 func TestRunsThatLackTheMetric(t *testing.T) {
-	for name, change := range map[string]func(*runlog.Metrics){
-		"none":             func(m *runlog.Metrics) { m.TestAcc = nil },
-		"one out of reach": func(m *runlog.Metrics) { *m.TestAcc = -1e308 },
+	for name, test := range map[string]struct {
+		change func(*runlog.Metrics)
+		why    string
+	}{
+		"none":             {func(m *runlog.Metrics) { m.TestAcc = nil }, "seed 2 has no test_acc"},
+		"one out of reach": {func(m *runlog.Metrics) { *m.TestAcc = -1e308 }, "seed 2 has the test_acc -1e+308, which no training gives"},
 	} {
 		base, newer := configOf("s", noisy), configOf("s", plus(noisy, -0.1))
 		for _, c := range []ConfigResults{base, newer} {
@@ -443,9 +486,9 @@ func TestRunsThatLackTheMetric(t *testing.T) {
 		if j := mustCompare(t, baseOf(base), newerOf(newer), by).Judged[0]; j.Verdict != Worse {
 			t.Errorf("%s: with the metric %s", name, j.Verdict)
 		}
-		change(newer.Seeds[2].Metrics)
+		test.change(newer.Seeds[2].Metrics)
 		c := mustCompare(t, baseOf(base), newerOf(newer), by)
-		if j := c.Judged[0]; j.Verdict != Inconclusive || j.Why != "seed 2 has no test_acc" || j.New.N != 5 || j.New.Mean < 0.7 {
+		if j := c.Judged[0]; j.Verdict != Inconclusive || j.Why != test.why || j.New.N != 5 || j.New.Mean < 0.7 {
 			t.Errorf("%s: %s (%s), new %+v", name, j.Verdict, j.Why, j.New)
 		}
 		if err := WriteComparisons(io.Discard, "json", Compared(c)); err != nil {

@@ -45,7 +45,7 @@ type Criterion struct {
 	Limit      float64    `json:"limit"`
 	Relative   bool       `json:"relative,omitempty"`
 	Test       Test       `json:"test"`
-	Alpha      float64    `json:"alpha,omitempty"` // 0 < alpha < 0.5; of no meaning with NoTest
+	Alpha      float64    `json:"alpha,omitempty"` // at least 1e-9, less than 0.5; of no meaning with NoTest
 	Correction Correction `json:"correction,omitempty"`
 	MinSeeds   int        `json:"min_seeds"` // a configuration with fewer is inconclusive; at least 1
 	// FailInconclusive and FailMissing say that an inconclusive configuration, and one that the baseline does not have,

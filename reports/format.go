@@ -73,6 +73,11 @@ func Shorten(s string, most int) string {
 // as Go writes it in quotes, "\\n" and "\\u202e".
 func Printable(s string) string { return escapeRunes(s, unprintable) }
 
+// PrintableLines is Printable for a text of several lines.
+func PrintableLines(s string) string {
+	return escapeRunes(s, func(r rune) bool { return r != '\n' && unprintable(r) })
+}
+
 // escapeRunes writes the characters that are to be escaped as Go writes them in quotes.
 func escapeRunes(s string, escaped func(rune) bool) string {
 	if !strings.ContainsFunc(s, escaped) {

@@ -393,7 +393,7 @@ func TestComparisonPage(t *testing.T) {
 		if d := cmp.Diff(map[string]int{"worse": 2, "same": 2, "better": 2, "inconclusive": 2}, classes); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
-		if !strings.Contains(text, `<h2 id="outcome">Worse: 2 configurations of 8</h2>`) {
+		if !strings.Contains(text, `<h2 id="outcome">Worse: 2 verdicts of 8</h2>`) {
 			t.Errorf("%s: no outcome", name)
 		}
 		if runs := strings.Contains(text, "There are no runs"); runs {

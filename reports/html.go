@@ -76,7 +76,7 @@ func writeReportHTML(w io.Writer, r *Report) error {
 		return err
 	}
 	// What a page may not hold, and what turns the direction of reading, stands as in the other formats.
-	_, err = io.WriteString(w, escapeRunes(b.String(), func(r rune) bool { return r != '\n' && unprintable(r) }))
+	_, err = io.WriteString(w, PrintableLines(b.String()))
 	return err
 }
 
@@ -401,6 +401,15 @@ func lead(t Table) string {
 	if r.Acc.N > 1 {
 		over = fmt.Sprintf(" over %d seeds", r.Acc.N)
 	}
+	var equal []string
+	for _, r := range t.Rows {
+		if r.Best {
+			equal = append(equal, rowName(t, r))
+		}
+	}
+	if len(equal) > 1 {
+		return fmt.Sprintf("Best: %s configurations with a validation accuracy of %s: %s.", Count(int64(len(equal))), spread(r.Acc, 3), some(equal))
+	}
 	return fmt.Sprintf("Best: %s with a validation accuracy of %s%s, training %s of %s parameters.",
 		rowName(t, r), spread(r.Acc, 3), over, Count(r.Params.Trainable), Count(r.Params.Total))
 }
@@ -411,7 +420,7 @@ func rowName(t Table, r Row) string {
 	for _, l := range r.Labels {
 		switch {
 		case !slices.Contains(t.Axes, l.Axis) || l.Text == "":
-		case bytes.HasPrefix(l.Value, []byte{'"'}):
+		case bytes.HasPrefix(l.Value, []byte{'"'}) && l.Text != "none":
 			parts = append(parts, l.Text)
 		default:
 			parts = append(parts, l.Axis+" "+l.Text)

@@ -73,7 +73,7 @@ func writeComparisonsMarkdown(w io.Writer, all []Outcome) error {
 
 // conclusion is what comparisons come to, in a few words.
 func conclusion(all []Outcome) string {
-	worse, failed, lacks, inconclusive, judged, skipped := 0, 0, 0, 0, 0, 0
+	worse, failed, lacks, inconclusive, judged, skipped, compared := 0, 0, 0, 0, 0, 0, 0
 	for i := range all {
 		c := all[i].Comparison
 		switch {
@@ -84,6 +84,7 @@ func conclusion(all []Outcome) string {
 			skipped++
 			continue
 		}
+		compared++
 		worse += c.Count(Worse)
 		inconclusive += c.Count(Inconclusive)
 		judged += len(c.Judged)
@@ -91,15 +92,22 @@ func conclusion(all []Outcome) string {
 			lacks += len(c.OnlyNew)
 		}
 	}
+	share := func(n int) string {
+		of := " of " + Count(int64(judged))
+		if compared > 1 { // a configuration may have several
+			return Plural(n, "verdict", "verdicts") + of
+		}
+		return Plural(n, "configuration", "configurations") + of
+	}
 	switch {
 	case worse > 0:
-		return "Worse: " + Plural(worse, "configuration", "configurations") + " of " + Count(int64(judged))
+		return "Worse: " + share(worse)
 	case failed > 0:
 		return "Not evaluated: " + Plural(failed, "gate", "gates")
 	case lacks > 0:
 		return "Not in the baseline: " + Plural(lacks, "configuration", "configurations")
 	case inconclusive > 0:
-		return "Inconclusive: " + Plural(inconclusive, "configuration", "configurations") + " of " + Count(int64(judged))
+		return "Inconclusive: " + share(inconclusive)
 	case skipped == len(all) && skipped > 0:
 		return "Skipped: " + Plural(skipped, "gate", "gates")
 	case judged == 0:

@@ -34,6 +34,7 @@ type Passing string
 const (
 	Pass    Passing = "pass"
 	Fail    Passing = "fail"
+	Unknown Passing = "inconclusive" // all configurations are, and the gate bears that
 	Skipped Passing = "skipped"
 )
 
@@ -51,6 +52,8 @@ func (o *Outcome) Passing() (is Passing, reason string) {
 		return Fail, fmt.Sprintf("%s lacks %s", o.Baseline, Plural(len(c.OnlyNew), "configuration", "configurations"))
 	case c.Undecided():
 		return Fail, c.share(Inconclusive)
+	case c.Count(Inconclusive) == len(c.Judged):
+		return Unknown, c.share(Inconclusive)
 	}
 	return Pass, ""
 }
@@ -87,12 +90,12 @@ func (o *Outcome) Title() string {
 // Asks says what the criterion asks for: "val_acc may drop by 0.01 from baseline.json".
 func (c *Criterion) Asks(baseline string) string {
 	limit := c.limit()
-	switch c.Bound {
-	case MaxDrop:
-		return fmt.Sprintf("%s may drop by %s from %s", c.Metric, limit, baseline)
-	case MaxRise:
-		return fmt.Sprintf("%s may rise by %s from %s", c.Metric, limit, baseline)
-	case Min:
+	switch change := map[Bound]string{MaxDrop: "drop", MaxRise: "rise"}[c.Bound]; {
+	case change != "" && c.Limit == 0:
+		return fmt.Sprintf("%s may not %s from %s", c.Metric, change, baseline)
+	case change != "":
+		return fmt.Sprintf("%s may %s by %s from %s", c.Metric, change, limit, baseline)
+	case c.Bound == Min:
 		return fmt.Sprintf("%s must reach %s", c.Metric, limit)
 	}
 	return fmt.Sprintf("%s must not exceed %s", c.Metric, limit)

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -9,6 +10,7 @@ func TestAsks(t *testing.T) {
 	for want, by := range map[string]Criterion{
 		"val_acc may drop by 0.01 from base.json":          {Metric: "val_acc", Bound: MaxDrop, Limit: 0.01},
 		"val_loss may rise by 2.5% from base.json":         {Metric: "val_loss", Bound: MaxRise, Limit: 0.025, Relative: true},
+		"val_acc may not drop from base.json":              {Metric: "val_acc", Bound: MaxDrop},
 		"val_acc must reach 0.9":                           {Metric: "val_acc", Bound: Min, Limit: 0.9},
 		"params_trainable must not exceed 1,000,000":       {Metric: "params_trainable", Bound: Max, Limit: 1e6},
 		"peak_memory_bytes must not exceed 2.0 GiB":        {Metric: "peak_memory_bytes", Bound: Max, Limit: 2 << 30},
@@ -17,6 +19,20 @@ func TestAsks(t *testing.T) {
 		if got := by.Asks("base.json"); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// Of several that are equally good, none is the best one.
+func TestLeadOfEquals(t *testing.T) {
+	var runs []Run
+	for i, acc := range []float64{0.9, 0.9, 0.8} {
+		runs = append(runs, finished("s", 0, acc, Label{Axis: "augment", Text: []string{"none", "flip", "crop"}[i], Value: []byte([]string{`"none"`, `"flip"`, `"crop"`}[i])}))
+	}
+	if got, want := lead(Tabulate(runs)[0]), "Best: 2 configurations with a validation accuracy of 0.900: augment none, flip."; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := lead(Tabulate(runs[1:])[0]); !strings.HasPrefix(got, "Best: flip with a validation accuracy of 0.900, training ") {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -1,33 +1,23 @@
 package reports
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"github.com/ftrun/ftrun/internal/durable"
 )
 
 // IsReport tells by its first member whether a file is a report as JSON.
-func IsReport(raw []byte) bool { return firstMember(raw) == "runs" }
-
-// firstMember is the name of a JSON object's first member; "" where there is none.
-func firstMember(raw []byte) string {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return ""
-	}
-	t, _ := dec.Token()
-	name, _ := t.(string)
-	return name
-}
+func IsReport(raw []byte) bool { return durable.FirstMember(raw) == "runs" }
 
 // ReadReport reads what Write gives as json. It holds neither settings nor predictions. text gives a label's value for
 // people.
 func ReadReport(raw []byte, text func(value json.RawMessage) string) (*Results, error) {
 	var doc struct{ Runs []Run }
 	if err := json.Unmarshal(raw, &doc); err != nil {
-		return nil, err
+		return nil, durable.ExplainJSON(err)
 	}
 	r := &Results{}
 	index := map[string]int{}
@@ -35,6 +25,9 @@ func ReadReport(raw []byte, text func(value json.RawMessage) string) (*Results, 
 		run := &doc.Runs[i]
 		for k := range run.Labels {
 			run.Labels[k].Text = text(run.Labels[k].Value)
+		}
+		if run.Metrics != nil && run.Metrics.Epochs == 0 {
+			return nil, fmt.Errorf("run %s has no metrics", run.ID)
 		}
 		key := configKey(run.Sweep, run.Labels)
 		at, ok := index[key]

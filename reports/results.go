@@ -47,6 +47,7 @@ type SeedResult struct {
 	ID      string
 	Status  runlog.State
 	Error   string
+	Damaged bool            // what the store has of it can't be read, and is trained again
 	Metrics *runlog.Metrics // of a finished run
 	Timing  *runlog.Timing  // of a finished run
 	Device  string

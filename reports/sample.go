@@ -91,10 +91,17 @@ func (k *comparing) measure(s *sample, c *ConfigResults, runs []*SeedResult, of 
 	var values []float64
 	for _, r := range runs {
 		v, ok := k.metric.value(c, r)
-		if ok = ok && math.Abs(v) <= greatest; ok {
+		lacks := ""
+		switch {
+		case !ok:
+			lacks = fmt.Sprintf("seed %d%s has no %s", r.Seed, of, k.metric.Name)
+		case !(math.Abs(v) <= greatest):
+			lacks = fmt.Sprintf("seed %d%s has the %s %g, which no training gives", r.Seed, of, k.metric.Name, v)
+		default:
 			values = append(values, v)
-		} else if s.lacks == "" {
-			s.lacks = fmt.Sprintf("seed %d%s has no %s", r.Seed, of, k.metric.Name)
+		}
+		if s.lacks == "" {
+			s.lacks = lacks
 		}
 	}
 	return values
@@ -113,12 +120,14 @@ func finishedSeeds(c *ConfigResults) []*SeedResult {
 
 // withoutResults says which runs have no results; "" where all have.
 func withoutResults(c *ConfigResults, of string) string {
-	var failed, open []string
+	var failed, damaged, open []string
 	for i := range c.Seeds {
 		switch s := &c.Seeds[i]; {
 		case s.Finished():
 		case s.Status == runlog.Failed:
 			failed = append(failed, fmt.Sprint(s.Seed))
+		case s.Damaged:
+			damaged = append(damaged, fmt.Sprint(s.Seed))
 		default:
 			open = append(open, fmt.Sprint(s.Seed))
 		}
@@ -127,7 +136,7 @@ func withoutResults(c *ConfigResults, of string) string {
 	for _, group := range []struct {
 		seeds     []string
 		one, many string
-	}{{failed, "failed", "failed"}, {open, "has not finished", "have not finished"}} {
+	}{{failed, "failed", "failed"}, {damaged, "is damaged (apply makes it again)", "are damaged (apply makes them again)"}, {open, "has not finished", "have not finished"}} {
 		switch n := len(group.seeds); {
 		case n == 1:
 			parts = append(parts, fmt.Sprintf("seed %s%s %s", group.seeds[0], of, group.one))

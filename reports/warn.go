@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -132,6 +133,10 @@ func (k *comparing) warnOfSeeds(pairs []pair) {
 		if s.newer != "" {
 			only = append(only, s.newer+" only in "+k.newer.Origin)
 		}
-		k.warning("%s the common seeds %s are compared; %s.", of, s.common, strings.Join(only, ", "))
+		compared := "the common seeds " + s.common + " are compared"
+		if _, err := strconv.ParseInt(s.common, 10, 64); err == nil {
+			compared = "the common seed " + s.common + " is compared"
+		}
+		k.warning("%s %s; %s.", of, compared, strings.Join(only, ", "))
 	}
 }

@@ -259,6 +259,9 @@ func (c *Comparison) Notes() []string {
 	if len(c.Judged) > 0 {
 		notes = append(notes, c.Rule())
 	}
+	if slices.ContainsFunc(c.Judged, func(j Judgement) bool { return j.P != nil }) {
+		notes = append(notes, "p is of what the verdict says: that the bound is exceeded (worse), or kept (same, better); where it is inconclusive, the smaller of the two.")
+	}
 	notes = append(notes, c.Reasons()...)
 	var changed grouping
 	tables := c.Tables()

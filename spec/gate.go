@@ -142,8 +142,14 @@ var gateType = &blockType[gateBlock]{
 	check: checkGate,
 }
 
-// significance bounds alpha: from a half on, chance alone would be taken for a difference.
-var significance = interval{"greater than 0 and less than 0.5", func(x float64) bool { return x > 0 && x < 0.5 }}
+// LeastAlpha is the least probability of a false alarm that can be asked for. No test here could reject at less, and 1 − 2
+// alpha, the level of an interval, is still told from 1.
+const LeastAlpha = 1e-9
+
+// Significant tells whether alpha is one: from a half on, chance alone would be taken for a difference.
+func Significant(alpha float64) bool { return alpha >= LeastAlpha && alpha < 0.5 }
+
+var significance = interval{fmt.Sprintf("at least %g and less than 0.5", LeastAlpha), Significant}
 
 // bound is an attribute that bounds the metric.
 type bound struct {

@@ -60,6 +60,9 @@ func (a *app) setBaseline(args []string, output string, unfinished bool) error {
 	if err != nil {
 		return err
 	}
+	if err := hasFolder(output); err != nil {
+		return err
+	}
 	if err := replaceable(output); err != nil {
 		return err
 	}

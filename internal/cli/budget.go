@@ -62,7 +62,7 @@ func (a *app) showDue(p *planner.Plan, due []planner.Due) {
 		if len(seeds) > 1 {
 			noun = "seeds"
 		}
-		fmt.Fprintf(a.out, "  after %-7s %s, %s %s\n", reports.Duration(due[hi-1].Seconds), p.Configs[due[lo].Run.Config].Name(), noun, reports.Ranges(seeds))
+		fmt.Fprintf(a.out, "  after %-7s %s, %s %s\n", reports.Duration(due[hi-1].Seconds), reports.Printable(p.Configs[due[lo].Run.Config].Name()), noun, reports.Ranges(seeds))
 		lo = hi
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/reports"
 )
 
 // Exit codes. Where several apply the first in this order wins: interrupted, error, runs failed, regression, inconclusive.
@@ -123,7 +124,7 @@ func (a *app) run(ctx context.Context) int {
 
 // fail tells an error.
 func (a *app) fail(err error) {
-	fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, red, "Error:"), err)
+	fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, red, "Error:"), reports.PrintableLines(err.Error()))
 }
 
 func (a *app) root() *cobra.Command {

@@ -62,12 +62,12 @@ Exit codes: 0 fine, 1 error, 4 something is worse, 5 something is inconclusive, 
 	f.StringVar(&o.maxRise, "max-rise", "", "a rise of `X` is borne, or of X% of the baseline, of metrics of which less is better")
 	f.StringVar(&o.test, "test", string(reports.PairedPermutation), "`TEST`: "+list(reports.Tests))
 	f.Float64Var(&o.alpha, "alpha", 0.05, "call something worse wrongly with a probability of at most `P`")
-	f.StringVar(&o.correction, "correction", string(reports.Holm), "`HOW` many configurations are allowed for: "+list(reports.Corrections))
+	f.StringVar(&o.correction, "correction", string(reports.Holm), "correct for many configurations at once by `METHOD`: "+list(reports.Corrections))
 	f.IntVar(&o.minSeeds, "min-seeds", 1, "a configuration with fewer is inconclusive")
-	f.StringVar(&o.inconclusive, "inconclusive", "pass", "pass or fail: what an inconclusive configuration does; `HOW`")
-	f.StringVar(&o.missing, "missing", "warn", "warn or fail: what a configuration does that BASE lacks; `HOW`")
+	f.StringVar(&o.inconclusive, "inconclusive", "pass", "`HOW` an inconclusive configuration counts: pass or fail")
+	f.StringVar(&o.missing, "missing", "warn", "`HOW` a configuration that BASE lacks counts: warn or fail")
 	f.StringArrayVar(&o.gates, "gate", nil, "evaluate the gate `NAME` of the plan; may be given again")
-	f.StringVar(&o.format, "format", "text", "`FORMAT`: "+list(reports.ComparisonFormats())+"; by -o's ending where it has one of these")
+	f.StringVar(&o.format, "format", "text", "`FORMAT`: "+list(reports.ComparisonFormats())+"; unless given what -o's ending names")
 	f.StringVarP(&o.output, "output", "o", "", "write `FILE` instead of standard output")
 	return cmd
 }
@@ -86,7 +86,10 @@ func list[T ~string](names []T) string {
 
 func (a *app) compare(cmd *cobra.Command, args []string, o *comparison) error {
 	if !cmd.Flags().Changed("format") {
-		o.format = formatOf(o.output, reports.ComparisonFormats())
+		var err error
+		if o.format, err = formatOf(o.output, reports.ComparisonFormats()); err != nil {
+			return err
+		}
 	}
 	if !slices.Contains(reports.ComparisonFormats(), o.format) {
 		return reports.WriteComparisons(a.out, o.format, nil) // says which there are
@@ -200,8 +203,8 @@ func (o *comparison) criteria(given func(flag string) bool) ([]reports.Criterion
 	if err != nil {
 		return nil, err
 	}
-	if !(o.alpha > 0 && o.alpha < 0.5) {
-		return nil, fmt.Errorf("-alpha must lie between 0 and 0.5, not be %v", o.alpha)
+	if !spec.Significant(o.alpha) {
+		return nil, fmt.Errorf("-alpha must be at least %g and less than 0.5, not %v", spec.LeastAlpha, o.alpha)
 	}
 	if o.minSeeds < 1 {
 		return nil, errors.New("-min-seeds must be at least 1")
@@ -243,6 +246,9 @@ func (o *comparison) criteria(given func(flag string) bool) ([]reports.Criterion
 		all = append(all, c)
 	}
 	for _, flag := range slices.Sorted(maps.Keys(idle)) {
+		if idle[flag] && given(flag) && (flag == "alpha" || flag == "correction") && !idle["test"] {
+			return nil, fmt.Errorf("-%s has no effect with -test none: leave one of the two out", flag)
+		}
 		if idle[flag] && given(flag) {
 			return nil, fmt.Errorf("-%s has no effect on what is compared (%s): leave it out", flag, strings.Join(o.metrics, ", "))
 		}
@@ -269,12 +275,15 @@ func unknownMetric(name string) error {
 	return fmt.Errorf("there is no metric %q: there are %s", name, strings.Join(known, ", "))
 }
 
+// mostBorne is more than any metric.
+const mostBorne = 1e18
+
 // parseLimit reads how much of a change is borne: 0.01, or 1% of the baseline.
 func parseLimit(text string) (limit float64, relative bool, err error) {
 	number, relative := strings.CutSuffix(text, "%")
 	limit, err = strconv.ParseFloat(number, 64)
-	if err != nil || !(limit >= 0 && limit <= 1e18) {
-		return 0, false, fmt.Errorf("what is borne is a number of at least 0, or one with %%, not %q", text)
+	if err != nil || !(limit >= 0 && limit <= mostBorne) {
+		return 0, false, fmt.Errorf("what is borne is a number from 0 to %g, or one with %%, not %q", mostBorne, text)
 	}
 	if relative {
 		limit /= 100

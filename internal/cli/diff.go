@@ -15,7 +15,7 @@ import (
 
 func (a *app) diffCommand() *cobra.Command {
 	var in inputs
-	var ch choices
+	ch := choices{noPower: true}
 	var format string
 	var detailed bool
 	cmd := &cobra.Command{
@@ -209,7 +209,7 @@ func (a *app) showChanges(d *planner.Diff) {
 		}
 		a.showScopes(d.Both, runs)
 		for _, change := range g.changes {
-			fmt.Fprintf(a.out, "      %s\n", change)
+			fmt.Fprintf(a.out, "      %s\n", reports.Printable(change))
 		}
 	}
 	longer := 0
@@ -288,7 +288,7 @@ func (a *app) showScopes(all, some []planner.DiffRun) {
 		} else if s.Seeds != nil {
 			end = ", seeds " + reports.Ranges(s.Seeds) + end
 		}
-		fmt.Fprintf(a.out, "    %s%s\n", reports.Shorten(s.String(), max(a.out.width()-4-len(end), 20)), end)
+		fmt.Fprintf(a.out, "    %s%s\n", reports.Shorten(reports.Printable(s.String()), max(a.out.width()-4-len(end), 20)), end)
 	}
 }
 
@@ -309,7 +309,7 @@ func (a *app) showRenamed(d *planner.Diff) {
 			fmt.Fprintf(a.out, "    … and %d more names: -format json lists them all.\n", len(names)-mostScopes)
 			return
 		}
-		fmt.Fprintf(a.out, "    %s: %s\n", name, reports.Plural(runs[name], "run", "runs"))
+		fmt.Fprintf(a.out, "    %s: %s\n", reports.Printable(name), reports.Plural(runs[name], "run", "runs"))
 	}
 }
 

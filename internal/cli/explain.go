@@ -87,7 +87,7 @@ func (a *app) explain(d planner.Description, all bool) error {
 	}
 	moving := models.BatchStats(net, trainable, s.BatchNorm)
 	w := a.out
-	fmt.Fprintf(w, "%s seed %d: %s, %s, %s\n", a.paint(w, bold, d.Config.Name()), d.Run.Seed, s.Arch, s.Mode, reports.Plural(len(d.Dataset.Classes), "class", "classes"))
+	fmt.Fprintf(w, "%s seed %d: %s, %s, %s\n", a.paint(w, bold, reports.Printable(d.Config.Name())), d.Run.Seed, s.Arch, s.Mode, reports.Plural(len(d.Dataset.Classes), "class", "classes"))
 	if all {
 		fmt.Fprintln(w, "Parameters:")
 	} else {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -68,7 +69,11 @@ func (a *app) evaluateGates(store *runlog.Store, p *planner.Plan, saved string, 
 		}
 		b, known := baselines[o.Baseline]
 		if !known && by.NeedsBaseline() {
-			b.results, b.err = a.readResults(store, o.Baseline, predictions)
+			if base == "" {
+				b.results, b.err = a.readBaseline(g.Baseline)
+			} else {
+				b.results, b.err = a.readResults(store, base, predictions)
+			}
 			baselines[o.Baseline] = b
 		}
 		switch missing := errors.Is(b.err, fs.ErrNotExist) && base == ""; {
@@ -136,7 +141,10 @@ func pickGates(p *planner.Plan, names []string) ([]*planner.Gate, error) {
 		return all, nil
 	}
 	var picked []*planner.Gate
-	for _, name := range names {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return nil, fmt.Errorf("-gate %s is given twice", name)
+		}
 		g := byName[name]
 		switch near := spec.Nearest(name, known); {
 		case g != nil:
@@ -198,6 +206,9 @@ func (a *app) compareGates(cmd *cobra.Command, args []string, o *comparison) (do
 	}
 	if len(args) == 2 {
 		saved = args[1]
+	}
+	if info, err := os.Stat(saved); err == nil && info.IsDir() {
+		return true, fmt.Errorf("%s is a folder, and with -gate OTHER is a saved plan: for the last plan of another store leave it out, and give -store %s", saved, saved)
 	}
 	p, err := planner.Load(cmp.Or(saved, store.PlanPath()))
 	switch {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -59,7 +58,7 @@ func (a *app) complain(outcomes []reports.Outcome, doubts bool) {
 
 // warn tells what need not be an error.
 func (a *app) warn(format string, args ...any) {
-	fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, yellow, "Warning:"), fmt.Sprintf(format, args...))
+	fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, yellow, "Warning:"), reports.PrintableLines(fmt.Sprintf(format, args...)))
 }
 
 // shownPerGate is how many configurations are printed for each gate; `ftrun compare` has them all.
@@ -70,15 +69,20 @@ const shownPerGate = 10
 func (a *app) showGate(o *reports.Outcome, configs bool) {
 	w, c := a.out, o.Comparison
 	is, reason := o.Passing()
-	word := map[reports.Passing]string{reports.Pass: a.paint(w, green, "PASS"), reports.Fail: a.paint(w, red, "FAIL"), reports.Skipped: a.paint(w, yellow, "SKIP")}[is]
+	word := passingWords[is]
 	text := o.Title()
 	switch {
+	case c != nil && is == reports.Fail:
+		text += ": " + reason
 	case c != nil:
-		text += ": " + cmp.Or(reason, c.Tally())
+		text += ": " + c.Tally()
 	case o.Err != nil:
 		text += ": not evaluated"
+	default:
+		why, _, _ := strings.Cut(o.Skipped, ";") // the warning says how to mend it
+		text += ": " + why
 	}
-	fmt.Fprintf(w, "%s  %s\n", word, reports.Wrap(reports.Printable(text), gateIndent, w.width()))
+	fmt.Fprintf(w, "%s  %s\n", a.paint(w, word.colour, word.text), reports.Wrap(reports.Printable(text), len(word.text)+2, w.width()))
 	if c == nil || !configs {
 		return
 	}
@@ -108,6 +112,14 @@ func (a *app) showGate(o *reports.Outcome, configs bool) {
 }
 
 const gateIndent = len("PASS  ")
+
+// passingWords are what a gate's line begins with.
+var passingWords = map[reports.Passing]struct {
+	text   string
+	colour colour
+}{
+	reports.Pass: {"PASS", green}, reports.Fail: {"FAIL", red}, reports.Unknown: {"INCONCLUSIVE", yellow}, reports.Skipped: {"SKIP", yellow},
+}
 
 // showGates prints what the gates of a plan ask for.
 func (a *app) showGates(p *planner.Plan) {

@@ -56,6 +56,7 @@ func TestCodeOfGates(t *testing.T) {
 		{"none", nil, exitOK, "", ""},
 		{"same and better", []reports.Outcome{compared(true, reports.Same, reports.Better)}, exitOK, "pass", ""},
 		{"inconclusive, and it may be", []reports.Outcome{compared(false, reports.Same, reports.Inconclusive)}, exitOK, "pass", ""},
+		{"nothing but inconclusive, and it may be", []reports.Outcome{compared(false, reports.Inconclusive, reports.Inconclusive)}, exitOK, "inconclusive", "2 of 2 configurations are inconclusive"},
 		{"inconclusive, and it may not be", []reports.Outcome{compared(true, reports.Same, reports.Inconclusive)}, exitInconclusive, "fail", "1 of 2 configurations is inconclusive"},
 		{"worse before inconclusive", []reports.Outcome{compared(true, reports.Worse, reports.Inconclusive)}, exitRegression, "fail", "1 of 2 configurations is worse"},
 		{"the only one", []reports.Outcome{compared(true, reports.Worse)}, exitRegression, "fail", "worse"},

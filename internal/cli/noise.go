@@ -1,23 +1,21 @@
 package cli
 
 import (
-	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
 )
 
 // baselines tells planning how the results vary that gates compare with.
 type baselines struct {
-	app   *app
-	store *runlog.Store
-	read  map[string]*reports.Results // with predictions, as the file has them
+	app  *app
+	read map[string]*reports.Results
 }
 
 func (b baselines) Noise(path, metric string, predictions bool) (func(*planner.Config) (planner.Noise, bool), error) {
 	r := b.read[path]
 	if r == nil {
 		var err error
-		if r, err = b.app.readResults(b.store, path, true); err != nil {
+		if r, err = b.app.readBaseline(path); err != nil {
 			return nil, err
 		}
 		b.read[path] = r

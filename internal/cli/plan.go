@@ -22,6 +22,7 @@ import (
 type choices struct {
 	targets, excludes, replace []string
 	maxRuns                    int
+	noPower                    bool // of gates is told
 }
 
 func (c *choices) flags(cmd *cobra.Command) {
@@ -63,6 +64,8 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 				out = store.PlanPath()
 			} else if ext := filepath.Ext(out); ext == ".hcl" || ext == ".ftvars" {
 				return fmt.Errorf("-out %s would hide the plan among configuration files, or replace one: name it otherwise, such as %s.plan", out, strings.TrimSuffix(out, ext))
+			} else if err := hasFolder(out); err != nil {
+				return err
 			}
 			if cmd.Flags().Changed("budget") && budget <= 0 {
 				return fmt.Errorf("-budget %v leaves no time: give it one such as 30m or 8h", budget)
@@ -123,7 +126,7 @@ func (a *app) plan(ctx context.Context, target string, in *inputs, ch *choices, 
 		return nil, errors.New("-max-runs must be at least 1")
 	}
 	p, diags := planner.Make(ctx, s, world, planner.Options{
-		Target: target, Targets: ch.targets, Excludes: ch.excludes, Replace: ch.replace, MaxRuns: ch.maxRuns,
+		Target: target, Targets: ch.targets, Excludes: ch.excludes, Replace: ch.replace, MaxRuns: ch.maxRuns, NoPower: ch.noPower,
 	})
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

@@ -42,26 +42,30 @@ func (l *lines) Emit(e runlog.Event) {
 		if e.Epoch > 0 || e.Step > 0 {
 			from = fmt.Sprintf(", going on after epoch %d", e.Epoch)
 		}
-		fmt.Fprintf(l.w, "%s: started (%s of %s parameters)%s\n", e.Name, reports.Count(e.Params.Trainable), reports.Count(e.Params.Total), from)
+		l.say("%s: started (%s of %s parameters)%s", e.Name, reports.Count(e.Params.Trainable), reports.Count(e.Params.Total), from)
 	case runlog.EpochDone:
 		m := e.Metrics
-		fmt.Fprintf(l.w, "%s: epoch %d: loss %.3f acc %.3f, val %.3f acc %.3f%s (%s)\n", l.names[e.Run], m.Epoch,
+		l.say("%s: epoch %d: loss %.3f acc %.3f, val %.3f acc %.3f%s (%s)", l.names[e.Run], m.Epoch,
 			m.TrainLoss, m.TrainAcc, m.ValLoss, m.ValAcc, bestMark(e.Best), reports.Duration(m.TrainSeconds+m.ValSeconds))
 	case runlog.Fetching:
 		if !l.files[e.File] {
 			l.files[e.File] = true
-			fmt.Fprintf(l.w, "fetching %s (%s)\n", e.File, reports.Bytes(e.Total))
+			l.say("fetching %s (%s)", e.File, reports.Bytes(e.Total))
 		}
 	case runlog.ComputingFeatures:
 		if !l.files[e.Of] {
 			l.files[e.Of] = true
-			fmt.Fprintf(l.w, "computing the features of %s (%s)\n", reports.Plural(e.Total, "picture", "pictures"), e.Of)
+			l.say("computing the features of %s (%s)", reports.Plural(e.Total, "picture", "pictures"), e.Of)
 		}
 	default:
 		if s := sentence(e, l.names); s != "" {
-			fmt.Fprintln(l.w, s)
+			l.say("%s", s)
 		}
 	}
+}
+
+func (l *lines) say(format string, args ...any) {
+	fmt.Fprintln(l.w, reports.Printable(fmt.Sprintf(format, args...)))
 }
 
 // stopping is said at once where Ctrl-C is heard: a step may take a while.
@@ -137,7 +141,7 @@ func shortNames(p *planner.Plan) map[string]string {
 		if varies[[2]string{c.Sweep, "seed"}] {
 			parts = append(parts, fmt.Sprintf("seed %d", r.Seed))
 		}
-		names[r.ID] = cmp.Or(strings.Join(parts, ", "), c.Sweep)
+		names[r.ID] = reports.Printable(cmp.Or(strings.Join(parts, ", "), c.Sweep))
 	}
 	return names
 }
@@ -201,7 +205,7 @@ func (b *bars) Emit(e runlog.Event) {
 		}
 	case runlog.RunStarted:
 		if b.names[e.Run] == "" {
-			b.names[e.Run] = e.Name
+			b.names[e.Run] = reports.Printable(e.Name)
 		}
 		r := &runBar{epochs: e.Epochs, first: int64(e.Epoch*e.Steps + e.Step), started: time.Now()}
 		starting := " starting"
@@ -224,7 +228,7 @@ func (b *bars) Emit(e runlog.Event) {
 		bar := b.files[e.File]
 		if bar == nil {
 			bar = b.progress.AddBar(e.Total, mpb.BarRemoveOnComplete(),
-				mpb.PrependDecorators(decor.Name(home+e.File+" ")), mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f")))
+				mpb.PrependDecorators(decor.Name(home+reports.Printable(e.File)+" ")), mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f")))
 			b.files[e.File] = bar
 		}
 		bar.SetCurrent(e.Bytes)
@@ -232,7 +236,7 @@ func (b *bars) Emit(e runlog.Event) {
 		bar := b.files[e.Of]
 		if bar == nil {
 			bar = b.progress.AddBar(int64(e.Total), mpb.BarRemoveOnComplete(),
-				mpb.PrependDecorators(decor.Name(home+"features of "+e.Of+" ")), mpb.AppendDecorators(decor.CountersNoUnit("%d/%d pictures")))
+				mpb.PrependDecorators(decor.Name(home+"features of "+reports.Printable(e.Of)+" ")), mpb.AppendDecorators(decor.CountersNoUnit("%d/%d pictures")))
 			b.files[e.Of] = bar
 		}
 		bar.SetCurrent(int64(e.Done))
@@ -252,7 +256,7 @@ func (b *bars) Emit(e runlog.Event) {
 
 func (b *bars) tell(e runlog.Event) {
 	if s := sentence(e, b.names); s != "" {
-		fmt.Fprintln(b.progress, home+s)
+		fmt.Fprintln(b.progress, home+reports.Printable(s))
 	}
 }
 

@@ -34,6 +34,20 @@ func TestBarsAreDrawnWhileEventsComeIn(t *testing.T) {
 	}
 }
 
+// What an axis is called, and what an error quotes, stays on its line.
+func TestLinesAreOfWhatCanBePrinted(t *testing.T) {
+	var out strings.Builder
+	l := newLines(&out)
+	head, name := runlog.Head{Run: "a"}, "s[x=a\x1b[31mred\nb] seed 0"
+	l.Emit(runlog.RunStarted{Head: head, Name: name})
+	l.Emit(runlog.EpochDone{Head: head})
+	l.Emit(runlog.Fetching{File: "a\x1b[31m\n"})
+	l.Emit(runlog.RunFailed{Head: head, Name: name, Error: "no \x1b[31m\n"})
+	if got := out.String(); strings.Contains(got, "\x1b") || strings.Count(got, "\n") != 4 || !strings.Contains(got, `s[x=a\x1b[31mred\nb] seed 0: started`) {
+		t.Errorf("%q", got)
+	}
+}
+
 // A bar's text has one width over a run, and leaves room for name and bar on 80 columns.
 func TestBarText(t *testing.T) {
 	r := &runBar{epochs: 12, started: time.Now().Add(-time.Minute)}

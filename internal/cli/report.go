@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,7 +35,10 @@ trained parameters, confusions, the pictures that are missed most often, and the
 		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("format") {
-				format = formatOf(out, reports.Formats())
+				var err error
+				if format, err = formatOf(out, reports.Formats()); err != nil {
+					return err
+				}
 			}
 			if !slices.Contains(reports.Formats(), format) {
 				return reports.Write(a.out, format, &reports.Report{}) // says which there are
@@ -60,19 +64,26 @@ trained parameters, confusions, the pictures that are missed most often, and the
 			})
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT`: "+list(reports.Formats())+"; by -o's ending where it has one of these")
+	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT`: "+list(reports.Formats())+"; unless given what -o's ending names")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write `FILE` instead of standard output")
 	cmd.Flags().BoolVar(&all, "all", false, "all runs of the store instead of one plan's")
 	return cmd
 }
 
-// formatOf is the format that a file's ending names, "text" where it names none.
-func formatOf(path string, formats []string) string {
+// formatOf is the format that a file's ending names, "text" where there is no ending.
+func formatOf(path string, formats []string) (string, error) {
 	ext := strings.TrimPrefix(strings.ToLower(filepath.Ext(path)), ".")
-	if slices.Contains(formats, ext) {
-		return ext
+	format := ext
+	switch ext {
+	case "", "txt":
+		format = "text"
+	case "xml":
+		format = "junit"
 	}
-	return "text"
+	if !slices.Contains(formats, format) {
+		return "", fmt.Errorf("the ending of %s names no format: give -format %s", path, list(formats))
+	}
+	return format, nil
 }
 
 // writeTo writes a file whole, or to standard output where path is empty.
@@ -80,7 +91,19 @@ func (a *app) writeTo(path string, write func(io.Writer) error) error {
 	if path == "" {
 		return write(a.out)
 	}
+	if err := hasFolder(path); err != nil {
+		return err
+	}
 	return durable.WriteFile(path, write)
+}
+
+// hasFolder refuses a file that a person named in a folder that is not there: it was mistyped.
+func hasFolder(path string) error {
+	dir := filepath.Dir(path)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no folder %s to write %s in", dir, filepath.Base(path))
+	}
+	return nil
 }
 
 // reportSource is what a report is made of.

@@ -48,7 +48,10 @@ func (a *app) planResults(store *runlog.Store, p *planner.Plan, origin string, p
 			c.Params = runlog.Params{Total: run.Params.Total, Trainable: run.Params.Trainable}
 		}
 		st := statuses[run.ID]
-		s := reports.SeedResult{Seed: run.Seed, ID: run.ID, Status: cmp.Or(st.State, runlog.Pending), Error: st.Error}
+		s := reports.SeedResult{Seed: run.Seed, ID: run.ID, Status: cmp.Or(st.State, runlog.Pending), Error: st.Error, Damaged: st.Damaged}
+		if s.Damaged { // it is trained again
+			s.Status = runlog.Pending
+		}
 		if !bytes.Equal(settings[run.Settings], c.Settings) {
 			s.Settings = settings[run.Settings]
 		}
@@ -123,6 +126,52 @@ func canonicalSettings(s planner.Settings) (json.RawMessage, error) {
 	return bytes.TrimSpace(b.Bytes()), nil
 }
 
+// absent is a file that is not there: fs.ErrNotExist, in words.
+type absent string
+
+func (path absent) Error() string   { return "there is no file " + string(path) }
+func (absent) Is(target error) bool { return target == fs.ErrNotExist }
+
+// readSide reads a file of results. What is not there is fs.ErrNotExist.
+func readSide(path string) ([]byte, error) {
+	raw, err := durable.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, absent(path)
+	case errors.Is(err, durable.ErrNoFile):
+		return nil, fmt.Errorf("%s is no regular file: write what it gives to one, and name that", path)
+	case err != nil:
+		return nil, err
+	case len(bytes.TrimSpace(raw)) == 0:
+		return nil, fmt.Errorf("%s is empty", path)
+	case reports.Conflicted(raw):
+		return nil, fmt.Errorf("%s holds the conflict markers of a merge: take one side of it whole", path)
+	}
+	return raw, nil
+}
+
+// readBaseline reads a file that baseline set writes, and nothing else: what a gate is held against changes when people
+// change it. What is not there is fs.ErrNotExist.
+func (a *app) readBaseline(path string) (*reports.Results, error) {
+	remake := a.again("baseline", "set", "-o", path)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is a folder, and the baseline of a gate is a file that `%s` writes", path, a.again("baseline", "set", "-o", "FILE"))
+	}
+	raw, err := readSide(path)
+	if err != nil {
+		return nil, err
+	}
+	if !reports.IsBaseline(raw) {
+		return nil, fmt.Errorf("%s is no baseline: remove it, and `%s` makes one", path, remake)
+	}
+	r, err := reports.ReadBaseline(raw, valueText)
+	if err != nil {
+		return nil, fmt.Errorf("the baseline %s can't be used: %w; take back the file that was committed, or make it anew with `%s`", path, err, remake)
+	}
+	r.Origin = path
+	return r, nil
+}
+
 // readResults reads one side of a comparison: a baseline, a saved plan whose runs the store holds, a report as JSON, or the
 // last plan of another store by its folder. What is not there is fs.ErrNotExist.
 func (a *app) readResults(store *runlog.Store, path string, predictions bool) (*reports.Results, error) {
@@ -140,31 +189,32 @@ func (a *app) readResults(store *runlog.Store, path string, predictions bool) (*
 		}
 		return a.planResults(other, p, path, predictions)
 	}
-	raw, err := durable.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no file %s: %w", path, err)
-	}
+	raw, err := readSide(path)
 	if err != nil {
 		return nil, err
 	}
 	var r *reports.Results
 	switch {
+	case planner.IsPlan(raw):
+		p, err := planner.Load(path)
+		if err != nil {
+			return nil, err
+		}
+		return a.planResults(store, p, path, predictions)
 	case reports.IsBaseline(raw):
-		if r, err = reports.ReadBaseline(raw, valueText); err != nil {
-			return nil, fmt.Errorf("the baseline %s can't be used: %w; take back the file that was committed, or make it anew with `%s`",
-				path, err, a.again("baseline", "set", "-o", path))
+		if r, err = a.readBaseline(path); err != nil {
+			return nil, err
 		}
 	case reports.IsReport(raw):
 		if r, err = reports.ReadReport(raw, valueText); err != nil {
 			return nil, fmt.Errorf("the report %s can't be used: %w; make it anew with `%s`", path, err, a.again("report", "-format", "json"))
 		}
+		r.Origin = path
 	default:
-		p, err := planner.Load(path)
-		if err != nil {
-			return nil, fmt.Errorf("%s is neither a baseline nor a report as JSON nor a saved plan: %w", path, err)
-		}
-		return a.planResults(store, p, path, predictions)
+		return nil, fmt.Errorf("%s is neither a baseline nor a report as JSON nor a saved plan", path)
 	}
-	r.Origin = path
+	if len(r.Configs) == 0 {
+		return nil, fmt.Errorf("%s holds no results", path)
+	}
 	return r, nil
 }

@@ -148,7 +148,7 @@ func (a *app) removeRuns(ctx context.Context, ids []string) error {
 		}
 		fmt.Fprintln(a.out, "removed", r.ID)
 		if names := startedFrom(store, p, r.ID); len(names) > 0 {
-			fmt.Fprintf(a.out, "These finished runs of the last plan started from it, or from the best of several with it, and stay: %s.\n", strings.Join(names, ", "))
+			fmt.Fprintf(a.out, "These finished runs of the last plan started from it, or from the best of several with it, and stay: %s.\n", reports.Printable(strings.Join(names, ", ")))
 		}
 	}
 	return nil

@@ -65,7 +65,7 @@ func (a *app) showSaved(path string, asJSON bool) error {
 	}
 	a.showGates(p)
 	for _, warning := range p.Warnings {
-		fmt.Fprintf(a.out, "%s %s\n", a.paint(a.out, yellow, "Warning:"), warning)
+		fmt.Fprintf(a.out, "%s %s\n", a.paint(a.out, yellow, "Warning:"), reports.PrintableLines(warning))
 	}
 	_, err = fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 	return err
@@ -91,7 +91,7 @@ func (a *app) showRun(run *runlog.Run, asJSON bool) error {
 	}
 	w := a.out
 	s := d.Settings
-	fmt.Fprintf(w, "%s\n", a.paint(w, bold, fmt.Sprintf("%s seed %d", d.Config.Name(), d.Run.Seed)))
+	fmt.Fprintf(w, "%s\n", a.paint(w, bold, fmt.Sprintf("%s seed %d", reports.Printable(d.Config.Name()), d.Run.Seed)))
 	fmt.Fprintf(w, "run %s, %s", run.ID, st.State)
 	if st.Error != "" {
 		fmt.Fprintf(w, ": %s", st.Error)

@@ -55,6 +55,9 @@ func (a *app) diagnose(s *spec.Spec, diags spec.Diagnostics, asJSON bool) error 
 		}
 		return nil
 	}
+	for _, d := range diags { // a text may name what stands in a file, and not quote it
+		d.Detail = reports.PrintableLines(d.Detail)
+	}
 	return errors.Join(spec.WriteText(a.err, diags, s.Files(), a.err.width(), a.colours(a.err)), err)
 }
 

@@ -33,7 +33,7 @@ func (a *app) world() (planner.World, error) {
 		Data:      datasets{store},
 		Weights:   catalogue{},
 		Store:     shelf{store},
-		Baselines: baselines{a, store, map[string]*reports.Results{}},
+		Baselines: baselines{a, map[string]*reports.Results{}},
 		Version:   Version(),
 		Numerics:  numericsVersion,
 	}, nil

@@ -87,6 +87,29 @@ func (s *Sum) EndJSON() string {
 	return sealHead + s.Digits() + sealTail
 }
 
+// FirstMember is the name of a JSON object's first member, by which documents tell what they are; "" where there is none.
+func FirstMember(raw []byte) string {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return ""
+	}
+	t, _ := dec.Token()
+	name, _ := t.(string)
+	return name
+}
+
+// ExplainJSON tells an error of decoding JSON without the types of Go in its text.
+func ExplainJSON(err error) error {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case !errors.As(err, &wrong):
+		return err
+	case wrong.Field == "":
+		return fmt.Errorf("what stands there is of the wrong kind: %s", wrong.Value)
+	}
+	return fmt.Errorf("what stands as %s is of the wrong kind: %s", wrong.Field, wrong.Value)
+}
+
 // OpenJSON decodes a sealed JSON document into v. What is not as it was sealed is ErrAltered.
 func OpenJSON(raw []byte, v any) error {
 	if err := CheckJSON(raw); err != nil {

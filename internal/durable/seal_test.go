@@ -2,6 +2,7 @@ package durable
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -52,6 +53,26 @@ func TestLineEndsOfAnotherSystemAreNoDamage(t *testing.T) {
 	}
 	if err := CheckJSON(bytes.Replace(crlf, []byte("a"), []byte("c"), 1)); !errors.Is(err, ErrAltered) {
 		t.Errorf("changed beside that: %v", err)
+	}
+}
+
+func TestFirstMember(t *testing.T) {
+	for raw, want := range map[string]string{`{"a":1,"b":2}`: "a", ` { "b" : [`: "b", `{}`: "", `[]`: "", `{`: "", "": "", "text": "", `"a"`: "", `{1`: ""} {
+		if got := FirstMember([]byte(raw)); got != want {
+			t.Errorf("%s: %q, want %q", raw, got, want)
+		}
+	}
+}
+
+func TestErrorsOfJSONNameNoTypesOfGo(t *testing.T) {
+	for raw, want := range map[string]string{
+		`[]`:         "what stands there is of the wrong kind: array",
+		`{"name":1}`: "what stands as name is of the wrong kind: number",
+		`{"name"`:    "unexpected end of JSON input",
+	} {
+		if got := ExplainJSON(json.Unmarshal([]byte(raw), new(document))); got.Error() != want {
+			t.Errorf("%s: %v", raw, got)
+		}
 	}
 }
 

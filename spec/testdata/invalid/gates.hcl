@@ -53,7 +53,7 @@ gate "types" {
   baseline     = 1      # ERROR: Wrong type: baseline must be a string; this is 1.
   max_drop     = "0.01" # ERROR: Wrong type: max_drop must be a number; this is "0.01". Write 0.01 without the quotes.
   relative     = "1%"   # ERROR: Wrong type: relative must be true or false; this is "1%".
-  alpha        = 0.5    # ERROR: Value out of range: alpha must be greater than 0 and less than 0.5; this is 0.5.
+  alpha        = 0.5    # ERROR: Value out of range: alpha must be at least 1e-09 and less than 0.5; this is 0.5.
   min_seeds    = 0      # ERROR: Value out of range: min_seeds must be at least 1; this is 0.
   inconclusive = true   # ERROR: Wrong type: inconclusive must be a string; this is true.
   missing      = "pass" # ERROR: There is no way to take a missing baseline "pass". Known: fail, warn.
