@@ -6,7 +6,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 FUZZTIME    ?= 10m
 export CGO_ENABLED := 0
 
-.PHONY: all build build-cpu build-gpu test test-gpu check-gpu gpu-check gpu-check-pack race bench bench-kernels demo generate check fix fuzz clean
+.PHONY: all build build-cpu build-gpu test test-gpu vet-gpu gpu-check gpu-check-pack race bench bench-kernels demo generate check fix fuzz clean
 
 all: check test build
 
@@ -90,7 +90,7 @@ check: ## what fix would change, and what only a person can
 	cd internal/kernels/cpu/gen && $(GO) mod tidy -diff && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-check-gpu: bin/cuda/libcuda.a ## what check does, for what the tag gpu adds
+vet-gpu: bin/cuda/libcuda.a ## what check does, for what the tag gpu adds
 	$(GPU) $(GO) vet -tags gpu ./internal/kernels/cuda ./internal/cli
 	$(GPU) $(GO) run $(STATICCHECK) -tags gpu ./internal/kernels/cuda ./internal/cli
 
