@@ -1,13 +1,16 @@
 package executor
 
 import (
+	"context"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/kernels/speed"
 	"github.com/ftrun/ftrun/internal/nn"
+	"github.com/ftrun/ftrun/models"
 	"github.com/ftrun/ftrun/planner"
 )
 
@@ -347,7 +350,32 @@ func (c *Costs) sum(ops []speed.Op, among int) float64 {
 	for _, o := range ops {
 		sum += c.Speeds.Seconds(o, among)
 	}
-	return sum
+	return sum * max(c.Speeds.Whole, 1)
+}
+
+// Calibrate learns the speeds of a device, its operations' by themselves for as long as patience lasts, then what becomes of
+// them in whole steps: those of squeezenet1_1, which take little time, are of middling size, and have all but batch norm.
+func Calibrate(ctx context.Context, device kernels.Device, threads int, patience time.Duration) (speed.Profile, error) {
+	const arch, batch = "squeezenet1_1", 8
+	p, err := speed.Calibrate(ctx, device, patience)
+	if err != nil {
+		return p, err
+	}
+	info, _ := models.Lookup(arch)
+	k, err := (&Costs{Device: device, Threads: threads, Speeds: &p}).rehearse(&planner.Settings{
+		Arch: arch, Trainable: []string{"**"}, BatchNorm: models.BatchNormAuto, Epochs: 1, BatchSize: batch,
+		Image: planner.Image{Crop: info.Crop}, Optimizer: planner.Optimizer{Kind: "sgd", LR: 1, Momentum: 0.9},
+		Weights: planner.Weights{Kind: "none"}, Numerics: kernels.Default.String(),
+	}, &planner.Dataset{Classes: []string{"a", "b"}, Pictures: map[string]int{data.Train: batch, data.Val: batch}}, &planner.Sharing{})
+	if err != nil {
+		return p, err
+	}
+	step, err := Bench(ctx, BenchOptions{Arch: arch, Mode: "finetune", Batch: batch, Steps: 5, Device: device, Numerics: kernels.Default})
+	if err != nil {
+		return p, err
+	}
+	p.Whole = step.Seconds / k.step
+	return p, nil
 }
 
 // kept is how many elements a training step works through before it comes back to one: the results that the backward pass

@@ -10,7 +10,6 @@ import (
 	"github.com/ftrun/ftrun/executor"
 	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/kernels"
-	"github.com/ftrun/ftrun/internal/kernels/speed"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 )
@@ -60,7 +59,7 @@ func (c *costs) open() error {
 func (c *costs) measure(path, name string) (*machine, error) {
 	fmt.Fprintln(c.app.err, "Measuring this machine's speed, once: about 3 s.")
 	start, used := time.Now(), processorTime()
-	speeds, err := speed.Calibrate(c.ctx, c.device, patienceToMeasure)
+	speeds, err := executor.Calibrate(c.ctx, c.device, c.threads, patienceToMeasure)
 	if err != nil {
 		return nil, err
 	}

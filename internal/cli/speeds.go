@@ -25,7 +25,7 @@ type speeds struct {
 }
 
 // speedsFormat goes up when what is kept means something else, as when an estimate is made in another way.
-const speedsFormat = 2
+const speedsFormat = 3
 
 // machine is what is known of a machine with a number of threads.
 type machine struct {

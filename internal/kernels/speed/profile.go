@@ -22,6 +22,9 @@ type Profile struct {
 	Macs [macs][classes]float64 `json:"macs"`
 	// Elements are those of one element of what works element by element, by kind, in the caches and in memory.
 	Elements [kinds - macs][2]float64 `json:"elements"`
+	// Whole is how many times as long operations take as they take by themselves, one after the other in a whole training
+	// step: threads wait for each other, and each finds the caches as the one before left them. 0: not known, as 1.
+	Whole float64 `json:"whole,omitempty"`
 }
 
 // How often a convolution moves its activations and its weights, beside the multiply-adds: Winograd's transforms write and
