@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"strings"
-	"time"
 
 	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/kernels"
@@ -353,29 +352,26 @@ func (c *Costs) sum(ops []speed.Op, among int) float64 {
 	return sum * max(c.Speeds.Whole, 1)
 }
 
-// Calibrate learns the speeds of a device, its operations' by themselves for as long as patience lasts, then what becomes of
-// them in whole steps: those of squeezenet1_1, which take little time, are of middling size, and have all but batch norm.
-func Calibrate(ctx context.Context, device kernels.Device, threads int, patience time.Duration) (speed.Profile, error) {
+// CalibrateSteps learns what becomes, in whole steps, of the speeds that operations have by themselves, and sets p.Whole. The
+// steps are those of squeezenet1_1, which take little time, are of middling size, and have all but batch norm.
+func CalibrateSteps(ctx context.Context, device kernels.Device, threads int, p *speed.Profile) error {
 	const arch, batch = "squeezenet1_1", 8
-	p, err := speed.Calibrate(ctx, device, patience)
-	if err != nil {
-		return p, err
-	}
+	p.Whole = 0
 	info, _ := models.Lookup(arch)
-	k, err := (&Costs{Device: device, Threads: threads, Speeds: &p}).rehearse(&planner.Settings{
+	k, err := (&Costs{Device: device, Threads: threads, Speeds: p}).rehearse(&planner.Settings{
 		Arch: arch, Trainable: []string{"**"}, BatchNorm: models.BatchNormAuto, Epochs: 1, BatchSize: batch,
 		Image: planner.Image{Crop: info.Crop}, Optimizer: planner.Optimizer{Kind: "sgd", LR: 1, Momentum: 0.9},
 		Weights: planner.Weights{Kind: "none"}, Numerics: kernels.Default.String(),
 	}, &planner.Dataset{Classes: []string{"a", "b"}, Pictures: map[string]int{data.Train: batch, data.Val: batch}}, &planner.Sharing{})
 	if err != nil {
-		return p, err
+		return err
 	}
 	step, err := Bench(ctx, BenchOptions{Arch: arch, Mode: "finetune", Batch: batch, Steps: 5, Device: device, Numerics: kernels.Default})
 	if err != nil {
-		return p, err
+		return err
 	}
 	p.Whole = step.Seconds / k.step
-	return p, nil
+	return nil
 }
 
 // kept is how many elements a training step works through before it comes back to one: the results that the backward pass

@@ -245,7 +245,7 @@ func TestEstimatedDisk(t *testing.T) {
 func TestCalibrationStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Calibrate(ctx, benchDevice(t), 1, time.Hour); err != context.Canceled {
+	if _, err := speed.Calibrate(ctx, benchDevice(t), time.Hour); err != context.Canceled {
 		t.Errorf("a calibration that was called off gave %v", err)
 	}
 }
@@ -267,7 +267,10 @@ func TestEstimatesAgainstSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer device.Close()
-	p, err := Calibrate(t.Context(), device, runtime.NumCPU(), 2500*time.Millisecond)
+	p, err := speed.Calibrate(t.Context(), device, 2500*time.Millisecond)
+	if err == nil {
+		err = CalibrateSteps(t.Context(), device, runtime.NumCPU(), &p)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

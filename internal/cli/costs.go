@@ -10,6 +10,7 @@ import (
 	"github.com/ftrun/ftrun/executor"
 	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/kernels"
+	"github.com/ftrun/ftrun/internal/kernels/speed"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 )
@@ -59,11 +60,14 @@ func (c *costs) open() error {
 func (c *costs) measure(path, name string) (*machine, error) {
 	fmt.Fprintln(c.app.err, "Measuring this machine's speed, once: about 3 s.")
 	start, used := time.Now(), processorTime()
-	speeds, err := executor.Calibrate(c.ctx, c.device, c.threads, patienceToMeasure)
+	speeds, err := speed.Calibrate(c.ctx, c.device, patienceToMeasure)
 	if err != nil {
 		return nil, err
 	}
-	busy := wasBusy(processorTime()-used, time.Since(start), c.threads)
+	busy := wasBusy(processorTime()-used, time.Since(start), c.threads) // before the steps, of which a part has one thread
+	if err := executor.CalibrateSteps(c.ctx, c.device, c.threads, &speeds); err != nil {
+		return nil, err
+	}
 	if busy {
 		fmt.Fprintln(c.app.err, "Other programs kept it busy: estimates are too long, until it is measured again in ten minutes or later.")
 	}
