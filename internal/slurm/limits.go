@@ -19,4 +19,6 @@ func (c *Client) Limits(ctx context.Context) (Limits, error) { return Limits{}, 
 
 // Accounting asks the accounting database for what it knows of the jobs, each task by itself, as it was started last. It
 // is false where the cluster has no database.
-func (c *Client) Accounting(ctx context.Context, ids []string) ([]Job, bool, error) { return nil, false, nil }
+func (c *Client) Accounting(ctx context.Context, ids []string) ([]Job, bool, error) {
+	return nil, false, nil
+}
