@@ -85,7 +85,7 @@ func Arrange(p *planner.Plan, maxTasks int, share bool) []Array {
 		before := -1
 		for tasks := range slices.Chunk(g.tasks, maxTasks) {
 			index := len(arrays)
-			a := Array{Features: g.makesFeatures(), Tasks: tasks, Launch: *p.LaunchOf(&p.Runs[tasks[0].Index])}
+			a := Array{Features: g.makesFeatures(), Tasks: tasks, Launch: *p.LaunchOf(&planner.Run{Launch: g.launch})}
 			after, afterOK := map[int]bool{}, map[int]bool{}
 			for _, t := range tasks {
 				r := &p.Runs[t.Index]
