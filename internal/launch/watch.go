@@ -47,6 +47,12 @@ func (s *Session) Watch(ctx context.Context) Summary {
 		if sum.Left == 0 || ctx.Err() != nil {
 			return sum
 		}
+		if s.FailFast && sum.Failed > 0 && !s.stopping {
+			s.stopping = true
+			if err := s.Cancel(ctx); err != nil {
+				s.note("the other jobs can't be cancelled: %v", err)
+			}
+		}
 		select {
 		case <-ctx.Done():
 		case <-look.C:
