@@ -13,9 +13,6 @@ var defaults = map[string]string{
 	"SBATCH_CLUSTERS": "--clusters",
 }
 
-// short are the options of these that have a short name.
-var short = map[string]string{"-A": "--account", "-p": "--partition", "-q": "--qos", "-C": "--constraint", "-M": "--clusters"}
-
 // queryEnv is the environment of a command that asks: with the notation of times that is parsed, and lists of tasks that
 // are not cut short.
 func (c *Client) queryEnv() []string {
@@ -29,12 +26,7 @@ func (c *Client) queryEnv() []string {
 func (c *Client) submitEnv(options []string) []string {
 	said := map[string]bool{}
 	for _, o := range options {
-		name, _, _ := strings.Cut(o, "=")
-		name, _, _ = strings.Cut(name, " ")
-		if len(name) > 1 && name[0] == '-' && name[1] != '-' {
-			name = short[name[:2]]
-		}
-		said[name] = true
+		said[optionName(o)] = true
 	}
 	env := c.plainEnv(said)
 	if c.inJob() {

@@ -165,9 +165,9 @@ func limit(name string) (reason, bool) {
 	case minutes != "" || kind == "Grp" && what == "Wall":
 		return reason{fmt.Sprintf("waits: %s has used up its minutes of %s", owner, r.words), false}, true
 	case per == "PerUser" || whose == "Assoc" && kind == "Max":
-		return reason{fmt.Sprintf("waits: your jobs have as many %s as %s allows", r.words, owner), false}, true
+		return reason{fmt.Sprintf("waits: your jobs hold all the %s that %s allows", r.words, owner), false}, true
 	}
-	return reason{fmt.Sprintf("waits: all jobs of %s together have as many %s as they may", owner, r.words), false}, true
+	return reason{fmt.Sprintf("waits: all jobs of %s together hold all the %s that they may", owner, r.words), false}, true
 }
 
 // why looks a reason up. Slurm puts details behind a comma or a colon, and writes underscores for spaces in some places.
@@ -256,7 +256,7 @@ func Explain(j Job) string {
 	case j.State == "CANCELLED" && j.CancelledBy != "":
 		return "was cancelled (scancel) by user " + j.CancelledBy
 	case j.State == "CANCELLED" && (j.Reason == "Dependency" || j.Reason == "DependencyNeverSatisfied"):
-		return "was cancelled, perhaps for a job that it depends on failed"
+		return "was cancelled while it waited for jobs that it depends on, of which one may have failed"
 	case j.State == "OUT_OF_MEMORY" && j.MaxMemory > 0:
 		return fmt.Sprintf("was killed, for it needed more memory than it was given (Slurm saw %d MiB): set more memory in the launcher block",
 			(j.MaxMemory+1<<20-1)>>20)
@@ -265,8 +265,7 @@ func Explain(j Job) string {
 }
 
 func fill(words string, j Job) string {
-	words = strings.ReplaceAll(words, "%s", j.Name())
-	return strings.ReplaceAll(words, "%%", "%")
+	return strings.NewReplacer("%%", "%", "%s", j.Name()).Replace(words)
 }
 
 // signalNoFile is what Slurm says where a task's folder or output can't be opened: ExitCode 0:53.

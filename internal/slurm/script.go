@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -133,6 +134,14 @@ func (s *Script) check() error {
 			return fmt.Errorf("%q holds a control character: an option of sbatch is one line of a script", o)
 		}
 	}
+	for _, o := range s.Extra {
+		if !strings.HasPrefix(o, "-") {
+			return fmt.Errorf("%q in extra is no option of sbatch: options begin with -", o)
+		}
+		if name := optionName(o); slices.Contains(ours, name) {
+			return fmt.Errorf("%q in extra: ftrun itself sets %s, by which it finds its jobs and what they print; leave it out", o, name)
+		}
+	}
 	for _, word := range s.Command {
 		if strings.Contains(word, "\x00") {
 			return fmt.Errorf("%q holds a zero byte, which no command can be given", word)
@@ -144,6 +153,27 @@ func (s *Script) check() error {
 		}
 	}
 	return nil
+}
+
+// ours are the options that a script, or Submit, depends on.
+var ours = []string{"--job-name", "--array", "--chdir", "--output", "--error", "--open-mode", "--export", "--export-file", "--requeue",
+	"--no-requeue", "--dependency", "--kill-on-invalid-dep", "--signal", "--parsable", "--wrap", "--wait", "--test-only", "--quiet", "--help",
+	"--usage", "--version"}
+
+// short are the short names of options that matter here.
+var short = map[byte]string{'A': "--account", 'C': "--constraint", 'D': "--chdir", 'J': "--job-name", 'M': "--clusters",
+	'Q': "--quiet", 'V': "--version", 'W': "--wait", 'a': "--array", 'd': "--dependency", 'e': "--error", 'h': "--help", 'o': "--output",
+	'p': "--partition", 'q': "--qos"}
+
+// optionName is the long name of the option that o sets: "--partition" of "-p gpu".
+func optionName(o string) string {
+	if len(o) > 1 && o[0] == '-' && o[1] != '-' {
+		return short[o[1]]
+	}
+	if i := strings.IndexAny(o, "= "); i >= 0 {
+		return o[:i]
+	}
+	return o
 }
 
 // Dependency is the value of sbatch's --dependency, "" where the array waits for nothing. After and AfterOK may hold shell

@@ -99,7 +99,7 @@ func (c *Client) Cancel(ctx context.Context, ids ...string) error {
 	})
 }
 
-// Requeue has Slurm end a running job and start it again, from a task of it or from outside.
+// Requeue has Slurm end a running job and start it again, from a task of it or from outside. One that waits is left so.
 func (c *Client) Requeue(ctx context.Context, id string, task int) error {
 	number, cluster, _ := strings.Cut(id, ";")
 	if task >= 0 {
@@ -107,6 +107,10 @@ func (c *Client) Requeue(ctx context.Context, id string, task int) error {
 	}
 	return c.patiently(ctx, func() error {
 		_, err := c.query(ctx, "scontrol", onCluster(cluster, "requeue", number)...)
+		var e *CommandError
+		if errors.As(err, &e) && strings.Contains(e.Text, "Job is pending execution") {
+			return nil
+		}
 		return err
 	})
 }
@@ -129,7 +133,7 @@ func (c *Client) patiently(ctx context.Context, do func() error) error {
 		}
 		if time.Since(begun)+wait > c.Patience {
 			if c.Patience > 0 {
-				err = fmt.Errorf("Slurm can't be reached for %v: %w", time.Since(begun).Round(time.Second), err)
+				err = fmt.Errorf("no answer from Slurm for %v: %w", time.Since(begun).Round(time.Second), err)
 			}
 			return err
 		}
