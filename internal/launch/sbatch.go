@@ -1,0 +1,55 @@
+package launch
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// WriteSbatch prints arrays as one script of bash that submits them to Slurm, each with its dependencies: to be saved,
+// read and run on a machine that has sbatch. Where one is refused it ends, and says what was submitted before.
+func WriteSbatch(w io.Writer, f *Folder, arrays []Array, worker *Worker) error {
+	var b bytes.Buffer
+	names := make([]string, len(arrays))
+	for i := range arrays {
+		names[i] = f.JobName(i)
+	}
+	fmt.Fprintf(&b, "#!/bin/bash\n# Launch %s of ftrun: %s of Slurm.\n", f.ID, counted(len(arrays), "job array", "job arrays"))
+	b.WriteString("#\n# bash FILE submits them, each to start when those that it waits for have ended.\n")
+	fmt.Fprintf(&b, "# squeue --name=%[1]s and scancel --name=%[1]s\n# show them, and end them.\n", strings.Join(names, ","))
+	fmt.Fprintf(&b, "# What their tasks print is in %s.\nset -eu\n", f.LogPath(0, "*")[:strings.LastIndexByte(f.LogPath(0, "*"), '/')])
+	for i := range arrays {
+		a := &arrays[i]
+		script := worker.Script(f, i, a)
+		script.After, script.AfterOK = variables(a.After), variables(a.AfterOK)
+		option := ""
+		if waits := script.Dependency(); waits != "" {
+			option = fmt.Sprintf(" --dependency=%q", waits)
+		}
+		script.After, script.AfterOK = nil, nil
+		var text bytes.Buffer
+		if err := script.Write(&text); err != nil {
+			return fmt.Errorf("the script of array %d: %w", i+1, err)
+		}
+		end := fmt.Sprintf("END_OF_ARRAY_%d", i+1)
+		for slices.Contains(strings.Split(text.String(), "\n"), end) {
+			end += "_"
+		}
+		fmt.Fprintf(&b, "\n# %s.\narray%d=$(sbatch --parsable%s <<'%s'\n%s\n%s\n)\n", a.describe(i), i+1, option, end, strings.TrimRight(text.String(), "\n"), end)
+		// A federation's sbatch says the cluster, too.
+		fmt.Fprintf(&b, "array%[1]d=${array%[1]d%%%%;*}\necho \"Array %[1]d is job $array%[1]d.\"\n", i+1)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// variables are the shell variables that hold the arrays' jobs.
+func variables(arrays []int) []string {
+	names := make([]string, len(arrays))
+	for i, at := range arrays {
+		names[i] = fmt.Sprintf("$array%d", at+1)
+	}
+	return names
+}
