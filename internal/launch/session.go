@@ -55,7 +55,7 @@ type Worker struct {
 	Program string   // absolute
 	Chdir   string   // where the plan's paths begin: absolute
 	Store   string   // absolute
-	Device  string   // as -device of apply says; "auto" is a GPU where the launch asks for one
+	Device  string   // as -device of apply says; "auto" or "" is a GPU where the launch asks for one
 	Flags   []string // others of `ftrun worker`
 }
 
@@ -65,12 +65,11 @@ func (w *Worker) Command(f *Folder, array int, a *Array) []string {
 	if a.Features {
 		line = append(line, "-features")
 	}
-	device := w.Device
-	if a.Launch.GPUs > 0 && device == "auto" {
-		device = "cuda:0" // Slurm lets a task see its own alone
-	}
-	if device != "" && device != "auto" {
-		line = append(line, "-device", device)
+	switch {
+	case w.Device != "" && w.Device != "auto":
+		line = append(line, "-device", w.Device)
+	case a.Launch.GPUs > 0:
+		line = append(line, "-device", "cuda:0") // a task sees its own alone
 	}
 	line = append(line, w.Flags...)
 	return append(line, "-store", w.Store, f.PlanPath(array))
