@@ -39,6 +39,7 @@ func (s *Session) Watch(ctx context.Context) Summary {
 			s.look(t)
 		}
 		s.end(ctx)
+		s.submitLater(ctx)
 		sum := s.Summary()
 		if sum.Left == 0 {
 			s.close(ctx)
@@ -73,6 +74,9 @@ func (s *Session) Summary() (sum Summary) {
 		default:
 			sum.Left++
 		}
+	}
+	if !s.again.IsZero() && !s.stopping {
+		sum.Left += len(s.missing())
 	}
 	return sum
 }
@@ -144,6 +148,9 @@ func (s *Session) hear(t *task, j slurm.Job, known bool) {
 			t.gone = time.Now()
 		}
 		return
+	}
+	if t.run == nil && j.State == "RUNNING" && t.known.State != j.State {
+		s.note("%s: being computed on %s (job %s)", t.name, j.Node, t.id())
 	}
 	again := t.seen && (j.Restarts > t.known.Restarts || j.Waits() && (t.running || !t.known.Waits()))
 	t.gone = time.Time{}
@@ -342,7 +349,7 @@ func (s *Session) lose(t *task) {
 		}
 		return
 	}
-	missing := s.missing(t.run)
+	missing := s.lacks(t.run)
 	switch {
 	case t.canceled:
 		t.settled = skipped
@@ -355,8 +362,8 @@ func (s *Session) lose(t *task) {
 	}
 }
 
-// missing is a run that a run starts from and that did not finish.
-func (s *Session) missing(r *planner.Run) string {
+// lacks is a run that a run starts from and that did not finish.
+func (s *Session) lacks(r *planner.Run) string {
 	for _, id := range r.Needs {
 		if t := s.byRun[id]; t != nil && (t.settled == failed || t.settled == skipped) {
 			return id
