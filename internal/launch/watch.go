@@ -181,9 +181,8 @@ func (s *Session) tellWaiting() {
 		if t.settled != waiting || !t.seen || !t.gone.IsZero() || !t.known.Waits() {
 			continue
 		}
-		text := slurm.Explain(t.known)
-		if text == "" {
-			continue
+		if t.known.Reason == "" {
+			continue // it was submitted just now
 		}
 		key := t.job + " " + t.known.Reason
 		i, there := at[key]
@@ -193,15 +192,14 @@ func (s *Session) tellWaiting() {
 			}
 			i = len(events)
 			at[key] = i
-			events = append(events, runlog.RunsWaiting{Job: t.job, Name: t.name, Reason: t.known.Reason, Text: text})
+			events = append(events, runlog.RunsWaiting{Job: t.job, Name: t.name, Reason: t.known.Reason, Text: slurm.Explain(t.known)})
 		}
 		if t.run != nil {
 			events[i].Runs = append(events[i].Runs, t.run.ID)
 		}
 	}
-	for key, i := range at {
+	for key := range at {
 		s.asked.waiting[key] = true
-		_ = i
 	}
 	for _, e := range events {
 		s.Events.Emit(e)
