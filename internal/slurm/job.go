@@ -199,7 +199,10 @@ func parseExit(s string) (code, signal int) {
 	if err != nil || status < 0 {
 		return 0, 0
 	}
-	return status >> 8 & 0xff, status & 0x7f
+	if signal = status & 0x7f; signal > 0 {
+		return 0, signal
+	}
+	return status >> 8 & 0xff, 0
 }
 
 // parseTime reads a local time, zero where Slurm says N/A, Unknown or NONE.
