@@ -3,6 +3,7 @@ package slurm
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,7 +75,8 @@ func TestParseQueueErrors(t *testing.T) {
 	for _, test := range []struct{ name, out string }{
 		{"no id", line("", "0", "RUNNING", "0", "0")},
 		{"no state", line("5", "0", "", "0", "0")},
-		{"a list of tasks", line("5", "3-9%2", "PENDING", "0", "0")},
+		{"a list of tasks that was cut", line("5", "3-9,...", "PENDING", "0", "0")},
+		{"no task", line("5", "", "PENDING", "0", "0")},
 		{"no number of restarts", line("5", "1", "PENDING", "0", "x")},
 		{"something else", "slurm: welcome to the cluster\n"},
 	} {
@@ -83,6 +85,17 @@ func TestParseQueueErrors(t *testing.T) {
 				t.Errorf("got %+v, %v", jobs, err)
 			}
 		})
+	}
+}
+
+func TestParseTasks(t *testing.T) {
+	for s, want := range map[string][]int{
+		"N/A": {-1}, "0": {0}, "17": {17}, "3-5%2": {3, 4, 5}, "[0-6:2,9]": {0, 2, 4, 6, 9}, "1,3-4%1": {1, 3, 4},
+		"": nil, "x": nil, "3-": nil, "5-3": nil, "-1": nil, "1:0": nil, "1-9999999999": nil, "1,...": nil,
+	} {
+		if got, err := parseTasks(s); !slices.Equal(got, want) || (err == nil) != (want != nil) {
+			t.Errorf("%q: %v, %v", s, got, err)
+		}
 	}
 }
 
