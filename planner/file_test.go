@@ -178,7 +178,7 @@ func TestLoadRefuses(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) {
-	for _, src := range []string{chain, tour, sweepOf("arch = \"alexnet\"\n mode = \"scratch\"")} {
+	for _, src := range []string{chain, tour, withLauncher("launcher = launcher.slurm.cluster"), sweepOf("arch = \"alexnet\"\n mode = \"scratch\"")} {
 		var b bytes.Buffer
 		if err := WriteJSON(&b, plan(f, newFakeWorld(), src, Options{})); err != nil {
 			f.Fatal(err)
@@ -199,7 +199,10 @@ func FuzzLoad(f *testing.F) {
 		for i := range p.Runs {
 			p.Name(&p.Runs[i])
 			p.Describe(&p.Runs[i])
+			_ = p.LaunchOf(&p.Runs[i]).String()
 		}
+		_, _ = p.Launcher() // which may be several
+		p.Only(func(r *Run) bool { return r.Seed == 0 })
 		for i := range p.Gates {
 			for _, c := range p.Judged(&p.Gates[i]) {
 				p.Configs[c].Name()

@@ -78,3 +78,194 @@ func TestLoadRefusesAWrongOrder(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+const onCluster = `
+launcher "slurm" "cluster" {
+  partition    = "gpu"
+  gpus         = matrix.arch == "resnet18" ? 2 : 0
+  cpus         = 2
+  memory       = matrix.arch == "resnet18" ? "8GiB" : null
+  max_parallel = 20
+  extra        = ["--exclusive"]
+}
+launcher "slurm" "plain" {}
+launcher "local" "workstation" {
+  threads = 3
+  memory  = "8GiB"
+}
+launcher "local" "other" { threads = 3 }
+launcher "k8s" "pods" {
+  image = "i"
+  claim = "c"
+}
+sweep "a" {
+  dataset  = dataset.ants
+  LAUNCHER
+  seeds    = range(2)
+  matrix { arch = ["resnet18", "alexnet"] }
+  run {
+    arch   = matrix.arch
+    mode   = "scratch"
+    epochs = 1000
+  }
+}
+`
+
+func withLauncher(attribute string) string {
+	return strings.Replace(onCluster, "LAUNCHER", attribute, 1)
+}
+
+func TestLaunches(t *testing.T) {
+	w := newFakeWorld()
+	w.Costs = &fakeCosts{}
+	src := withLauncher("launcher = launcher.slurm.cluster")
+	p := plan(t, w, src, Options{})
+	cluster := Launch{Kind: Slurm, Name: "cluster", Partition: "gpu", CPUs: 2, MaxParallel: 20, Extra: []string{"--exclusive"}}
+	resnet, alexnet := cluster, cluster
+	resnet.GPUs, resnet.Memory = 2, 8<<30
+	alexnet.Memory, alexnet.EstimatedMemory = leastMemory, true
+	// 2,010 s on 4 threads are 4,020 s on 2 cores; three times that and ten minutes are 12,660 s, 3.5 hours and a bit.
+	resnet.Seconds, resnet.EstimatedTime = 3*3600+3*900, true
+	alexnet.Seconds, alexnet.EstimatedTime = 3*3600+3*900, true
+	if diff := cmp.Diff([]Launch{resnet, alexnet}, p.Launches); diff != "" {
+		t.Errorf("launches (-want +got):\n%s", diff)
+	}
+	for i := range p.Runs {
+		r := &p.Runs[i]
+		if gpus := p.LaunchOf(r).GPUs; (gpus == 2) != (p.Settings[r.Settings].Arch == "resnet18") {
+			t.Errorf("%s has %d GPUs", p.Name(r), gpus)
+		}
+	}
+	here := plan(t, w, withLauncher(""), Options{})
+	if here.Launches != nil {
+		t.Errorf("without a launcher there are %+v", here.Launches)
+	}
+	for i := range p.Runs {
+		if p.Runs[i].ID != here.Runs[i].ID {
+			t.Error("a launcher changes ids")
+		}
+	}
+	back, err := Load(saved(t, p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(p.Launches, back.Launches); diff != "" {
+		t.Errorf("launches don't survive saving (-saved +loaded):\n%s", diff)
+	}
+
+	t.Run("without estimates nothing is asked for that was not said", func(t *testing.T) {
+		p := plan(t, newFakeWorld(), src, Options{})
+		if l := p.Launches[1]; l.Memory != 0 || l.Seconds != 0 || l.EstimatedMemory || l.EstimatedTime {
+			t.Errorf("got %+v", l)
+		}
+	})
+	t.Run("what is left is estimated anew, and what was said stays", func(t *testing.T) {
+		store := fakeStore{}
+		for i := range p.Runs {
+			switch r := &p.Runs[i]; r.Seed {
+			case 0:
+				store[r.ID] = RunState{Finished: true}
+			case 1:
+				store[r.ID] = RunState{Checkpoint: true, Epochs: 990}
+			}
+		}
+		if err := Refresh(back, store, &fakeCosts{}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range back.Runs {
+			r := &back.Runs[i]
+			l := back.LaunchOf(r)
+			want := int64(900) // 30 s on 4 threads are 60 s on 2 cores; three times that and ten minutes
+			if r.Action == Done {
+				want = 0
+			}
+			if l.Seconds != want || l.GPUs == 2 && l.Memory != 8<<30 {
+				t.Errorf("%s (%s) has %+v", back.Name(r), r.Action, l)
+			}
+		}
+	})
+}
+
+// What is asked for is never less than the estimate with its margin, nor much more, and similar estimates come to the same.
+func TestLimits(t *testing.T) {
+	distinct := map[int64]bool{}
+	for n := int64(1 << 20); n < 1<<40; n += n/100 + 1 {
+		limit := memoryLimit(n)
+		if want := max(memoryMargin*float64(n), leastMemory); float64(limit) < want || float64(limit) > want*1.13+64<<20 || limit%(64<<20) != 0 {
+			t.Errorf("%d bytes: %d are asked for", n, limit)
+		}
+		distinct[limit] = true
+	}
+	if len(distinct) > 100 {
+		t.Errorf("there are %d limits of memory", len(distinct))
+	}
+	clear(distinct)
+	for seconds := 1.0; seconds < 100*3600; seconds *= 1.01 {
+		limit := timeLimit(seconds)
+		if want := timeMargin*seconds + startSeconds; float64(limit) < want || float64(limit) > 1.5*want || limit%300 != 0 {
+			t.Errorf("%g s: %d s are asked for", seconds, limit)
+		}
+		distinct[limit] = true
+	}
+	if len(distinct) > 250 {
+		t.Errorf("there are %d limits of time", len(distinct))
+	}
+	if limit := timeLimit(1e300); limit < 1e11 {
+		t.Errorf("an endless training gets %d s", limit)
+	}
+}
+
+func TestOneApplyHasOneLauncher(t *testing.T) {
+	second := func(launcher string) string {
+		return `
+sweep "b" {
+  dataset  = dataset.ants
+  launcher = ` + launcher + `
+  run {
+    arch = "alexnet"
+    mode = "finetune"
+  }
+}
+`
+	}
+	for _, test := range []struct{ name, a, b, want string }{
+		{"both here", "null", "null", ""},
+		{"both by one", "launcher.slurm.plain", "launcher.slurm.plain", ""},
+		{"two of Slurm", "launcher.slurm.cluster", "launcher.slurm.plain", ""},
+		{"one local launcher", "launcher.local.workstation", "launcher.local.workstation", ""},
+		{"a cluster and here", "launcher.slurm.cluster", "null", `Sweep "a" is to be started by launcher.slurm.cluster and sweep "b" by this machine, and one apply can't do both: choose one for all with -launcher`},
+		{"here and a cluster", "null", "launcher.slurm.plain", `sweep "b" by launcher.slurm.plain`},
+		{"two local ones", "launcher.local.workstation", "launcher.local.other", `sweep "b" by launcher.local.other`},
+		{"local settings and none", "launcher.local.workstation", "null", `sweep "b" by this machine`},
+		{"two clusters", "launcher.slurm.plain", "launcher.k8s.pods", `sweep "b" by launcher.k8s.pods`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			src := withLauncher("launcher = "+test.a) + second(test.b)
+			p, diags := Make(t.Context(), load(t, src), newFakeWorld().World, Options{})
+			if test.want != "" {
+				if !strings.Contains(texts(diags), test.want) || diags[0].Subject == nil {
+					t.Errorf("got %s; want %q and a place", texts(diags), test.want)
+				}
+				if _, diags := Make(t.Context(), load(t, src), newFakeWorld().World, Options{Targets: []string{"sweep.a"}}); diags.HasErrors() {
+					t.Errorf("one sweep alone: %s", texts(diags))
+				}
+				return
+			}
+			if diags.HasErrors() {
+				t.Fatal(texts(diags))
+			}
+			if l, err := p.Launcher(); err != nil || test.a != "null" && l.String() != test.a {
+				t.Errorf("the launcher is %v, %v", l, err)
+			}
+		})
+	}
+	t.Run("what is done plays no part", func(t *testing.T) {
+		src := withLauncher("launcher = launcher.slurm.cluster") + second("null")
+		w := newFakeWorld()
+		w.store[plan(t, w, src, Options{Targets: []string{"sweep.b"}}).Runs[0].ID] = RunState{Finished: true}
+		p := plan(t, w, src, Options{})
+		if l, err := p.Launcher(); err != nil || l.Name != "cluster" {
+			t.Errorf("the launcher is %v, %v", l, err)
+		}
+	})
+}

@@ -278,6 +278,7 @@ func (m *module) decodeLaunchers() Diagnostics {
 }
 
 func (m *module) compileLauncher(l *launcher, sc scope) (*compiled[Launcher], Diagnostics) {
+	sc.machine = l.kind == LocalLauncher
 	c, diags := compileBlock(m, launcherTypes[l.kind], l.block.Body, headerOf(l.block), sc, "", map[string]hcl.Range{})
 	c.base.Kind, c.base.Name = l.kind, l.name
 	return c, diags

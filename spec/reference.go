@@ -46,6 +46,7 @@ type scope struct {
 
 	launches string // the sweep whose launcher it is
 	anyAxes  bool   // of a launcher that no sweep uses: there is no saying which
+	machine  bool   // of a launcher whose settings are a machine's, not a run's
 }
 
 // checkReferences reports references to what is not there and calls of functions that do not exist, without evaluating
@@ -98,6 +99,9 @@ func (m *module) checkReference(t hcl.Traversal, sc scope) *hcl.Diagnostic {
 		return nil
 	case root == "launcher":
 		return m.checkLauncherReference(t)
+	case (root == "matrix" || root == "run") && sc.machine:
+		return errorAt(rng, "Reference out of place", "A launcher of kind local holds the settings of a machine, which are the same for all "+
+			"runs: they can't depend on %s.", root)
 	case root == "matrix" && sc.anyAxes:
 		return nil
 	case root == "matrix" && sc.launches != "" && (named && !slices.Contains(sc.axes, name) || len(sc.axes) == 0):

@@ -79,6 +79,8 @@ launcher "slurm" "axes" {
 launcher "local" "workstation" {
   device      = "gpu"  # ERROR: Value out of range: device is "auto", "cpu" or "cuda:0"
   parallelism = 0      # ERROR: Value out of range: parallelism must be at least 1; this is 0.
+  threads     = matrix.arch == "a" ? 1 : 2 # ERROR: Reference out of place: A launcher of kind local holds the settings of a machine
+  memory      = "${run.seed}GiB" # ERROR: Reference out of place: A launcher of kind local holds the settings of a machine
   cache       = "-1GB" # ERROR: Value out of range: cache is a number and a unit, such as "16GiB"; this is "-1GB".
   partition   = "gpu"  # ERROR: Unknown attribute: There is no attribute "partition" in a launcher of kind "local"; it belongs in launcher "slurm" { }.
 }
