@@ -9,11 +9,8 @@
 package slurm
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -37,9 +34,9 @@ type Client struct {
 // DefaultPatience outlasts a restart of the controller, and its move to another machine.
 const DefaultPatience = 15 * time.Minute
 
-// queries is how long a command may take. Slurm's own limit for one message is MessageTimeout, 10 s where nothing else is
-// said, and commands try a few times; what takes longer hangs.
-const commandTimeout = 2 * time.Minute
+// commandTimeout is how long a command may take. sbatch tries fifteen times by itself, two minutes in all, where the
+// controller has too much to do; what takes longer hangs.
+const commandTimeout = 4 * time.Minute
 
 // Find looks for Slurm's commands in PATH.
 func Find() (*Client, error) {
@@ -72,31 +69,4 @@ func (c *Client) somePath() string {
 		return path
 	}
 	return ""
-}
-
-// run starts a command and returns what it prints. An error is a *CommandError, or the context's.
-func (c *Client) run(ctx context.Context, in io.Reader, env []string, name string, args ...string) (string, error) {
-	limit, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(limit, c.commands[name], args...)
-	var out, complaint bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = in, &out, &complaint, env
-	cmd.WaitDelay = time.Second
-	err := cmd.Run()
-	switch {
-	case err == nil:
-		return out.String(), nil
-	case ctx.Err() != nil:
-		return "", ctx.Err()
-	case limit.Err() != nil:
-		return out.String(), &CommandError{Command: name, Text: fmt.Sprintf("no answer within %v", commandTimeout), temporary: true}
-	}
-	text := strings.TrimSpace(complaint.String())
-	if text == "" {
-		text = strings.TrimSpace(out.String())
-	}
-	if text == "" {
-		text = err.Error()
-	}
-	return out.String(), &CommandError{Command: name, Text: text, temporary: isTemporary(text)}
 }
