@@ -31,8 +31,10 @@ type running struct {
 	device                      string
 	noShare                     bool
 	checkpointEvery             time.Duration
+	detach                      bool
 
-	saved string // the file of the plan that is applied; "" for the last plan
+	given func(flag string) bool // on the command line
+	saved string                 // the file of the plan that is applied; "" for the last plan
 }
 
 func (r *running) check() error {
@@ -85,7 +87,12 @@ interrupted.`,
 			if err != nil {
 				return err
 			}
+			r.given = cmd.Flags().Changed
 			p, again, err := a.planToApply(cmd, args, store, &in, &ch, &r)
+			if err != nil {
+				return err
+			}
+			elsewhere, err := a.launcherOf(p, &r)
 			if err != nil {
 				return err
 			}
@@ -93,6 +100,9 @@ interrupted.`,
 				if err := a.ask(cmd.Context()); err != nil {
 					return err
 				}
+			}
+			if elsewhere {
+				return a.applyBySlurm(cmd.Context(), p, store, again, &r)
 			}
 			return a.apply(cmd.Context(), p, store, again, &r)
 		},
@@ -107,7 +117,8 @@ interrupted.`,
 	cmd.Flags().IntVar(&r.memoryMiB, "memory-mib", 0, "memory for all of it, in MiB; 0: what the machine has available")
 	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB; less where runs need it")
 	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
-	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs each `TIME` within an epoch, such as 10m, beside its end")
+	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", defaultCheckpointEvery, "save runs each `TIME` within an epoch, such as 10m, beside its end")
+	cmd.Flags().BoolVar(&r.detach, "detach", false, "submit the jobs of a launcher, and don't watch them")
 	cmd.Flags().StringVar(&r.device, "device", "auto", deviceFlag)
 	return cmd
 }
@@ -236,17 +247,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 			return err
 		}
 	}
-	var sink runlog.Sink
-	interrupted, finish := func() {}, func() {}
-	if r.json {
-		sink = runlog.NewJSONLines(a.out)
-	} else if f, person := a.out.terminal(); person {
-		b := newBars(f, a.out.width(), shortNames(p))
-		sink, interrupted, finish = b, b.interrupted, b.wait
-	} else {
-		l := newLines(a.out)
-		sink, interrupted = l, l.interrupted
-	}
+	sink, interrupted, finish := a.progress(p, r.json)
 	if r.parallelism == 1 { // else runs slow each other down
 		watch := newStopwatch(sink, p, !r.noShare, int64(r.cacheMiB)<<20)
 		defer watch.keep(speedsPath())
@@ -274,6 +275,25 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 			return err
 		}
 	}
+	return a.tell(p, store, summary, sink, again, r)
+}
+
+// progress is what shows an apply while it goes on: events as JSON, bars, or lines. interrupted says that Ctrl-C was heard;
+// finish leaves the terminal clean.
+func (a *app) progress(p *planner.Plan, json bool) (sink runlog.Sink, interrupted, finish func()) {
+	if json {
+		return runlog.NewJSONLines(a.out), func() {}, func() {}
+	}
+	if f, person := a.out.terminal(); person {
+		b := newBars(f, a.out.width(), shortNames(p))
+		return b, b.interrupted, b.wait
+	}
+	l := newLines(a.out)
+	return l, l.interrupted, func() {}
+}
+
+// tell ends an apply: with the table, with what came of the gates, and with what is left to do.
+func (a *app) tell(p *planner.Plan, store *runlog.Store, summary executor.Summary, sink runlog.Sink, again string, r *running) error {
 	if !r.json {
 		rows, err := planned(store, p)
 		if err != nil {
@@ -327,6 +347,9 @@ func (a *app) conclude(s executor.Summary, again string, failFast bool, judged e
 // saveAfter is how much training a crash may cost beside the epoch under way. A run that is saved after each of its short
 // epochs would spend most of its time on that.
 const saveAfter = 2 * time.Second
+
+// defaultCheckpointEvery is how much of a long epoch a crash may cost.
+const defaultCheckpointEvery = 10 * time.Minute
 
 // featureMemory is what the computation of features may take beside the runs: 32 pictures of 224 pixels in all networks
 // but the deeper vggs.

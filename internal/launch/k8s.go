@@ -333,7 +333,7 @@ func newJob(f *Folder, arrays []Array, i int, worker *Worker, v Volume) *job {
 		Name: container, Image: l.Image, WorkingDir: worker.Chdir,
 		Resources: resources{Requests: amounts, Limits: amounts}, VolumeMounts: []volumeMount{{volume, v.Root}},
 	}
-	line := worker.Command(f, i, a.Features)
+	line := worker.Command(f, i, a)
 	for at := range line {
 		line[at] = literal(line[at])
 	}

@@ -40,7 +40,9 @@ type Options struct {
 
 	Worker  Worker
 	NoShare bool // no features are made beforehand
-	Version string
+	// FailFast cancels the others when a run fails.
+	FailFast bool
+	Version  string
 
 	// Look is how often the store is looked at, Ask how often Slurm is asked at most, and Grace how long a run whose job has
 	// ended may still turn out to have finished: what a node wrote last may come late over a network. 0 stands for 1 s,
@@ -53,14 +55,21 @@ type Worker struct {
 	Program string   // absolute
 	Chdir   string   // where the plan's paths begin: absolute
 	Store   string   // absolute
-	Flags   []string // of `ftrun worker`, but for -store and -features
+	Device  string   // as -device of apply says; "auto" or "" is a GPU where the launch asks for one
+	Flags   []string // others of `ftrun worker`
 }
 
 // Command is the command line of an array's tasks.
-func (w *Worker) Command(f *Folder, array int, features bool) []string {
+func (w *Worker) Command(f *Folder, array int, a *Array) []string {
 	line := []string{w.Program, "worker"}
-	if features {
+	if a.Features {
 		line = append(line, "-features")
+	}
+	switch {
+	case w.Device != "" && w.Device != "auto":
+		line = append(line, "-device", w.Device)
+	case a.Launch.GPUs > 0:
+		line = append(line, "-device", "cuda:0") // a task sees its own alone
 	}
 	line = append(line, w.Flags...)
 	return append(line, "-store", w.Store, f.PlanPath(array))
@@ -76,7 +85,7 @@ func (w *Worker) Script(f *Folder, array int, a *Array) *slurm.Script {
 		Tasks: len(a.Tasks), MaxParallel: l.MaxParallel,
 		Partition: l.Partition, Account: l.Account, QOS: l.QOS, Constraint: l.Constraint,
 		CPUs: max(l.CPUs, 1), GPUs: l.GPUs, Memory: l.Memory, Time: limit, SignalBefore: signalBefore(limit),
-		Extra: l.Extra, Setup: l.Setup, Command: w.Command(f, array, a.Features),
+		Extra: l.Extra, Setup: l.Setup, Command: w.Command(f, array, a),
 	}
 }
 
@@ -89,12 +98,13 @@ func signalBefore(limit time.Duration) time.Duration {
 // Session is the view of one apply on the tasks that carry out its plan.
 type Session struct {
 	Options
-	tasks   []*task
-	byRun   map[string]*task
-	folders []*launched // that have tasks of ours
-	cluster string
-	told    map[string]bool
-	asked   inquiry
+	tasks    []*task
+	byRun    map[string]*task
+	folders  []*launched // that have tasks of ours
+	cluster  string
+	told     map[string]bool
+	asked    inquiry
+	stopping bool // -fail-fast has cancelled the others
 }
 
 // launched is a launch with its folder.

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ftrun/ftrun/internal/durable"
@@ -46,6 +45,12 @@ func (s *Session) Watch(ctx context.Context) Summary {
 		}
 		if sum.Left == 0 || ctx.Err() != nil {
 			return sum
+		}
+		if s.FailFast && sum.Failed > 0 && !s.stopping {
+			s.stopping = true
+			if err := s.Cancel(ctx); err != nil {
+				s.note("the other jobs can't be cancelled: %v", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -159,7 +164,7 @@ func (s *Session) hear(t *task, j slurm.Job, known bool) {
 }
 
 // id is the task as Slurm writes it.
-func (t *task) id() string { return t.job + "_" + strconv.Itoa(t.index) }
+func (t *task) id() string { return slurm.Job{ID: t.job, Task: t.index}.Name() }
 
 // tellWaiting tells why runs wait, each reason once for a job.
 func (s *Session) tellWaiting() {
@@ -232,7 +237,7 @@ func (s *Session) look(t *task) {
 		t.status = *status
 	}
 	new := !t.status.Updated.Equal(t.before.Updated) || t.status.Attempts != t.before.Attempts
-	onNode := t.seen && t.known.State == slurm.Running
+	onNode := t.seen && t.known.State == "RUNNING"
 	if !t.running && t.status.State == runlog.Running && (new && t.status.Attempts > t.before.Attempts || onNode && new) || len(epochs) > 0 && !t.running {
 		s.started(t, t.follow.Known()-len(epochs))
 	}
@@ -295,7 +300,7 @@ func (s *Session) end(ctx context.Context) {
 // grace is how long a task that has ended may still turn out to have finished. One that Slurm saw fail has nothing more to
 // write but a failure.
 func (s *Session) grace(t *task) time.Duration {
-	if t.canceled || t.run == nil || t.seen && t.known.Ended() && t.known.State != slurm.Completed {
+	if t.canceled || t.run == nil || t.seen && t.known.Ended() && t.known.State != "COMPLETED" {
 		return s.Grace / 4
 	}
 	return s.Grace
@@ -329,7 +334,7 @@ func (s *Session) lose(t *task) {
 	why := s.why(t)
 	if t.run == nil {
 		t.settled = finished
-		if !t.known.Ended() || t.known.State != slurm.Completed {
+		if !t.known.Ended() || t.known.State != "COMPLETED" {
 			t.settled = failed
 			if !t.canceled {
 				s.note("%s: %s", t.name, why)
@@ -363,38 +368,24 @@ func (s *Session) missing(r *planner.Run) string {
 // why says in words how a task ended that left no result, and what to do.
 func (s *Session) why(t *task) string {
 	j := t.known
-	var text, mend string
-	if !t.seen || !j.Ended() {
-		text = fmt.Sprintf("job %s has vanished from Slurm's queue, and left no result", t.id())
-		mend = "apply again trains the rest"
-	} else {
-		text = fmt.Sprintf("job %s: %s", t.id(), cmp.Or(slurm.Explain(j), strings.ToLower(string(j.State))))
-		switch j.State {
-		case "OUT_OF_MEMORY":
-			asked := "memory that the partition gives"
-			if t.launch.Memory > 0 {
-				asked = amount(t.launch.Memory) + " that it asked for"
-			}
-			text = fmt.Sprintf("job %s ran out of the %s", t.id(), asked)
-			if t.run != nil {
-				if e := s.Plan.Estimate(t.run).Memory; e > 0 {
-					text += fmt.Sprintf(" (estimated were %s for the run)", amount(e))
-				}
-			}
-			mend = "give memory in the launcher block, or a smaller batch_size"
-		case "TIMEOUT":
-			mend = "give more time in the launcher block; apply again goes on from the last checkpoint"
-		case "CANCELLED":
-			mend = "apply again trains the rest"
-		case slurm.Completed:
-			text = fmt.Sprintf("job %s ended well, as Slurm says, and left no result in %s: does the node see the same file system?", t.id(), s.Store.Dir)
+	var text string
+	switch {
+	case !t.seen || !j.Ended():
+		text = fmt.Sprintf("job %s has vanished from Slurm's queue, and left no result; apply again trains what is left", t.id())
+	case j.State == "COMPLETED" && t.run != nil:
+		return fmt.Sprintf("job %s ended well, as Slurm says, and left no result in %s: does its node see the same file system?", t.id(), s.Store.Dir)
+	default:
+		text = fmt.Sprintf("job %s %s", t.id(), cmp.Or(slurm.Explain(j), "ended"))
+	}
+	if j.State == "OUT_OF_MEMORY" && t.launch.Memory > 0 {
+		text += fmt.Sprintf(" (it asked for %s", amount(t.launch.Memory))
+		if t.run != nil && s.Plan.Estimate(t.run).Memory > 0 {
+			text += fmt.Sprintf(", and the run was estimated to hold %s", amount(s.Plan.Estimate(t.run).Memory))
 		}
+		text += ")"
 	}
-	if line := lastLine(t.in.LogPath(t.array, strconv.Itoa(t.index))); line != "" && (!j.Ended() || j.State != "CANCELLED") {
+	if line := lastLine(t.in.LogPath(t.array, strconv.Itoa(t.index))); line != "" && j.State != "CANCELLED" && !t.known.Waits() {
 		text += "; its log ends with: " + line
-	}
-	if mend != "" {
-		text += "; " + mend
 	}
 	return text
 }

@@ -1,0 +1,336 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/ftrun/ftrun/executor"
+	"github.com/ftrun/ftrun/internal/launch"
+	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/internal/slurm"
+	"github.com/ftrun/ftrun/internal/weights"
+	"github.com/ftrun/ftrun/planner"
+	"github.com/ftrun/ftrun/reports"
+)
+
+// launcherOf tells whether the plan's runs are trained elsewhere, by Slurm, and refuses flags that would have no effect.
+func (a *app) launcherOf(p *planner.Plan, r *running) (elsewhere bool, err error) {
+	for i := range p.Runs {
+		run := &p.Runs[i]
+		if run.Action == planner.Done {
+			continue
+		}
+		switch p.LaunchOf(run).Kind {
+		case planner.Slurm:
+			elsewhere = true
+		case planner.K8s:
+			return false, errors.New("apply starts nothing on Kubernetes: `ftrun plan -format k8s` prints the Jobs, for kubectl apply")
+		}
+	}
+	if !elsewhere {
+		if r.detach && changes(p) {
+			return false, errors.New("-detach has no effect on this machine: it leaves jobs to a launcher \"slurm\", which -launcher or a sweep names")
+		}
+		return false, nil
+	}
+	for flag, instead := range map[string]string{"parallelism": "max_parallel", "threads": "cpus", "memory-mib": "memory"} {
+		if r.given(flag) {
+			return false, fmt.Errorf("-%s is for this machine, and Slurm trains these runs: the launcher block has %s", flag, instead)
+		}
+	}
+	return true, nil
+}
+
+// applyBySlurm submits what is to be trained to Slurm, and watches it.
+func (a *app) applyBySlurm(ctx context.Context, p *planner.Plan, store *runlog.Store, again string, r *running) error {
+	client, err := slurm.Find()
+	if err != nil {
+		return err
+	}
+	if store, err = absoluteStore(store); err != nil {
+		return err
+	}
+	worker, err := newWorker(store, r)
+	if err != nil {
+		return err
+	}
+	if err := a.pinAll(ctx, p); err != nil {
+		return err
+	}
+	a.saves.Store(true)
+	sink, _, finish := a.progress(p, r.json)
+	out := &relay{sink: sink}
+	done, todo := tally(p)
+	sink.Emit(runlog.ApplyStarted{Runs: todo, Done: done, Device: "Slurm"})
+	start := time.Now()
+	session, err := launch.Begin(ctx, launch.Options{
+		Plan: p, Store: store, Slurm: client, Events: out, Worker: *worker, NoShare: r.noShare, Version: Version(), FailFast: r.failFast,
+	})
+	if err != nil {
+		finish()
+		return err
+	}
+	if r.detach {
+		finish()
+		a.leave(session, again)
+		return nil
+	}
+	interrupts := a.interrupts(ctx)
+	var counts launch.Summary
+	for {
+		watching, stop := context.WithCancel(context.Background())
+		over := make(chan struct{})
+		go func() {
+			counts = session.Watch(watching)
+			close(over)
+		}()
+		select {
+		case <-over:
+			stop()
+			sink.Emit(runlog.ApplyFinished{Finished: counts.Finished, Failed: counts.Failed, Skipped: counts.Skipped, Seconds: time.Since(start).Seconds()})
+			finish()
+			return a.tell(p, store, executor.Summary{Finished: counts.Finished, Done: done, Failed: counts.Failed, Skipped: counts.Skipped}, sink, again, r)
+		case sig := <-interrupts:
+			stop()
+			<-over
+			finish()
+			answer := leaveThem
+			if sig == os.Interrupt {
+				answer = a.askAboutJobs(session.Jobs(), interrupts)
+			}
+			switch answer {
+			case leaveThem:
+				a.leave(session, again)
+				return exit(exitInterrupted)
+			case cancelThem:
+				return a.cancel(session, again, r)
+			}
+			sink, _, finish = a.progress(p, r.json)
+			out.to(sink)
+			sink.Emit(runlog.ApplyStarted{Runs: todo, Done: done, Device: "Slurm"})
+		}
+	}
+}
+
+// tally counts the distinct runs of a plan that are done, and those that are to be trained.
+func tally(p *planner.Plan) (done, todo int) {
+	s := p.Summarize()
+	return s.Done, s.Trainings - s.Done
+}
+
+// relay passes events on to whatever shows them now.
+type relay struct {
+	mu   sync.Mutex
+	sink runlog.Sink
+}
+
+func (r *relay) to(sink runlog.Sink) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sink = sink
+}
+
+// Emit passes an event on.
+func (r *relay) Emit(e runlog.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sink.Emit(e)
+}
+
+// absoluteStore is a store as the nodes see it.
+func absoluteStore(store *runlog.Store) (*runlog.Store, error) {
+	dir, err := filepath.Abs(store.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return runlog.Open(dir), nil
+}
+
+// newWorker says how tasks call this program.
+func newWorker(store *runlog.Store, r *running) (*launch.Worker, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	w := &launch.Worker{Program: program, Chdir: dir, Store: store.Dir, Device: r.device}
+	if r.noShare {
+		w.Flags = append(w.Flags, "-no-share")
+	}
+	if r.given("cache-mib") {
+		w.Flags = append(w.Flags, fmt.Sprintf("-cache-mib=%d", r.cacheMiB))
+	}
+	if r.given("checkpoint-every") {
+		w.Flags = append(w.Flags, fmt.Sprintf("-checkpoint-every=%v", r.checkpointEvery))
+	}
+	return w, nil
+}
+
+// pinAll fetches the weights that the runs start from, for nodes often have no network, and writes data sets and weights to
+// the lock file, which the tasks only read.
+func (a *app) pinAll(ctx context.Context, p *planner.Plan) error {
+	if !changes(p) {
+		return nil
+	}
+	lock, err := readLock(lockPath)
+	if err != nil {
+		return err
+	}
+	if err := lock.pinDatasets(p.Datasets, false); err != nil {
+		return err
+	}
+	return a.fetchWeights(ctx, lock, p, false)
+}
+
+// fetchWeights fetches the catalogue's files that runs which are to be trained start from, and pins them.
+func (a *app) fetchWeights(ctx context.Context, l *lock, p *planner.Plan, renew bool) error {
+	entries := catalogueFiles(p)
+	for _, file := range slices.Sorted(maps.Keys(entries)) {
+		told := false
+		path, err := weightsCache().Fetch(ctx, entries[file], func(_, total int64) {
+			if !told {
+				told = true
+				size := ""
+				if total > 0 {
+					size = " (" + reports.Bytes(total) + ")"
+				}
+				fmt.Fprintf(a.out, "fetching %s%s\n", file, size)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		sum, err := weights.SHA256(path)
+		if err != nil {
+			return err
+		}
+		if err := l.pin(file, sum, renew); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// catalogueFiles are the files of torchvision's catalogue that a plan's settings name.
+func catalogueFiles(p *planner.Plan) map[string]weights.Entry {
+	entries := map[string]weights.Entry{}
+	for _, s := range p.Settings {
+		if s.Weights.Kind != "catalogue" {
+			continue
+		}
+		if e, ok := weights.Find(s.Arch, s.Weights.Name); ok {
+			entries[e.File] = e
+		}
+	}
+	return entries
+}
+
+// interrupts gives Ctrl-C and SIGTERM one by one, the one that has ended ctx included.
+func (a *app) interrupts(ctx context.Context) <-chan os.Signal {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	a.listenElsewhere()
+	context.AfterFunc(ctx, func() {
+		select {
+		case signals <- os.Interrupt:
+		default:
+		}
+	})
+	return signals
+}
+
+// What is to become of the jobs when the watching ends.
+type fate int
+
+const (
+	leaveThem fate = iota
+	cancelThem
+	watchThem
+)
+
+// askAboutJobs asks a person at the terminal what is to become of the jobs. Where there is none they are left, and so they
+// are after another Ctrl-C.
+func (a *app) askAboutJobs(jobs []string, interrupts <-chan os.Signal) fate {
+	f, ok := a.in.(*os.File)
+	if _, person := a.out.terminal(); !person || !ok || !term.IsTerminal(int(f.Fd())) || len(jobs) == 0 {
+		return leaveThem
+	}
+	answers := make(chan string)
+	go func() {
+		in := bufio.NewScanner(a.in)
+		for in.Scan() {
+			answers <- strings.ToLower(strings.TrimSpace(in.Text()))
+		}
+		close(answers)
+	}()
+	for {
+		fmt.Fprintf(a.out, "\r%s: \"leave\" them to Slurm, \"cancel\" them, or go on to \"watch\"? ", jobsText(jobs))
+		select {
+		case <-interrupts:
+			fmt.Fprintln(a.out)
+			return leaveThem
+		case answer, more := <-answers:
+			switch {
+			case !more || answer == "leave":
+				return leaveThem
+			case answer == "cancel":
+				return cancelThem
+			case answer == "watch":
+				return watchThem
+			}
+		}
+	}
+}
+
+func jobsText(jobs []string) string {
+	const most = 8
+	if len(jobs) > most {
+		return fmt.Sprintf("Jobs %s and %d others", strings.Join(jobs[:most], ", "), len(jobs)-most)
+	}
+	if len(jobs) == 1 {
+		return "Job " + jobs[0]
+	}
+	return "Jobs " + strings.Join(jobs, ", ")
+}
+
+// leave says how to come back to the jobs.
+func (a *app) leave(s *launch.Session, again string) {
+	jobs := s.Jobs()
+	if len(jobs) == 0 {
+		return
+	}
+	fmt.Fprintf(a.err, "%s: left to Slurm. `%s` watches on, `%s` ends them.\n", jobsText(jobs), again, commandLine(append([]string{"scancel"}, jobs...)...))
+}
+
+// cancelPatience is how long cancelled tasks may take to save what is under way: Slurm's KillWait is 30 s unless a cluster
+// says otherwise.
+const cancelPatience = 90 * time.Second
+
+// cancel ends the jobs and sees them off.
+func (a *app) cancel(s *launch.Session, again string, r *running) error {
+	ctx, stop := context.WithTimeout(context.Background(), cancelPatience)
+	defer stop()
+	if err := s.Cancel(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out, "Cancelled: what is under way is being saved.")
+	s.Watch(ctx)
+	fmt.Fprintf(a.err, "The jobs were cancelled; `%s` goes on from what is saved.\n", again)
+	return exit(exitInterrupted)
+}
