@@ -83,7 +83,6 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			if err != nil {
 				return err
 			}
-			elsewhere := launchKind(p) != planner.Local
 			// Where it can't be saved it is shown all the same.
 			unsaved := planner.Save(out, p)
 			if asJSON {
@@ -93,9 +92,8 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			} else if err = errors.Join(a.showMatrix(p), a.showSharing(p)); err == nil {
 				a.showGates(p)
 				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
-				if a.showExpectation(p, threads, true); elsewhere {
-					err = a.showLaunch(cmd.Context(), p)
-				}
+				a.showExpectation(p, threads, true)
+				err = a.showLaunch(cmd.Context(), p)
 				if budget > 0 {
 					a.showBudget(p, costs, budget)
 				}

@@ -30,16 +30,6 @@ func planFormats() []string { return []string{formatText, formatSbatch, formatK8
 // arraysShown is the number of lines about job arrays.
 const arraysShown = 50
 
-// launchKind is how the trainings that are to be done are started; local where there are none.
-func launchKind(p *planner.Plan) string {
-	for i := range p.Runs {
-		if r := &p.Runs[i]; r.Action != planner.Done {
-			return p.LaunchOf(r).Kind
-		}
-	}
-	return planner.Local
-}
-
 // patienceOfPlan is how long plan waits for a cluster to say how long a job array may be.
 const patienceOfPlan = 5 * time.Second
 
@@ -65,9 +55,13 @@ func maxTasks(ctx context.Context, kind string) (tasks int, known bool) {
 }
 
 // showLaunch shows the job arrays that a plan would be on a cluster: what they are of, what they wait for, what each of
-// their tasks asks for, and what all that comes to.
+// their tasks asks for, and what all that comes to. Of what is trained on this machine it says nothing.
 func (a *app) showLaunch(ctx context.Context, p *planner.Plan) error {
-	kind := launchKind(p)
+	by, err := p.Launcher()
+	if err != nil || by.Kind == planner.Local {
+		return err
+	}
+	kind := by.Kind
 	most, known := maxTasks(ctx, kind)
 	arrays := launch.Arrange(p, most, true)
 	if len(arrays) == 0 {
@@ -134,7 +128,7 @@ func (a *app) showLaunch(ctx context.Context, p *planner.Plan) error {
 		fmt.Fprintf(w, "… and %s.\n", reports.Plural(more, "more array", "more arrays"))
 	}
 	if waits {
-		fmt.Fprintln(w, "starts after: 1 is when all of array 1 has ended, 1 ok when all of it succeeded.")
+		fmt.Fprintln(w, "starts after: \"1 ok\" is when all of array 1 succeeded, \"1\" when it ended in any way.")
 	}
 	if estimated {
 		fmt.Fprintln(w, "~: from the run's estimate, with a margin.")
@@ -143,11 +137,21 @@ func (a *app) showLaunch(ctx context.Context, p *planner.Plan) error {
 		fmt.Fprintln(w, "–: what the cluster gives where nothing is asked for.")
 	}
 	a.showOptions(arrays)
-	if longestArray := slices.MaxFunc(arrays, func(a, b launch.Array) int { return len(a.Tasks) - len(b.Tasks) }); !known && len(longestArray.Tasks) >= most {
-		fmt.Fprintf(w, "Arrays are cut at %s tasks, as Slurm does unless it is configured otherwise.\n", reports.Count(int64(most)))
+	if !known && cutAt(arrays, most) {
+		fmt.Fprintf(w, "%s.\n", unknownLength(most))
 	}
 	a.showNodeHours(p, arrays)
 	return nil
+}
+
+// cutAt tells whether an array is as long as may be.
+func cutAt(arrays []launch.Array, most int) bool {
+	return slices.ContainsFunc(arrays, func(array launch.Array) bool { return len(array.Tasks) == most })
+}
+
+// unknownLength says at what length arrays are cut where the cluster can't be asked.
+func unknownLength(most int) string {
+	return fmt.Sprintf("Arrays are cut at %s tasks, which is Slurm's default: the cluster can't be asked from here", reports.Count(int64(most)))
 }
 
 func estimateMark(estimated bool) string {
@@ -286,7 +290,7 @@ func (a *app) showNodeHours(p *planner.Plan, arrays []launch.Array) {
 		fmt.Fprintf(w, "  at most %s, by the time limits (CPU-hours %s)\n", hoursText(nodes), hoursText(cpus))
 	}
 	if expected := p.Summarize().Seconds; expected > 0 {
-		fmt.Fprintf(w, "  about %s expected, if each task has what this machine has\n", hoursText(expected/3600))
+		fmt.Fprintf(w, "  expected: %s, if a node is as fast as this machine with all its cores\n", hoursText(expected/3600))
 	}
 }
 
@@ -309,24 +313,26 @@ func (a *app) printLaunch(ctx context.Context, p *planner.Plan, store *runlog.St
 		fmt.Fprintln(a.out, "# There is nothing to train.")
 		return nil
 	}
-	kind := launchKind(p)
+	by, err := p.Launcher()
+	if err != nil {
+		return err
+	}
+	kind := by.Kind
 	if wanted := map[string]string{formatSbatch: planner.Slurm, formatK8s: planner.K8s}[format]; kind != wanted {
-		return fmt.Errorf("-format %s prints jobs for a launcher of kind %q, and these runs are for one of kind %q: name another with -launcher", format, wanted, kind)
+		return fmt.Errorf("-format %s prints the jobs of a launcher %q, and these runs are for %s: choose another with -launcher", format, wanted, by)
 	}
 	dir, err := os.Getwd()
 	if err != nil {
 		return err
 	}
-	whole, err := filepath.Abs(store.Dir) // jobs start elsewhere
-	if err != nil {
+	if store, err = absoluteStore(store); err != nil { // jobs start elsewhere
 		return err
 	}
-	store = runlog.Open(whole)
 	most, known := maxTasks(ctx, kind)
-	if !known {
-		fmt.Fprintf(a.err, "How long an array may be is not known here; Slurm's default is taken, %s tasks.\n", reports.Count(int64(most)))
-	}
 	arrays := launch.Arrange(p, most, true)
+	if !known && cutAt(arrays, most) {
+		fmt.Fprintf(a.err, "%s.\n", unknownLength(most))
+	}
 	f, err := launch.Prepare(store, p, arrays)
 	if err != nil {
 		return a.unwritable(fmt.Errorf("leaving the plans of the jobs: %w", err))
