@@ -48,6 +48,22 @@ func WriteSbatch(w io.Writer, f *Folder, arrays []Array, worker *Worker) error {
 	return err
 }
 
+// describe says of array i what it is and what it waits for: "Array 3: 12 runs, after 1 succeeded and 2 ended".
+func (a *Array) describe(i int) string {
+	text := fmt.Sprintf("Array %d: %s", i+1, a.Contents())
+	var waits []string
+	if len(a.AfterOK) > 0 {
+		waits = append(waits, numbers(a.AfterOK)+" succeeded")
+	}
+	if len(a.After) > 0 {
+		waits = append(waits, numbers(a.After)+" ended")
+	}
+	if len(waits) > 0 {
+		text += ", after " + strings.Join(waits, " and ")
+	}
+	return text
+}
+
 // variables are the shell variables that hold the arrays' jobs.
 func variables(arrays []int) []string {
 	names := make([]string, len(arrays))
