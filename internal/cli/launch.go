@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -26,32 +25,17 @@ import (
 	"github.com/ftrun/ftrun/reports"
 )
 
-// launcherOf tells whether the plan's runs are trained elsewhere, by Slurm, and refuses flags that would have no effect.
-func (a *app) launcherOf(p *planner.Plan, r *running) (elsewhere bool, err error) {
-	for i := range p.Runs {
-		run := &p.Runs[i]
-		if run.Action == planner.Done {
-			continue
-		}
-		switch p.LaunchOf(run).Kind {
-		case planner.Slurm:
-			elsewhere = true
-		case planner.K8s:
-			return false, errors.New("apply starts nothing on Kubernetes: `ftrun plan -format k8s` prints the Jobs, for kubectl apply")
+// checkForSlurm refuses flags that say something of this machine.
+func (r *running) checkForSlurm(l *planner.Launch) error {
+	for _, f := range [][2]string{{"parallelism", "max_parallel"}, {"threads", "cpus"}, {"memory-mib", "memory"}} {
+		if r.given(f[0]) {
+			return fmt.Errorf("-%s is about this machine, and %s trains these runs: its block says %s", f[0], l, f[1])
 		}
 	}
-	if !elsewhere {
-		if r.detach && changes(p) {
-			return false, errors.New("-detach has no effect on this machine: it leaves jobs to a launcher \"slurm\", which -launcher or a sweep names")
-		}
-		return false, nil
+	if _, gpu := gpuIndex(r.device); !gpu && r.device != "auto" && r.device != "cpu" {
+		return fmt.Errorf("-device %s names nothing that a node could have: auto, cpu or cuda:N", r.device)
 	}
-	for flag, instead := range map[string]string{"parallelism": "max_parallel", "threads": "cpus", "memory-mib": "memory"} {
-		if r.given(flag) {
-			return false, fmt.Errorf("-%s is for this machine, and Slurm trains these runs: the launcher block has %s", flag, instead)
-		}
-	}
-	return true, nil
+	return nil
 }
 
 // applyBySlurm submits what is to be trained to Slurm, and watches it.

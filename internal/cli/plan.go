@@ -23,6 +23,7 @@ type choices struct {
 	targets, excludes, replace []string
 	maxRuns                    int
 	noPower                    bool // of gates is told
+	noLaunch                   bool // is to come of the plan
 }
 
 func (c *choices) flags(cmd *cobra.Command) {
@@ -35,7 +36,7 @@ func (c *choices) flags(cmd *cobra.Command) {
 func (a *app) planCommand() *cobra.Command {
 	var in inputs
 	var ch choices
-	var out string
+	var out, format string
 	var budget time.Duration
 	var detailed, asJSON bool
 	cmd := &cobra.Command{
@@ -49,11 +50,14 @@ func (a *app) planCommand() *cobra.Command {
   -/+  to be trained again
 
 It needs neither a network nor weights. The plan is saved, so that a bare "ftrun apply" runs it.
+Where a launcher sends runs to a cluster, the job arrays are shown that they would be; -format sbatch prints a script that
+submits them, -format k8s indexed Jobs for kubectl apply. Both refer to files that are left in the store.
+
 It warns of gates that can't find what they are there for: where no difference between so few seeds could be told from chance,
 and where one that is twice as large as is borne would be found in less than 4 of 5 cases.
 
 Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something to train.`,
-		Example: "  ftrun plan sweep.hcl\n  ftrun plan -var epochs=1 -target 'sweep.tutorial[arch=resnet18]' sweep.hcl\n  ftrun plan -json sweep.hcl",
+		Example: "  ftrun plan sweep.hcl\n  ftrun plan -var epochs=1 -target 'sweep.tutorial[arch=resnet18]' sweep.hcl\n  ftrun plan -json sweep.hcl\n  ftrun plan -format sbatch sweep.hcl > jobs.sh",
 		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			store, err := a.runs()
@@ -70,6 +74,9 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			if cmd.Flags().Changed("budget") && budget <= 0 {
 				return fmt.Errorf("-budget %v leaves no time: give it one such as 30m or 8h", budget)
 			}
+			if err := checkPlanFormat(format, asJSON, budget); err != nil {
+				return err
+			}
 			threads := runtime.GOMAXPROCS(0)
 			costs := a.costs(cmd.Context(), threads, int64(defaultCacheMiB())<<20)
 			defer costs.close()
@@ -81,10 +88,13 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			unsaved := planner.Save(out, p)
 			if asJSON {
 				err = planner.WriteJSON(a.out, p)
+			} else if format != formatText {
+				err = a.printLaunch(cmd.Context(), p, store, format)
 			} else if err = errors.Join(a.showMatrix(p), a.showSharing(p)); err == nil {
 				a.showGates(p)
 				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 				a.showExpectation(p, threads, true)
+				err = a.showLaunch(cmd.Context(), p)
 				if budget > 0 {
 					a.showBudget(p, costs, budget)
 				}
@@ -102,8 +112,10 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 		},
 	}
 	in.flags(cmd)
+	in.launcherFlag(cmd)
 	ch.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the plan as JSON (docs/plan-json.md)")
+	cmd.Flags().StringVar(&format, "format", formatText, "`FORMAT`: "+list(planFormats())+"; the last two print jobs, and start none")
 	cmd.Flags().DurationVar(&budget, "budget", 0, "say which runs would be finished within `TIME`, such as 30m")
 	cmd.Flags().StringVar(&out, "out", "", "save the plan in `FILE` instead of in the store")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 where there is something to train")
@@ -127,6 +139,7 @@ func (a *app) plan(ctx context.Context, target string, in *inputs, ch *choices, 
 	}
 	p, diags := planner.Make(ctx, s, world, planner.Options{
 		Target: target, Targets: ch.targets, Excludes: ch.excludes, Replace: ch.replace, MaxRuns: ch.maxRuns, NoPower: ch.noPower,
+		NoLaunch: ch.noLaunch,
 	})
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

@@ -43,7 +43,10 @@ func (l *lines) Emit(e runlog.Event) {
 			from = fmt.Sprintf(", going on after epoch %d", e.Epoch)
 		}
 		if e.Job != "" {
-			from += fmt.Sprintf(", on %s (job %s)", cmp.Or(e.Node, "a node"), e.Job)
+			if e.Node != "" {
+				from += ", on " + e.Node
+			}
+			from += fmt.Sprintf(" (job %s)", e.Job)
 		}
 		l.say("%s: started (%s of %s parameters)%s", e.Name, reports.Count(e.Params.Trainable), reports.Count(e.Params.Total), from)
 	case runlog.EpochDone:

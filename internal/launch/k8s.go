@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,7 +46,11 @@ func WriteJobs(w io.Writer, f *Folder, p *planner.Plan, arrays []Array, worker *
 	var b bytes.Buffer
 	introduceJobs(&b, f, arrays, v)
 	for i := range arrays {
-		fmt.Fprintf(&b, "---\n# %s.\n", arrays[i].describe(i))
+		resumed := ""
+		if arrays[i].waits() {
+			resumed = ", to be resumed after " + numbers(arrays[i].awaited())
+		}
+		fmt.Fprintf(&b, "---\n# Job %d: %s%s.\n", i+1, arrays[i].Contents(), resumed)
 		enc := yaml.NewEncoder(&b)
 		enc.SetIndent(2)
 		if err := enc.Encode(newJob(f, arrays, i, worker, v)); err != nil {
@@ -58,25 +63,25 @@ func WriteJobs(w io.Writer, f *Folder, p *planner.Plan, arrays []Array, worker *
 
 // introduceJobs writes what a person wants to know of the file.
 func introduceJobs(b *bytes.Buffer, f *Folder, arrays []Array, v Volume) {
-	label := "-l " + instanceLabel + "=" + instance(f)
 	fmt.Fprintf(b, "# Launch %s of ftrun: %s, for Kubernetes 1.29 or newer.\n", f.ID, counted(len(arrays), "indexed Job", "indexed Jobs"))
 	fmt.Fprintf(b, "# The claim's volume is mounted at %s, so that pods see what this machine sees there.\n", v.Root)
 	if v.Weights != "" {
 		fmt.Fprintf(b, "# Weights are looked for in %s; `FTRUN_WEIGHTS=… ftrun init` fetches them there.\n", v.Weights)
 	}
-	fmt.Fprintf(b, "#\n# kubectl apply -f FILE                 starts them\n")
-	fmt.Fprintf(b, "# kubectl get jobs,pods %s   shows how they fare\n", label)
-	fmt.Fprintf(b, "# kubectl delete jobs %s     ends them; what is trained so far is kept\n", label)
-	if !anyWaits(arrays) {
+	which := "-l " + instanceLabel + "=" + instance(f)
+	if ns := namespaces(arrays); ns != "" {
+		which += " " + ns
+	}
+	fmt.Fprintf(b, "#\n# Start: kubectl apply -f FILE\n# Watch: kubectl get jobs,pods %[1]s\n# End, keeping what is trained: kubectl delete jobs %[1]s\n", which)
+	if !slices.ContainsFunc(arrays, func(a Array) bool { return a.waits() }) {
 		return
 	}
 	b.WriteString(`#
 # A Job can't wait for another in Kubernetes. Those that have to are suspended; the lines that begin with #$ are a script
-# that resumes each when it is time. It may be ended, and started again: sed -n 's/^#\$ \{0,1\}//p' FILE | sh
+# that resumes each when it is time. It may be ended, and started again: sed -n 's/^#\$ //p' FILE | sh
 #
 #$ conditions() { kubectl get job "$@" -o 'jsonpath={.status.conditions[?(@.status=="True")].type}'; }
 #$ ended() { until conditions "$@" | grep -Eqw 'Complete|Failed'; do sleep 30; done; }
-#$ succeeded() { ended "$@"; conditions "$@" | grep -qw Complete; }
 #$ resume() { kubectl patch job "$@" --type merge -p '{"spec":{"suspend":false}}'; }
 `)
 	named := func(i int) string {
@@ -90,31 +95,32 @@ func introduceJobs(b *bytes.Buffer, f *Folder, arrays []Array, v Volume) {
 			continue
 		}
 		var steps []string
-		for _, at := range arrays[i].AfterOK {
-			steps = append(steps, "succeeded "+named(at))
-		}
-		for _, at := range arrays[i].After {
+		for _, at := range arrays[i].awaited() {
 			steps = append(steps, "ended "+named(at))
 		}
-		fmt.Fprintf(b, "#$ { %s && resume %s || echo '%s stays suspended' >&2; } &\n", strings.Join(steps, " && "), named(i), f.JobName(i))
+		fmt.Fprintf(b, "#$ { %s; resume %s; } &\n", strings.Join(steps, "; "), named(i))
 	}
 	b.WriteString("#$ wait\n")
 }
 
-// describe says of array i what it is and what it waits for: "Array 3: 12 runs, after 1 succeeded and 2 ended".
-func (a *Array) describe(i int) string {
-	text := fmt.Sprintf("Array %d: %s", i+1, a.Contents())
-	var waits []string
-	if len(a.AfterOK) > 0 {
-		waits = append(waits, numbers(a.AfterOK)+" succeeded")
+// namespaces is kubectl's option for the namespaces of arrays.
+func namespaces(arrays []Array) string {
+	first := arrays[0].Launch.Namespace
+	if slices.ContainsFunc(arrays, func(a Array) bool { return a.Launch.Namespace != first }) {
+		return "--all-namespaces"
 	}
-	if len(a.After) > 0 {
-		waits = append(waits, numbers(a.After)+" ended")
+	if first == "" {
+		return ""
 	}
-	if len(waits) > 0 {
-		text += ", after " + strings.Join(waits, " and ")
-	}
-	return text
+	return "-n " + first
+}
+
+// awaited lists the arrays that a Job is suspended for. Runs start after their features' Job even where that failed: what
+// they don't find they make.
+func (a *Array) awaited() []int {
+	all := slices.Concat(a.AfterOK, a.After)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Contents says what the tasks are: "12 runs".
@@ -125,16 +131,8 @@ func (a *Array) Contents() string {
 	return counted(len(a.Tasks), "run", "runs")
 }
 
+// waits tells whether other arrays come first.
 func (a *Array) waits() bool { return len(a.After)+len(a.AfterOK) > 0 }
-
-func anyWaits(arrays []Array) bool {
-	for i := range arrays {
-		if arrays[i].waits() {
-			return true
-		}
-	}
-	return false
-}
 
 // numbers lists arrays as people count them: "1, 2".
 func numbers(arrays []int) string {

@@ -160,6 +160,7 @@ func (s *Session) hear(t *task, j slurm.Job, known bool) {
 		return
 	}
 	t.running = false
+	t.before = t.status // which is that of the attempt that has ended
 	why := "it was saved before its time limit, or before other jobs took its place"
 	if t.status.State != runlog.Interrupted {
 		why = cmp.Or(slurm.Explain(was), "its node failed, or other jobs took its place")
@@ -181,9 +182,8 @@ func (s *Session) tellWaiting() {
 		if t.settled != waiting || !t.seen || !t.gone.IsZero() || !t.known.Waits() {
 			continue
 		}
-		text := slurm.Explain(t.known)
-		if text == "" {
-			continue
+		if t.known.Reason == "" {
+			continue // it was submitted just now
 		}
 		key := t.job + " " + t.known.Reason
 		i, there := at[key]
@@ -193,15 +193,14 @@ func (s *Session) tellWaiting() {
 			}
 			i = len(events)
 			at[key] = i
-			events = append(events, runlog.RunsWaiting{Job: t.job, Name: t.name, Reason: t.known.Reason, Text: text})
+			events = append(events, runlog.RunsWaiting{Job: t.job, Name: t.name, Reason: t.known.Reason, Text: slurm.Explain(t.known)})
 		}
 		if t.run != nil {
 			events[i].Runs = append(events[i].Runs, t.run.ID)
 		}
 	}
-	for key, i := range at {
+	for key := range at {
 		s.asked.waiting[key] = true
-		_ = i
 	}
 	for _, e := range events {
 		s.Events.Emit(e)
@@ -377,6 +376,8 @@ func (s *Session) why(t *task) string {
 	j := t.known
 	var text string
 	switch {
+	case t.seen && j.Waits(): // of tasks that never started Slurm forgets at once that they were cancelled
+		return fmt.Sprintf("job %s left Slurm's queue before it started, as one that is cancelled (scancel); apply again trains what is left", t.id())
 	case !t.seen || !j.Ended():
 		text = fmt.Sprintf("job %s has vanished from Slurm's queue, and left no result; apply again trains what is left", t.id())
 	case j.State == "COMPLETED" && t.run != nil:
@@ -391,7 +392,7 @@ func (s *Session) why(t *task) string {
 		}
 		text += ")"
 	}
-	if line := lastLine(t.in.LogPath(t.array, strconv.Itoa(t.index))); line != "" && j.State != "CANCELLED" && !t.known.Waits() {
+	if line := lastLine(t.in.LogPath(t.array, strconv.Itoa(t.index))); line != "" && j.State != "CANCELLED" {
 		text += "; its log ends with: " + line
 	}
 	return text
