@@ -184,10 +184,11 @@ type bench struct {
 	cluster *cluster
 	plan    *planner.Plan
 	heard   *heard
+	grace   time.Duration
 }
 
 func newBench(t *testing.T, letters ...string) *bench {
-	b := &bench{T: t, store: runlog.Open(filepath.Join(t.TempDir(), "a store")), cluster: newCluster(), heard: &heard{}}
+	b := &bench{T: t, store: runlog.Open(filepath.Join(t.TempDir(), "a store")), cluster: newCluster(), heard: &heard{}, grace: 40 * time.Millisecond}
 	var runs []planner.Run
 	for _, l := range letters {
 		runs = append(runs, planner.Run{ID: id(l), Action: planner.Create})
@@ -204,7 +205,7 @@ func (b *bench) options() Options {
 	return Options{
 		Plan: b.plan, Store: b.store, Slurm: b.cluster, Events: b.heard,
 		Worker: Worker{Program: "/opt/ftrun", Chdir: "/work", Store: b.store.Dir}, Version: "0.1.0",
-		Look: time.Millisecond, Ask: 2 * time.Millisecond, Grace: 40 * time.Millisecond,
+		Look: time.Millisecond, Ask: 2 * time.Millisecond, Grace: b.grace,
 	}
 }
 
@@ -416,6 +417,7 @@ func TestEndsAreToldInWords(t *testing.T) {
 
 func TestAResultMayComeLaterThanTheEndOfItsJob(t *testing.T) {
 	b := newBench(t, "a")
+	b.grace = 10 * time.Second
 	s := b.begin()
 	b.cluster.set("100", 0, "", nil)
 	done := b.watch(s)
@@ -486,7 +488,7 @@ func TestWhatSlurmRefusesIsAnError(t *testing.T) {
 
 func TestWhatSlurmTakesLaterIsSubmittedLater(t *testing.T) {
 	b := newBench(t, "a", "b", "c", "d", "e")
-	b.cluster.room = 3
+	b.cluster.room, b.grace = 3, 10*time.Second
 	s := b.begin()
 	if got := s.Summary(); got.Left != 5 {
 		t.Fatalf("summary %+v", got)
