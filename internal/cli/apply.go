@@ -190,6 +190,9 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 			}
 			fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 			a.showExpectation(p, threads, !r.noShare)
+			if err := a.showLaunch(cmd.Context(), p); err != nil {
+				return nil, "", err
+			}
 		}
 		return p, again, nil
 	}
@@ -211,6 +214,9 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 		a.showSweeps(p)
 		fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 		a.showExpectation(p, threads, !r.noShare)
+		if err := a.showLaunch(cmd.Context(), p); err != nil {
+			return nil, "", err
+		}
 	}
 	return p, again, nil
 }

@@ -101,11 +101,18 @@ type Session struct {
 	Options
 	tasks    []*task
 	byRun    map[string]*task
-	folders  []*launched // that have tasks of ours
+	views    map[string]view // of the runs that are to be trained
+	folders  []*launched     // that have tasks of ours
 	told     map[string]bool
 	asked    inquiry
 	again    time.Time // when to submit what Slurm would not take before; zero: there is no such thing
 	stopping bool      // -fail-fast has cancelled the others
+}
+
+// view is what is seen of a run in the store.
+type view struct {
+	follow *runlog.Follower
+	before runlog.Status // as it was when this began to look
 }
 
 // launched is a launch with its folder.
@@ -124,10 +131,9 @@ type task struct {
 	index  int // in the array
 	job    string
 
-	follow  *runlog.Follower // of a run
-	before  runlog.Status    // as it was when this began to look
-	status  runlog.Status    // as it is
-	running bool             // told
+	view
+	status  runlog.Status // as it is
+	running bool          // told
 	best    float64
 	hasBest bool
 
@@ -160,9 +166,18 @@ func owner() string {
 // one waits for the other. An error is about all of it: nothing was submitted then, or what was is found by the next Begin.
 func Begin(ctx context.Context, o Options) (*Session, error) {
 	o.Look, o.Ask, o.Grace = orDefault(o.Look, time.Second), orDefault(o.Ask, 5*time.Second), orDefault(o.Grace, 20*time.Second)
-	s := &Session{Options: o, byRun: map[string]*task{}, told: map[string]bool{}}
+	s := &Session{Options: o, byRun: map[string]*task{}, views: map[string]view{}, told: map[string]bool{}}
 	if err := o.Store.Writable(); err != nil {
 		return nil, err
+	}
+	// What is there is looked at before any task can start: what changes from then on is new.
+	runs, _ := s.todo()
+	for _, r := range runs {
+		v := view{follow: o.Store.Run(r.ID).Follow()}
+		if st, _, _ := v.follow.Look(); st != nil {
+			v.before = *st
+		}
+		s.views[r.ID] = v
 	}
 	if err := s.submitAll(ctx); err != nil {
 		return nil, err
@@ -349,12 +364,9 @@ func (s *Session) add(l *launched, array, index int, run *planner.Run) *task {
 	if b.Features {
 		t.name = "features for " + t.name
 	} else {
-		dir := s.Store.Run(run.ID)
-		t.run, t.follow = run, dir.Follow()
-		if st, _, _ := t.follow.Look(); st != nil {
-			t.before, t.status = *st, *st
-		}
-		t.recall(s.Plan, dir)
+		t.run, t.view = run, s.views[run.ID]
+		t.status = t.before
+		t.recall(s.Plan, s.Store.Run(run.ID))
 		s.byRun[run.ID] = t
 	}
 	s.tasks = append(s.tasks, t)

@@ -207,13 +207,13 @@ func (s *Session) tellWaiting() {
 	}
 }
 
-// recall takes from the store what the best epoch so far is.
+// recall takes from the store what the best of the epochs so far is.
 func (t *task) recall(p *planner.Plan, dir *runlog.Run) {
 	epochs, err := dir.Epochs(runlog.Status{})
 	if err != nil {
 		return
 	}
-	for _, e := range epochs {
+	for _, e := range epochs[:min(len(epochs), t.follow.Known())] {
 		t.judge(p, e)
 	}
 }
@@ -222,7 +222,7 @@ func (t *task) recall(p *planner.Plan, dir *runlog.Run) {
 func (t *task) judge(p *planner.Plan, e runlog.Epoch) bool {
 	monitor := p.Settings[t.run.Settings].Monitor
 	v := e.Value(monitor)
-	if e.Epoch > 1 && t.hasBest && (v <= t.best) == runlog.Monitors[monitor] && v != t.best || e.Epoch > 1 && t.hasBest && v == t.best {
+	if e.Epoch > 1 && t.hasBest && (v == t.best || (v > t.best) != runlog.Monitors[monitor]) {
 		return false
 	}
 	t.best, t.hasBest = v, true
@@ -254,16 +254,20 @@ func (s *Session) look(t *task) {
 		s.Events.Emit(runlog.EpochDone{Head: t.head(), Metrics: e, Best: best})
 	}
 	switch {
-	case !new:
-	case t.status.State == runlog.Finished && t.status.Result != nil:
+	case t.status.State == runlog.Finished && t.status.Result != nil && !replaced(t.run, t.status):
 		if !t.running {
 			s.started(t, t.follow.Known())
 		}
 		t.settled = finished
 		s.Events.Emit(runlog.RunFinished{Head: t.head(), Result: *t.status.Result})
-	case t.status.State == runlog.Failed:
+	case t.status.State == runlog.Failed && new:
 		s.fail(t, t.status.Error)
 	}
+}
+
+// replaced tells whether a status is still that of the training which the plan replaces.
+func replaced(r *planner.Run, st runlog.Status) bool {
+	return r.Action == planner.Replace && r.Replaces == st.Started.UTC().Format(time.RFC3339Nano)
 }
 
 func (t *task) head() runlog.Head { return runlog.Head{Run: t.run.ID} }
