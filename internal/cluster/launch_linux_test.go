@@ -100,12 +100,18 @@ func (a *apply) signal(s syscall.Signal) {
 	}
 }
 
+// known are the outcomes of sweeps that one process has trained.
+var known = map[string]map[string]runlogtest.Trained{}
+
 // alone is what the sweep leaves where one process trains it here, without Slurm.
 func alone(t *testing.T, sweep string) map[string]runlogtest.Trained {
 	t.Helper()
-	e := study(t, sweep)
-	e.start("-launcher", "local", "-threads", "1", "sweep.hcl").exits(0)
-	return runlogtest.Outcome(t, e.store().Dir)
+	if known[sweep] == nil {
+		e := study(t, sweep)
+		e.start("-launcher", "local", "-threads", "1", "sweep.hcl").exits(0)
+		known[sweep] = runlogtest.Outcome(t, e.store().Dir)
+	}
+	return known[sweep]
 }
 
 // same wants that the store holds what was trained alone, and nothing else, each run in so many attempts (1 where it is not
@@ -179,6 +185,10 @@ sweep "` + name + `" {
     batch_size = 4
     image { crop = 32 }
     augment { ops = ["hflip"] }
+    optimizer {
+      kind = "adam"
+      lr   = 0.0003
+    }
   }
 }
 `
@@ -196,6 +206,7 @@ func TestSlurm(t *testing.T) {
 	t.Run("the quickstart gives the same bits", func(t *testing.T) { quickstart(t, s) })
 	t.Run("many short runs", func(t *testing.T) { many(t, s) })
 	t.Run("a slurmd dies and comes back", func(t *testing.T) { daemonDies(t, s) })
+	t.Run("a slurmd stays away", func(t *testing.T) { daemonStaysAway(t, s) })
 	t.Run("a node dies", func(t *testing.T) { nodeDies(t, s) })
 	t.Run("jobs are cancelled by hand", func(t *testing.T) { cancelled(t, s) })
 	t.Run("the submitting process is killed", func(t *testing.T) { submitterDies(t, s) })
