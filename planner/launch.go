@@ -85,7 +85,7 @@ func (p *Plan) Launcher() (*Launch, error) {
 			by, sweep = l, p.Configs[r.Config].Sweep
 		case by == l || by.Kind == l.Kind && (l.Kind != Local || by.Name == l.Name):
 		default:
-			return nil, fmt.Errorf("sweep %q is to be started by %s and sweep %q by %s, and one apply can't do both: choose one for all "+
+			return nil, fmt.Errorf("sweep %q is for %s and sweep %q for %s, and one apply can't do both: choose one for all "+
 				"with -launcher, or plan the sweeps one after the other with -target", sweep, by, p.Configs[r.Config].Sweep, l)
 		}
 	}

@@ -233,11 +233,11 @@ sweep "b" {
 		{"both by one", "launcher.slurm.plain", "launcher.slurm.plain", ""},
 		{"two of Slurm", "launcher.slurm.cluster", "launcher.slurm.plain", ""},
 		{"one local launcher", "launcher.local.workstation", "launcher.local.workstation", ""},
-		{"a cluster and here", "launcher.slurm.cluster", "null", `Sweep "a" is to be started by launcher.slurm.cluster and sweep "b" by this machine, and one apply can't do both: choose one for all with -launcher`},
-		{"here and a cluster", "null", "launcher.slurm.plain", `sweep "b" by launcher.slurm.plain`},
-		{"two local ones", "launcher.local.workstation", "launcher.local.other", `sweep "b" by launcher.local.other`},
-		{"local settings and none", "launcher.local.workstation", "null", `sweep "b" by this machine`},
-		{"two clusters", "launcher.slurm.plain", "launcher.k8s.pods", `sweep "b" by launcher.k8s.pods`},
+		{"a cluster and here", "launcher.slurm.cluster", "null", `Sweep "a" is for launcher.slurm.cluster and sweep "b" for this machine, and one apply can't do both: choose one for all with -launcher`},
+		{"here and a cluster", "null", "launcher.slurm.plain", `sweep "b" for launcher.slurm.plain`},
+		{"two local ones", "launcher.local.workstation", "launcher.local.other", `sweep "b" for launcher.local.other`},
+		{"local settings and none", "launcher.local.workstation", "null", `sweep "b" for this machine`},
+		{"two clusters", "launcher.slurm.plain", "launcher.k8s.pods", `sweep "b" for launcher.k8s.pods`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			src := withLauncher("launcher = "+test.a) + second(test.b)

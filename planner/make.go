@@ -46,7 +46,7 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		return nil, diags
 	}
 	plan := p.assemble(diags)
-	if !p.checkLaunches(plan) {
+	if !p.opt.NoLaunch && !p.checkLaunches(plan) {
 		return nil, p.diagnostics()
 	}
 	if w.Costs != nil && p.left() {

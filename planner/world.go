@@ -146,6 +146,8 @@ type Options struct {
 
 	// NoPower leaves out what gates could not find: nothing is to be trained by the plan.
 	NoPower bool
+	// NoLaunch lets runs be started in ways that one apply can't mix: none is to be started by the plan.
+	NoLaunch bool
 }
 
 // DefaultMaxRuns is the number of runs above which a plan wants to be asked for: a slip in a matrix is more likely.

@@ -461,13 +461,13 @@ func setDevice(_ *module, l *Launcher, v cty.Value) *problem {
 // Options of sbatch that extra may not hold: those that ftrun gives itself, and those that an attribute says.
 var (
 	ownOptions = []string{"array", "chdir", "comment", "dependency", "error", "export", "export-file", "input", "job-name", "kill-on-invalid-dep", "no-requeue",
-		"ntasks", "open-mode", "output", "parsable", "requeue", "signal", "test-only", "wait", "wrap", "help", "usage", "version", "quiet", "verbose"}
+		"nodes", "ntasks", "open-mode", "output", "parsable", "requeue", "signal", "test-only", "wait", "wrap", "help", "usage", "version", "quiet", "verbose"}
 	attributeOptions = map[string]string{
 		"account": "account", "constraint": "constraint", "cpus-per-task": "cpus", "gpus": "gpus", "gpus-per-node": "gpus", "gpus-per-task": "gpus",
 		"mem": "memory", "mem-per-cpu": "memory", "mem-per-gpu": "memory", "partition": "partition", "qos": "qos", "time": "time",
 	}
 	shortOptions = map[byte]string{
-		'A': "account", 'C': "constraint", 'D': "chdir", 'G': "gpus", 'J': "job-name", 'Q': "quiet", 'V': "version", 'W': "wait", 'a': "array",
+		'A': "account", 'C': "constraint", 'D': "chdir", 'G': "gpus", 'J': "job-name", 'N': "nodes", 'Q': "quiet", 'V': "version", 'W': "wait", 'a': "array",
 		'c': "cpus-per-task", 'd': "dependency", 'e': "error", 'h': "help", 'i': "input", 'n': "ntasks", 'o': "output", 'p': "partition", 'q': "qos",
 		't': "time", 'v': "verbose",
 	}
@@ -503,8 +503,8 @@ func checkOption(s string) *problem {
 	switch {
 	case !strings.HasPrefix(s, "-") || strings.Trim(s, "-") == "":
 		return problemf(outOfRange, "Each of extra is an option of sbatch with its value, such as \"--gres=gpu:a100:1\"; this is %s.", quote(s))
-	case strings.ContainsFunc(s, unicode.IsControl), strings.Contains(s, "#"):
-		return problemf(outOfRange, "An option of sbatch stands on one line and holds no #; this is %s.", quote(s))
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return problemf(outOfRange, "An option of sbatch stands on one line; this is %s.", quote(s))
 	}
 	for _, word := range strings.Fields(s) {
 		name := sbatchOption(word)
@@ -524,8 +524,11 @@ func checkOption(s string) *problem {
 func sbatchOption(word string) string {
 	long, isLong := strings.CutPrefix(word, "--")
 	if !isLong {
-		if len(word) < 2 || word[0] != '-' {
+		switch {
+		case len(word) < 2 || word[0] != '-':
 			return ""
+		case strings.IndexByte("HIOks", word[1]) >= 0: // they take no value: what follows is an option, too
+			return sbatchOption("-" + word[2:])
 		}
 		return shortOptions[word[1]]
 	}

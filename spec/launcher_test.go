@@ -103,7 +103,7 @@ sweep "s" {
 
 // What is no option of ours may be given, whatever it looks like; what is one may not, however it is written.
 func TestOptionsOfSbatch(t *testing.T) {
-	for _, free := range []string{"--exclusive", "--gres=gpu:a100:1", "--mail-type=END", "--nodelist=n1", "-x n2", "-N1", "--gpu-bind=closest",
+	for _, free := range []string{"--exclusive", "--gres=gpu:a100:1", "--mail-type=END", "--nodelist=n1", "-x n2", "-H", "-s", "--gpu-bind=closest",
 		"--wait-all-nodes=1", "--time-min=10", "--export-x", "--reservation=a b", "-L matlab:1", "--exclude=n-a", "--tmp=10G", "--nice", "--hint=nomultithread"} {
 		if p := checkOption(free); p != nil {
 			t.Errorf("%q is refused: %s", free, p.detail)
@@ -111,7 +111,7 @@ func TestOptionsOfSbatch(t *testing.T) {
 	}
 	for _, taken := range []string{"--array=1", "--arr=1", "-a1-3", "-a", "--dependency=afterok:1", "-d", "--output=x", "-o x", "--signal=USR1", "--parsable",
 		"--wrap=x", "--requeue", "--no-requeue", "--nice --array=1", "--mem=1G", "--mem", "--gpus=1", "-G1", "-c4", "--cpus-per-task=4", "-p", "-t1", "-W",
-		"--kill-on-invalid-dep=no", "", "-", "--", "x", " --exclusive", "--a\nb", "--x#"} {
+		"--kill-on-invalid-dep=no", "", "-", "--", "x", " --exclusive", "--a\nb", "-sHa1-3", "-N2", "--nodes=2"} {
 		if checkOption(taken) == nil {
 			t.Errorf("%q is let through", taken)
 		}

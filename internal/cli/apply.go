@@ -52,7 +52,48 @@ func (r *running) check() error {
 	case max(r.cacheMiB, r.memoryMiB) > mostMiB:
 		return fmt.Errorf("-memory-mib and -cache-mib are mebibytes: more than %d, a pebibyte, is more than a machine has", mostMiB)
 	}
-	return checkDevice(r.device)
+	return nil
+}
+
+// take takes the settings of the plan's launcher where no flag is given, and tells whether the plan's runs are trained
+// elsewhere, by Slurm.
+func (r *running) take(p *planner.Plan) (elsewhere bool, err error) {
+	l, err := p.Launcher()
+	if err != nil {
+		return false, err
+	}
+	switch l.Kind {
+	case planner.Slurm:
+		return true, r.checkForSlurm(l)
+	case planner.K8s:
+		return false, fmt.Errorf("%s is a cluster's, which apply has no client for: `ftrun plan -format k8s` prints the jobs, and -launcher local trains here", l)
+	}
+	if r.detach && changes(p) {
+		return false, errors.New("-detach has no effect on this machine: it leaves jobs to a launcher \"slurm\", which a sweep or -launcher names")
+	}
+	given := r.given
+	if l.Parallelism > 0 && !given("parallelism") {
+		r.parallelism = l.Parallelism
+	}
+	if l.Threads > 0 && !given("threads") {
+		r.threads = l.Threads
+	}
+	if l.Memory > 0 && !given("memory-mib") {
+		r.memoryMiB = int(max(1, l.Memory>>20))
+	}
+	if l.Cache > 0 && !given("cache-mib") {
+		r.cacheMiB = int(l.Cache >> 20)
+	}
+	if l.Device != "" && !given("device") {
+		r.device = l.Device
+	}
+	if err := errors.Join(r.check(), checkDevice(r.device)); err != nil {
+		if l.Name == "" {
+			return false, err
+		}
+		return false, fmt.Errorf("%s: %w", l, err)
+	}
+	return false, nil
 }
 
 // mostMiB bounds what a person may say that there is of memory, so that its bytes can be counted.
@@ -92,7 +133,7 @@ interrupted.`,
 			if err != nil {
 				return err
 			}
-			elsewhere, err := a.launcherOf(p, &r)
+			elsewhere, err := r.take(p)
 			if err != nil {
 				return err
 			}
@@ -108,6 +149,7 @@ interrupted.`,
 		},
 	}
 	in.flags(cmd)
+	in.launcherFlag(cmd)
 	ch.flags(cmd)
 	cmd.Flags().BoolVar(&r.json, "json", false, "one event a line instead of bars and tables; does not ask")
 	cmd.Flags().BoolVar(&r.autoApprove, "auto-approve", false, "do not ask")
@@ -148,10 +190,13 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 			}
 			fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 			a.showExpectation(p, threads, !r.noShare)
+			if err := a.showLaunch(cmd.Context(), p); err != nil {
+				return nil, "", err
+			}
 		}
 		return p, again, nil
 	}
-	for _, flag := range []string{"var", "var-file", "target", "exclude", "replace", "max-runs"} {
+	for _, flag := range []string{"var", "var-file", "target", "exclude", "replace", "max-runs", "launcher"} {
 		if cmd.Flags().Changed(flag) {
 			return nil, "", fmt.Errorf("-%s has no effect on a saved plan: give it to `ftrun plan`, or name the file to apply", flag)
 		}
@@ -169,6 +214,9 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 		a.showSweeps(p)
 		fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 		a.showExpectation(p, threads, !r.noShare)
+		if err := a.showLaunch(cmd.Context(), p); err != nil {
+			return nil, "", err
+		}
 	}
 	return p, again, nil
 }

@@ -21,7 +21,7 @@ and writes both to .ftrun.lock.hcl. What differs from the lock is an error; -upg
 		Example: "  ftrun init sweep.hcl\n  ftrun init -upgrade sweep.hcl",
 		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := a.plan(cmd.Context(), args[0], &in, &choices{maxRuns: maxRuns}, nil, false)
+			p, err := a.plan(cmd.Context(), args[0], &in, &choices{maxRuns: maxRuns, noLaunch: true}, nil, false)
 			if err != nil {
 				return err
 			}
@@ -33,7 +33,19 @@ and writes both to .ftrun.lock.hcl. What differs from the lock is an error; -upg
 				return err
 			}
 			entries := catalogueFiles(p)
-			if err := a.fetchWeights(cmd.Context(), l, p, upgrade); err != nil {
+			told := map[string]bool{}
+			err = fetchWeights(cmd.Context(), l, entries, upgrade, func(file string, _, total int64) {
+				if told[file] {
+					return
+				}
+				told[file] = true
+				size := ""
+				if total > 0 {
+					size = " (" + reports.Bytes(total) + ")"
+				}
+				fmt.Fprintf(a.out, "fetching %s%s\n", file, size)
+			})
+			if err != nil {
 				return err
 			}
 			folders := 0

@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -23,35 +22,19 @@ import (
 	"github.com/ftrun/ftrun/internal/slurm"
 	"github.com/ftrun/ftrun/internal/weights"
 	"github.com/ftrun/ftrun/planner"
-	"github.com/ftrun/ftrun/reports"
 )
 
-// launcherOf tells whether the plan's runs are trained elsewhere, by Slurm, and refuses flags that would have no effect.
-func (a *app) launcherOf(p *planner.Plan, r *running) (elsewhere bool, err error) {
-	for i := range p.Runs {
-		run := &p.Runs[i]
-		if run.Action == planner.Done {
-			continue
-		}
-		switch p.LaunchOf(run).Kind {
-		case planner.Slurm:
-			elsewhere = true
-		case planner.K8s:
-			return false, errors.New("apply starts nothing on Kubernetes: `ftrun plan -format k8s` prints the Jobs, for kubectl apply")
+// checkForSlurm refuses flags that say something of this machine.
+func (r *running) checkForSlurm(l *planner.Launch) error {
+	for _, f := range [][2]string{{"parallelism", "max_parallel"}, {"threads", "cpus"}, {"memory-mib", "memory"}} {
+		if r.given(f[0]) {
+			return fmt.Errorf("-%s is about this machine, and %s trains these runs: its block says %s", f[0], l, f[1])
 		}
 	}
-	if !elsewhere {
-		if r.detach && changes(p) {
-			return false, errors.New("-detach has no effect on this machine: it leaves jobs to a launcher \"slurm\", which -launcher or a sweep names")
-		}
-		return false, nil
+	if _, gpu := gpuIndex(r.device); !gpu && r.device != "auto" && r.device != "cpu" {
+		return fmt.Errorf("-device %s names nothing that a node could have: auto, cpu or cuda:N", r.device)
 	}
-	for flag, instead := range map[string]string{"parallelism": "max_parallel", "threads": "cpus", "memory-mib": "memory"} {
-		if r.given(flag) {
-			return false, fmt.Errorf("-%s is for this machine, and Slurm trains these runs: the launcher block has %s", flag, instead)
-		}
-	}
-	return true, nil
+	return nil
 }
 
 // applyBySlurm submits what is to be trained to Slurm, and watches it.
@@ -67,15 +50,16 @@ func (a *app) applyBySlurm(ctx context.Context, p *planner.Plan, store *runlog.S
 	if err != nil {
 		return err
 	}
-	if err := a.pinAll(ctx, p); err != nil {
-		return err
-	}
 	a.saves.Store(true)
 	sink, _, finish := a.progress(p, r.json)
 	out := &relay{sink: sink}
 	done, todo := tally(p)
-	sink.Emit(runlog.ApplyStarted{Runs: todo, Done: done, Device: "Slurm"})
 	start := time.Now()
+	sink.Emit(runlog.ApplyStarted{Runs: todo, Done: done, Device: "Slurm"})
+	if err := a.pinAll(ctx, p, sink); err != nil {
+		finish()
+		return err
+	}
 	session, err := launch.Begin(ctx, launch.Options{
 		Plan: p, Store: store, Slurm: client, Events: out, Worker: *worker, NoShare: r.noShare, Version: Version(), FailFast: r.failFast,
 	})
@@ -89,6 +73,7 @@ func (a *app) applyBySlurm(ctx context.Context, p *planner.Plan, store *runlog.S
 		return nil
 	}
 	interrupts := a.interrupts(ctx)
+	answers := a.answers()
 	var counts launch.Summary
 	for {
 		watching, stop := context.WithCancel(context.Background())
@@ -109,14 +94,14 @@ func (a *app) applyBySlurm(ctx context.Context, p *planner.Plan, store *runlog.S
 			finish()
 			answer := leaveThem
 			if sig == os.Interrupt {
-				answer = a.askAboutJobs(session.Jobs(), interrupts)
+				answer = a.askAboutJobs(session.Jobs(), answers, interrupts)
 			}
 			switch answer {
 			case leaveThem:
 				a.leave(session, again)
 				return exit(exitInterrupted)
 			case cancelThem:
-				return a.cancel(session, again, r)
+				return a.cancel(session, again)
 			}
 			sink, _, finish = a.progress(p, r.json)
 			out.to(sink)
@@ -184,10 +169,7 @@ func newWorker(store *runlog.Store, r *running) (*launch.Worker, error) {
 
 // pinAll fetches the weights that the runs start from, for nodes often have no network, and writes data sets and weights to
 // the lock file, which the tasks only read.
-func (a *app) pinAll(ctx context.Context, p *planner.Plan) error {
-	if !changes(p) {
-		return nil
-	}
+func (a *app) pinAll(ctx context.Context, p *planner.Plan, events runlog.Sink) error {
 	lock, err := readLock(lockPath)
 	if err != nil {
 		return err
@@ -195,24 +177,15 @@ func (a *app) pinAll(ctx context.Context, p *planner.Plan) error {
 	if err := lock.pinDatasets(p.Datasets, false); err != nil {
 		return err
 	}
-	return a.fetchWeights(ctx, lock, p, false)
+	return fetchWeights(ctx, lock, catalogueFiles(p), false, func(file string, done, total int64) {
+		events.Emit(runlog.Fetching{File: file, Bytes: done, Total: total})
+	})
 }
 
-// fetchWeights fetches the catalogue's files that runs which are to be trained start from, and pins them.
-func (a *app) fetchWeights(ctx context.Context, l *lock, p *planner.Plan, renew bool) error {
-	entries := catalogueFiles(p)
+// fetchWeights fetches files of the catalogue, and pins them.
+func fetchWeights(ctx context.Context, l *lock, entries map[string]weights.Entry, renew bool, progress func(file string, done, total int64)) error {
 	for _, file := range slices.Sorted(maps.Keys(entries)) {
-		told := false
-		path, err := weightsCache().Fetch(ctx, entries[file], func(_, total int64) {
-			if !told {
-				told = true
-				size := ""
-				if total > 0 {
-					size = " (" + reports.Bytes(total) + ")"
-				}
-				fmt.Fprintf(a.out, "fetching %s%s\n", file, size)
-			}
-		})
+		path, err := weightsCache().Fetch(ctx, entries[file], func(done, total int64) { progress(file, done, total) })
 		if err != nil {
 			return err
 		}
@@ -264,28 +237,37 @@ const (
 	watchThem
 )
 
-// askAboutJobs asks a person at the terminal what is to become of the jobs. Where there is none they are left, and so they
-// are after another Ctrl-C.
-func (a *app) askAboutJobs(jobs []string, interrupts <-chan os.Signal) fate {
+// answers gives the lines that a person types at the terminal, from when they are first asked for; nil where there is none.
+func (a *app) answers() func() <-chan string {
 	f, ok := a.in.(*os.File)
-	if _, person := a.out.terminal(); !person || !ok || !term.IsTerminal(int(f.Fd())) || len(jobs) == 0 {
+	if _, person := a.out.terminal(); !person || !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	return sync.OnceValue(func() <-chan string {
+		lines := make(chan string)
+		go func() {
+			defer close(lines)
+			for in := bufio.NewScanner(a.in); in.Scan(); {
+				lines <- strings.ToLower(strings.TrimSpace(in.Text()))
+			}
+		}()
+		return lines
+	})
+}
+
+// askAboutJobs asks a person what is to become of the jobs. Where there is none to ask they are left, and so they are after
+// another Ctrl-C.
+func (a *app) askAboutJobs(jobs []string, answers func() <-chan string, interrupts <-chan os.Signal) fate {
+	if answers == nil || len(jobs) == 0 {
 		return leaveThem
 	}
-	answers := make(chan string)
-	go func() {
-		in := bufio.NewScanner(a.in)
-		for in.Scan() {
-			answers <- strings.ToLower(strings.TrimSpace(in.Text()))
-		}
-		close(answers)
-	}()
 	for {
-		fmt.Fprintf(a.out, "\r%s: \"leave\" them to Slurm, \"cancel\" them, or go on to \"watch\"? ", jobsText(jobs))
+		fmt.Fprintf(a.out, "\r%s: \"leave\" to Slurm, \"cancel\", or go on to \"watch\"? ", jobsText(jobs))
 		select {
 		case <-interrupts:
 			fmt.Fprintln(a.out)
 			return leaveThem
-		case answer, more := <-answers:
+		case answer, more := <-answers():
 			switch {
 			case !more || answer == "leave":
 				return leaveThem
@@ -323,7 +305,7 @@ func (a *app) leave(s *launch.Session, again string) {
 const cancelPatience = 90 * time.Second
 
 // cancel ends the jobs and sees them off.
-func (a *app) cancel(s *launch.Session, again string, r *running) error {
+func (a *app) cancel(s *launch.Session, again string) error {
 	ctx, stop := context.WithTimeout(context.Background(), cancelPatience)
 	defer stop()
 	if err := s.Cancel(ctx); err != nil {

@@ -137,3 +137,27 @@ func folders(store *runlog.Store) ([]*Folder, error) {
 	}
 	return all, nil
 }
+
+// Over tells whether no task reads a launch's folder any more, by its id. Of one that was printed, and not submitted by apply,
+// that is so when all of its runs have finished.
+func Over(store *runlog.Store, id string) bool {
+	f := openFolder(store, id)
+	record, err := f.read()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err == nil && record.Closed
+	}
+	for array := 0; ; array++ {
+		p, err := planner.Load(f.PlanPath(array))
+		if errors.Is(err, fs.ErrNotExist) {
+			return array > 0
+		}
+		if err != nil {
+			return false
+		}
+		for i := range p.Runs {
+			if st, _, err := store.Run(p.Runs[i].ID).Status(); err != nil || st.State != runlog.Finished {
+				return false
+			}
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -100,18 +101,24 @@ type Session struct {
 	Options
 	tasks    []*task
 	byRun    map[string]*task
-	folders  []*launched // that have tasks of ours
-	cluster  string
+	views    map[string]view // of the runs that are to be trained
+	folders  []*launched     // that have tasks of ours
 	told     map[string]bool
 	asked    inquiry
-	stopping bool // -fail-fast has cancelled the others
+	again    time.Time // when to submit what Slurm would not take before; zero: there is no such thing
+	stopping bool      // -fail-fast has cancelled the others
+}
+
+// view is what is seen of a run in the store.
+type view struct {
+	follow *runlog.Follower
+	before runlog.Status // as it was when this began to look
 }
 
 // launched is a launch with its folder.
 type launched struct {
 	*Folder
 	record *Record
-	names  map[string]string // of runs
 }
 
 // task is a run, or features, that Slurm is to carry out.
@@ -124,10 +131,9 @@ type task struct {
 	index  int // in the array
 	job    string
 
-	follow  *runlog.Follower // of a run
-	before  runlog.Status    // as it was when this began to look
-	status  runlog.Status    // as it is
-	running bool             // told
+	view
+	status  runlog.Status // as it is
+	running bool          // told
 	best    float64
 	hasBest bool
 
@@ -160,24 +166,20 @@ func owner() string {
 // one waits for the other. An error is about all of it: nothing was submitted then, or what was is found by the next Begin.
 func Begin(ctx context.Context, o Options) (*Session, error) {
 	o.Look, o.Ask, o.Grace = orDefault(o.Look, time.Second), orDefault(o.Ask, 5*time.Second), orDefault(o.Grace, 20*time.Second)
-	s := &Session{Options: o, byRun: map[string]*task{}, told: map[string]bool{}}
+	s := &Session{Options: o, byRun: map[string]*task{}, views: map[string]view{}, told: map[string]bool{}}
 	if err := o.Store.Writable(); err != nil {
 		return nil, err
 	}
-	release, err := s.acquire(ctx)
-	if err != nil {
-		return nil, err
+	// What is there is looked at before any task can start: what changes from then on is new.
+	runs, _ := s.todo()
+	for _, r := range runs {
+		v := view{follow: o.Store.Run(r.ID).Follow()}
+		if st, _, _ := v.follow.Look(); st != nil {
+			v.before = *st
+		}
+		s.views[r.ID] = v
 	}
-	defer release()
-	limits, err := o.Slurm.Limits(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.cluster = limits.Cluster
-	if err := s.attach(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.submitRest(ctx, limits); err != nil {
+	if err := s.submitAll(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -297,7 +299,7 @@ func (s *Session) attach(ctx context.Context) error {
 				}
 				left = true
 				run := todo[id]
-				if run == nil || !b.Features && s.byRun[id] != nil {
+				if run == nil || s.follows(b.Job, index) || !b.Features && s.byRun[id] != nil {
 					continue
 				}
 				t := s.add(l, i, index, run)
@@ -315,11 +317,16 @@ func (s *Session) attach(ctx context.Context) error {
 				return err
 			}
 		}
-		if taken {
+		if taken && !slices.ContainsFunc(s.folders, func(f *launched) bool { return f.ID == l.ID }) {
 			s.folders = append(s.folders, l)
 		}
 	}
 	return nil
+}
+
+// follows tells whether a task has been taken up.
+func (s *Session) follows(job string, index int) bool {
+	return slices.ContainsFunc(s.tasks, func(t *task) bool { return t.job == job && t.index == index })
 }
 
 // taskKey names a task as Slurm does.
@@ -357,37 +364,64 @@ func (s *Session) add(l *launched, array, index int, run *planner.Run) *task {
 	if b.Features {
 		t.name = "features for " + t.name
 	} else {
-		dir := s.Store.Run(run.ID)
-		t.run, t.follow = run, dir.Follow()
-		if st, _, _ := t.follow.Look(); st != nil {
-			t.before, t.status = *st, *st
-		}
-		t.recall(s.Plan, dir)
+		t.run, t.view = run, s.views[run.ID]
+		t.status = t.before
+		t.recall(s.Plan, s.Store.Run(run.ID))
 		s.byRun[run.ID] = t
 	}
 	s.tasks = append(s.tasks, t)
 	return t
 }
 
-// submitRest submits what no job carries out yet.
+// submitRest submits what no job carries out yet. Where Slurm takes no more of the user's jobs for now, smaller arrays are
+// tried, and in the end what is left is kept for later.
 func (s *Session) submitRest(ctx context.Context, limits slurm.Limits) error {
+	if limits.MaxArraySize < 1 {
+		return errors.New("the cluster takes no job arrays (its MaxArraySize is 0), which ftrun submits its runs as")
+	}
+	for most := limits.MaxArraySize; ; {
+		full, err := s.submitMissing(ctx, limits, most)
+		if err != nil || full == nil {
+			return err
+		}
+		if full.tasks == 1 {
+			s.again = time.Now().Add(12 * s.Ask)
+			s.noteOnce("%v: %d runs are submitted when others have ended", full.err, len(s.missing()))
+			return nil
+		}
+		most = full.tasks / 2
+	}
+}
+
+// missing lists the runs that are to be trained and that no job carries out yet.
+func (s *Session) missing() map[string]bool {
 	runs, _ := s.todo()
 	missing := map[string]bool{}
 	for _, r := range runs {
-		missing[r.ID] = s.byRun[r.ID] == nil
+		if s.byRun[r.ID] == nil {
+			missing[r.ID] = true
+		}
 	}
+	return missing
+}
+
+// full says that Slurm did not take an array of so many tasks for now, and in which words.
+type full struct {
+	tasks int
+	err   error
+}
+
+// submitMissing submits what no job carries out yet in arrays of so many tasks at most, up to one that Slurm will take later.
+func (s *Session) submitMissing(ctx context.Context, limits slurm.Limits, most int) (*full, error) {
+	missing := s.missing()
 	p := s.Plan.Only(func(r *planner.Run) bool { return missing[r.ID] })
-	most := limits.MaxArraySize
-	if most < 1 {
-		return errors.New("the cluster takes no job arrays (its MaxArraySize is 0), which ftrun submits its runs as")
-	}
 	arrays := Arrange(p, most, !s.NoShare)
 	if len(arrays) == 0 {
-		return nil
+		return nil, nil
 	}
 	f, err := Prepare(s.Store, p, arrays)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	l := &launched{Folder: f, record: &Record{ID: f.ID, Launcher: planner.Slurm, Cluster: limits.Cluster, Version: s.Version, Begun: time.Now()}}
 	for i := range arrays {
@@ -398,37 +432,41 @@ func (s *Session) submitRest(ctx context.Context, limits slurm.Limits) error {
 		l.record.Arrays = append(l.record.Arrays, b)
 	}
 	if err := l.write(l.record); err != nil {
-		return err
+		return nil, err
 	}
-	byID := map[string]*planner.Run{}
-	for _, r := range runs {
-		byID[r.ID] = r
-	}
+	_, byID := s.todo()
 	var refused []refusal
+	var later *full
+	took := false
 	for i := range arrays {
 		err := s.submit(ctx, l, p, arrays, i)
 		var rejected *slurm.RejectedError
+		if errors.As(err, &rejected) && rejected.Later {
+			later = &full{len(arrays[i].Tasks), rejected}
+			break
+		}
 		if errors.As(err, &rejected) { // another array may ask for less
 			refused = append(refused, refusal{i, rejected})
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
+		took = true
 		for index, id := range l.record.Arrays[i].Tasks {
 			s.add(l, i, index, byID[id])
 		}
 	}
-	if len(refused) == len(arrays) {
+	if took {
+		s.folders = append(s.folders, l)
+	} else {
 		l.record.Closed = true
 		if err := l.write(l.record); err != nil {
-			return err
+			return nil, err
 		}
-		if len(s.tasks) == 0 {
-			return refused[0].err
+		if len(s.tasks) == 0 && later == nil {
+			return nil, refused[0].err
 		}
-	} else {
-		s.folders = append(s.folders, l)
 	}
 	for _, r := range refused {
 		if arrays[r.array].Features {
@@ -441,7 +479,37 @@ func (s *Session) submitRest(ctx context.Context, limits slurm.Limits) error {
 			s.fail(t, r.err.Error())
 		}
 	}
-	return nil
+	return later, nil
+}
+
+// submitLater tries again what Slurm would not take for now. Meanwhile another apply may have submitted it.
+func (s *Session) submitLater(ctx context.Context) {
+	if s.again.IsZero() || time.Now().Before(s.again) || s.stopping {
+		return
+	}
+	s.again = time.Time{}
+	err := s.submitAll(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.again = time.Now().Add(12 * s.Ask)
+		s.noteOnce("the other runs can't be submitted now: %v", err)
+	}
+}
+
+// submitAll finds the jobs that carry out runs of the plan already, and submits the others.
+func (s *Session) submitAll(ctx context.Context) error {
+	release, err := s.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	limits, err := s.Slurm.Limits(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.attach(ctx); err != nil {
+		return err
+	}
+	return s.submitRest(ctx, limits)
 }
 
 // refusal is an array, by its index, that Slurm did not take.
@@ -487,8 +555,16 @@ func (s *Session) submit(ctx context.Context, l *launched, p *planner.Plan, arra
 	return l.write(l.record)
 }
 
-// elsewhere lists the jobs of other launches that carry out runs which those of an array start or go on from.
+// elsewhere lists the jobs of other launches that carry out runs which those of an array start or go on from, and, where
+// so many may go on at a time, of those that are started alike.
 func (s *Session) elsewhere(p *planner.Plan, a *Array, l *launched) (jobs []string) {
+	if a.Launch.MaxParallel > 0 {
+		for _, t := range s.tasks {
+			if t.in != nil && t.in != l && t.settled == waiting && reflect.DeepEqual(*t.launch, a.Launch) && !slices.Contains(jobs, t.job) {
+				jobs = append(jobs, t.job)
+			}
+		}
+	}
 	for _, task := range a.Tasks {
 		r := &p.Runs[task.Index]
 		needs := r.Needs
@@ -527,7 +603,7 @@ func (s *Session) stillThere(ctx context.Context, script *slurm.Script) error {
 // Jobs lists the jobs that have tasks which are not settled, in the order in which they were taken up.
 func (s *Session) Jobs() (ids []string) {
 	for _, t := range s.tasks {
-		if t.settled == waiting && !slices.Contains(ids, t.job) {
+		if t.settled == waiting && t.job != "" && !slices.Contains(ids, t.job) {
 			ids = append(ids, t.job)
 		}
 	}

@@ -39,6 +39,7 @@ func (s *Session) Watch(ctx context.Context) Summary {
 			s.look(t)
 		}
 		s.end(ctx)
+		s.submitLater(ctx)
 		sum := s.Summary()
 		if sum.Left == 0 {
 			s.close(ctx)
@@ -73,6 +74,9 @@ func (s *Session) Summary() (sum Summary) {
 		default:
 			sum.Left++
 		}
+	}
+	if !s.again.IsZero() && !s.stopping {
+		sum.Left += len(s.missing())
 	}
 	return sum
 }
@@ -145,6 +149,9 @@ func (s *Session) hear(t *task, j slurm.Job, known bool) {
 		}
 		return
 	}
+	if t.run == nil && j.State == "RUNNING" && t.known.State != j.State {
+		s.note("%s: being computed on %s (job %s)", t.name, j.Node, t.id())
+	}
 	again := t.seen && (j.Restarts > t.known.Restarts || j.Waits() && (t.running || !t.known.Waits()))
 	t.gone = time.Time{}
 	was := t.known
@@ -153,6 +160,7 @@ func (s *Session) hear(t *task, j slurm.Job, known bool) {
 		return
 	}
 	t.running = false
+	t.before = t.status // which is that of the attempt that has ended
 	why := "it was saved before its time limit, or before other jobs took its place"
 	if t.status.State != runlog.Interrupted {
 		why = cmp.Or(slurm.Explain(was), "its node failed, or other jobs took its place")
@@ -174,9 +182,8 @@ func (s *Session) tellWaiting() {
 		if t.settled != waiting || !t.seen || !t.gone.IsZero() || !t.known.Waits() {
 			continue
 		}
-		text := slurm.Explain(t.known)
-		if text == "" {
-			continue
+		if t.known.Reason == "" {
+			continue // it was submitted just now
 		}
 		key := t.job + " " + t.known.Reason
 		i, there := at[key]
@@ -186,28 +193,27 @@ func (s *Session) tellWaiting() {
 			}
 			i = len(events)
 			at[key] = i
-			events = append(events, runlog.RunsWaiting{Job: t.job, Name: t.name, Reason: t.known.Reason, Text: text})
+			events = append(events, runlog.RunsWaiting{Job: t.job, Name: t.name, Reason: t.known.Reason, Text: slurm.Explain(t.known)})
 		}
 		if t.run != nil {
 			events[i].Runs = append(events[i].Runs, t.run.ID)
 		}
 	}
-	for key, i := range at {
+	for key := range at {
 		s.asked.waiting[key] = true
-		_ = i
 	}
 	for _, e := range events {
 		s.Events.Emit(e)
 	}
 }
 
-// recall takes from the store what the best epoch so far is.
+// recall takes from the store what the best of the epochs so far is.
 func (t *task) recall(p *planner.Plan, dir *runlog.Run) {
 	epochs, err := dir.Epochs(runlog.Status{})
 	if err != nil {
 		return
 	}
-	for _, e := range epochs {
+	for _, e := range epochs[:min(len(epochs), t.follow.Known())] {
 		t.judge(p, e)
 	}
 }
@@ -216,7 +222,7 @@ func (t *task) recall(p *planner.Plan, dir *runlog.Run) {
 func (t *task) judge(p *planner.Plan, e runlog.Epoch) bool {
 	monitor := p.Settings[t.run.Settings].Monitor
 	v := e.Value(monitor)
-	if e.Epoch > 1 && t.hasBest && (v <= t.best) == runlog.Monitors[monitor] && v != t.best || e.Epoch > 1 && t.hasBest && v == t.best {
+	if e.Epoch > 1 && t.hasBest && (v == t.best || (v > t.best) != runlog.Monitors[monitor]) {
 		return false
 	}
 	t.best, t.hasBest = v, true
@@ -248,16 +254,20 @@ func (s *Session) look(t *task) {
 		s.Events.Emit(runlog.EpochDone{Head: t.head(), Metrics: e, Best: best})
 	}
 	switch {
-	case !new:
-	case t.status.State == runlog.Finished && t.status.Result != nil:
+	case t.status.State == runlog.Finished && t.status.Result != nil && !replaced(t.run, t.status):
 		if !t.running {
 			s.started(t, t.follow.Known())
 		}
 		t.settled = finished
 		s.Events.Emit(runlog.RunFinished{Head: t.head(), Result: *t.status.Result})
-	case t.status.State == runlog.Failed:
+	case t.status.State == runlog.Failed && new:
 		s.fail(t, t.status.Error)
 	}
+}
+
+// replaced tells whether a status is still that of the training which the plan replaces.
+func replaced(r *planner.Run, st runlog.Status) bool {
+	return r.Action == planner.Replace && r.Replaces == st.Started.UTC().Format(time.RFC3339Nano)
 }
 
 func (t *task) head() runlog.Head { return runlog.Head{Run: t.run.ID} }
@@ -342,7 +352,7 @@ func (s *Session) lose(t *task) {
 		}
 		return
 	}
-	missing := s.missing(t.run)
+	missing := s.lacks(t.run)
 	switch {
 	case t.canceled:
 		t.settled = skipped
@@ -355,8 +365,8 @@ func (s *Session) lose(t *task) {
 	}
 }
 
-// missing is a run that a run starts from and that did not finish.
-func (s *Session) missing(r *planner.Run) string {
+// lacks is a run that a run starts from and that did not finish.
+func (s *Session) lacks(r *planner.Run) string {
 	for _, id := range r.Needs {
 		if t := s.byRun[id]; t != nil && (t.settled == failed || t.settled == skipped) {
 			return id
@@ -370,6 +380,8 @@ func (s *Session) why(t *task) string {
 	j := t.known
 	var text string
 	switch {
+	case t.seen && j.Waits(): // of tasks that never started Slurm forgets at once that they were cancelled
+		return fmt.Sprintf("job %s left Slurm's queue before it started, as one that is cancelled (scancel); apply again trains what is left", t.id())
 	case !t.seen || !j.Ended():
 		text = fmt.Sprintf("job %s has vanished from Slurm's queue, and left no result; apply again trains what is left", t.id())
 	case j.State == "COMPLETED" && t.run != nil:
@@ -384,7 +396,7 @@ func (s *Session) why(t *task) string {
 		}
 		text += ")"
 	}
-	if line := lastLine(t.in.LogPath(t.array, strconv.Itoa(t.index))); line != "" && j.State != "CANCELLED" && !t.known.Waits() {
+	if line := lastLine(t.in.LogPath(t.array, strconv.Itoa(t.index))); line != "" && j.State != "CANCELLED" {
 		text += "; its log ends with: " + line
 	}
 	return text

@@ -135,19 +135,19 @@ var rejections = []struct {
 	{"QOS usage threshold", "the account has used more than its share of this qos: set another qos in the launcher block", false},
 
 	{"Invalid feature specification", "constraint in the launcher block names a feature that no node has (`sinfo -o '%P %f'` lists them)", false},
-	{"Memory specification can not be satisfied", "no node has so much memory for jobs: set less memory in the launcher block, or " +
+	{"Memory specification can not be satisfied", "no node has so much memory for jobs: lower memory in the launcher block, or " +
 		"another partition (`sinfo -o '%P %m'` lists MiB)", false},
-	{"Memory required by task is not available", "no node has so much memory for jobs: set less memory in the launcher block, or " +
+	{"Memory required by task is not available", "no node has so much memory for jobs: lower memory in the launcher block, or " +
 		"another partition (`sinfo -o '%P %m'` lists MiB)", false},
 	{"generic resource (gres)", "the partition's nodes have no GPUs of that name: set gpus in the launcher block to what they have, or " +
 		"another partition (`sinfo -o '%P %G'` lists them)", false},
 	{"GRES", "set gpus in the launcher block to what the partition's nodes have (`sinfo -o '%P %G'` lists them); where these have " +
 		"types, name one in extra (`--gres=gpu:TYPE:1`) instead of gpus", false},
-	{"Requested node configuration is not available", "no node of the partition has what is asked for at once: set less cpus, gpus or " +
+	{"Requested node configuration is not available", "no node of the partition has what is asked for at once: lower cpus, gpus or " +
 		"memory in the launcher block, or another partition (`sinfo -o '%P %c %m %G'` lists processors, MiB, GPUs)", false},
 	{"Requested partition configuration not available", "the launcher block asks for more than the partition gives, or the partition is " +
 		"closed now (`scontrol show partition` tells)", false},
-	{"More processors requested than permitted", "set less cpus in the launcher block", false},
+	{"More processors requested than permitted", "lower cpus in the launcher block", false},
 	{"CPU count specification invalid", "set cpus in the launcher block to what the partition's nodes have", false},
 	{"Node count specification invalid", "the partition wants another number of nodes than one: choose another partition in the launcher block", false},
 

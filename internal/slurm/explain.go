@@ -89,7 +89,7 @@ var reasons = map[string]reason{
 	"BadConstraints": {"will not start, for no node has what is asked for: look at cpus, gpus, memory and constraint in the launcher " +
 		"block", true},
 	"Constraints":       {"waits: no node that is up has what is asked for", false},
-	"MaxMemPerLimit":    {"will not start, for it asks for more memory than a job may have: set less memory in the launcher block", true},
+	"MaxMemPerLimit":    {"will not start, for it asks for more memory than a job may have: lower memory in the launcher block", true},
 	"JobHeldUser":       {"is held: `scontrol release %s` lets it start", true},
 	"JobHeldAdmin":      {"is held by an administrator, or for it could not be started: ask them, or cancel it (`scancel %s`) and call apply again", true},
 	"JobHoldMaxRequeue": {"is held, for it was started too often: `scontrol release %s` lets it start again", true},
@@ -131,9 +131,9 @@ var limitReason = regexp.MustCompile(`^(Assoc|QOS|)(Grp|Max|Min)(BB|Billing|C[Pp
 // resources are what limits count, and where a launcher block asks for it.
 var resources = map[string]struct{ words, attribute string }{
 	"BB": {"burst buffer", "extra"}, "Billing": {"billing units", "cpus, gpus and memory"}, "CPU": {"processors", "cpus"},
-	"Energy": {"energy", "extra"}, "GRES": {"GPUs", "gpus"}, "Job": {"running jobs", "max_parallel"},
+	"Energy": {"energy", "extra"}, "GRES": {"GPUs", "gpus"}, "Job": {"places for running jobs", "max_parallel"},
 	"License": {"licences", "extra"}, "Mem": {"memory", "memory"}, "Node": {"nodes", "max_parallel"},
-	"SubmitJob": {"submitted jobs", ""}, "Unknown": {"resources", "cpus, gpus and memory"}, "Wall": {"time", "time"},
+	"SubmitJob": {"places for submitted jobs", ""}, "Unknown": {"resources", "cpus, gpus and memory"}, "Wall": {"time", "time"},
 }
 
 // limit tells of a reason that names a limit.
@@ -151,13 +151,13 @@ func limit(name string) (reason, bool) {
 	one := per == "PerJob" || per == "PerNode" || what == "WallDuration" || whose == "Assoc" && kind == "Max" && what == "Node"
 	switch {
 	case kind == "Min":
-		return reason{fmt.Sprintf("will not start, for it asks for less %s than %s demands: set more %s in the launcher block",
-			r.words, owner, r.attribute), true}, true
+		return reason{fmt.Sprintf("will not start, for %s demands more %s: raise %s in the launcher block",
+			owner, r.words, r.attribute), true}, true
 	case one && minutes != "":
-		return reason{fmt.Sprintf("will not start, for its %s times its time limit are more than %s allows a job: set less time, or "+
-			"less %s, in the launcher block", r.words, owner, r.attribute), true}, true
+		return reason{fmt.Sprintf("will not start, for its %s times its time limit are more than %s allows a job: lower time, or "+
+			"%s, in the launcher block", r.words, owner, r.attribute), true}, true
 	case one:
-		return reason{fmt.Sprintf("will not start, for it asks for more %s than %s allows a job: set less %s in the launcher block",
+		return reason{fmt.Sprintf("will not start, for it asks for more %s than %s allows a job: lower %s in the launcher block",
 			r.words, owner, r.attribute), true}, true
 	case minutes == "RunMinutes":
 		return reason{fmt.Sprintf("waits: the jobs of %s that run hold as many minutes of %s as they may; with less time in the "+

@@ -162,9 +162,7 @@ func parseQueue(out string) ([]Job, error) {
 		if !isNumber(j.ID) || j.State == "" {
 			return nil, unreadable("squeue", line)
 		}
-		if task := fields["ArrayTaskID"]; task != "N/A" {
-			j.Task = number("ArrayTaskID")
-		}
+		tasks, err := parseTasks(fields["ArrayTaskID"])
 		j.Restarts = number("RestartCnt")
 		j.ExitCode, j.Signal = parseExit(fields["exit_code"])
 		j.Submitted, j.Start = parseTime(fields["SubmitTime"]), parseTime(fields["StartTime"])
@@ -175,12 +173,46 @@ func parseQueue(out string) ([]Job, error) {
 		if j.Reason == "None" {
 			j.Reason = ""
 		}
-		if !ok {
+		if !ok || err != nil {
 			return nil, unreadable("squeue", line)
 		}
-		jobs = append(jobs, j)
+		for _, j.Task = range tasks {
+			jobs = append(jobs, j)
+		}
 	}
 	return jobs, nil
+}
+
+// maxListed bounds the tasks of a list, so that a line that is not understood takes no memory.
+const maxListed = 100_000
+
+// parseTasks reads a task's number, -1 for N/A. Tasks that wait together are told one by one (--array), but where they
+// are not after all, they are a list: 0-6:2,9%3.
+func parseTasks(s string) ([]int, error) {
+	if s == "N/A" {
+		return []int{-1}, nil
+	}
+	s, _, _ = strings.Cut(strings.Trim(s, "[]"), "%")
+	var tasks []int
+	for _, part := range strings.Split(s, ",") {
+		part, by, stepped := strings.Cut(part, ":")
+		first, last, ranged := strings.Cut(part, "-")
+		from, err := strconv.Atoi(first)
+		to, step := from, 1
+		if ranged && err == nil {
+			to, err = strconv.Atoi(last)
+		}
+		if stepped && err == nil {
+			step, err = strconv.Atoi(by)
+		}
+		if err != nil || from < 0 || to < from || step < 1 || len(tasks)+(to-from)/step >= maxListed {
+			return nil, fmt.Errorf("%q is no list of tasks", s)
+		}
+		for task := from; task <= to; task += step {
+			tasks = append(tasks, task)
+		}
+	}
+	return tasks, nil
 }
 
 func unreadable(command, line string) error {
@@ -199,7 +231,10 @@ func parseExit(s string) (code, signal int) {
 	if err != nil || status < 0 {
 		return 0, 0
 	}
-	return status >> 8 & 0xff, status & 0x7f
+	if signal = status & 0x7f; signal > 0 {
+		return 0, signal
+	}
+	return status >> 8 & 0xff, 0
 }
 
 // parseTime reads a local time, zero where Slurm says N/A, Unknown or NONE.

@@ -26,9 +26,10 @@ type Client struct {
 	// OnWait, where it is set, is told each time before a command is tried again: why, and how long is waited.
 	OnWait func(err error, wait time.Duration)
 
-	commands map[string]string // by name: the path
-	environ  []string          // of this process
-	uid      int
+	commands  map[string]string // by name: the path
+	environ   []string          // of this process
+	uid       int
+	firstWait time.Duration // before a second try; each further one is twice as long, up to 30 s
 }
 
 // DefaultPatience outlasts a restart of the controller, and its move to another machine.
@@ -40,7 +41,7 @@ const commandTimeout = 4 * time.Minute
 
 // Find looks for Slurm's commands in PATH.
 func Find() (*Client, error) {
-	c := &Client{Patience: DefaultPatience, commands: map[string]string{}, environ: os.Environ(), uid: os.Getuid()}
+	c := &Client{Patience: DefaultPatience, commands: map[string]string{}, environ: os.Environ(), uid: os.Getuid(), firstWait: time.Second}
 	var missing []string
 	for _, name := range []string{"sbatch", "squeue", "scontrol", "scancel"} {
 		path, err := exec.LookPath(name)

@@ -122,7 +122,7 @@ func isEnded(err error) bool {
 
 // patiently calls do until it succeeds, fails for good, or c.Patience is at its end.
 func (c *Client) patiently(ctx context.Context, do func() error) error {
-	begun, wait := time.Now(), time.Second
+	begun, wait := time.Now(), c.firstWait
 	for {
 		err := do()
 		if err == nil || !Temporary(err) {
