@@ -123,8 +123,11 @@ func (s *Script) options() ([]string, error) {
 // check looks for what would not reach sbatch as it is meant.
 func (s *Script) check() error {
 	switch {
-	case s.Tasks < 1 || s.CPUs < 1 || len(s.Command) == 0 || s.Name == "" || !path.IsAbs(s.Chdir) || s.Output == "":
-		panic(fmt.Sprintf("slurm: a script needs a name, a folder, an output, tasks, processors and a command: %+v", *s))
+	case s.Tasks < 1 || len(s.Command) == 0 || s.Name == "" || !path.IsAbs(s.Chdir) || s.Output == "":
+		panic(fmt.Sprintf("slurm: a script needs a name, a folder, an output, tasks and a command: %+v", *s))
+	case s.CPUs < 1 || s.GPUs < 0 || s.Memory < 0 || s.Time < 0 || s.MaxParallel < 0:
+		return fmt.Errorf("a job of %d processors, %d GPUs, %d bytes of memory, %v and %d tasks at a time: processors are 1 or more, "+
+			"the others not negative", s.CPUs, s.GPUs, s.Memory, s.Time, s.MaxParallel)
 	case strings.Contains(s.Chdir+s.Output, `\`):
 		return fmt.Errorf("the path %s holds a backslash, from which on Slurm takes a path of output literally; "+
 			"move the store to a folder without one", path.Join(s.Chdir, s.Output))

@@ -97,6 +97,8 @@ func TestScriptErrors(t *testing.T) {
 		{"extra sets the name, in short", func(s *Script) { s.Extra = []string{"-J other"} }, "ftrun itself sets --job-name"},
 		{"extra sets the output, in short without a space", func(s *Script) { s.Extra = []string{"-ox.out"} }, "ftrun itself sets --output"},
 		{"option in setup", func(s *Script) { s.Setup = "true\n#SBATCH --gres=gpu:1" }, "line 2 of setup"},
+		{"no processor", func(s *Script) { s.CPUs = 0 }, "0 processors"},
+		{"negative memory", func(s *Script) { s.Memory = -1 }, "-1 bytes"},
 		{"zero byte", func(s *Script) { s.Command = []string{"a\x00b"} }, "zero byte"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
