@@ -357,10 +357,10 @@ func TestNamedOnTheUsersCluster(t *testing.T) {
 
 func TestCancelAndRequeue(t *testing.T) {
 	c, dir := fakes(t, map[string]string{"scontrol": "case $* in *12_0*) echo '12_0-3: Job is pending execution' >&2; exit 1;; *9_9*) echo 'Invalid job id specified for job 9_9' >&2; exit 1;; esac"})
-	if err := c.Cancel(t.Context(), "12_3", "13", "5;big"); err != nil {
+	if err := c.Cancel(t.Context(), TaskID("12", 3), "13", "5;big", TaskID("6;big", 0)); err != nil {
 		t.Error(err)
 	}
-	if args := read(t, dir, "scancel.args"); args != "--quiet 12_3 13\n--clusters=big --quiet 5\n" {
+	if args := read(t, dir, "scancel.args"); args != "--quiet 12_3 13\n--clusters=big --quiet 5 6_0\n" {
 		t.Errorf("scancel was called with %s", args)
 	}
 	for _, task := range []int{0, 1} {

@@ -223,6 +223,12 @@ func parseTasks(s string) ([]int, error) {
 // jobID is a job's id, or a task's, as Client's methods take it: "12", "12_3", "12;cluster".
 var jobID = regexp.MustCompile(`^([0-9]+(?:_[0-9]+)?)(?:;([^\s;]+))?$`)
 
+// TaskID is how Client's methods call a task of an array: "12_3", "12_3;cluster".
+func TaskID(id string, task int) string {
+	number, cluster, _ := strings.Cut(id, ";")
+	return withCluster(fmt.Sprintf("%s_%d", number, task), cluster)
+}
+
 func splitID(id string) (number, cluster string, err error) {
 	m := jobID.FindStringSubmatch(id)
 	if m == nil {

@@ -76,9 +76,11 @@ func TestScriptPaths(t *testing.T) {
 			t.Errorf("no line %s in\n%s", line, got)
 		}
 	}
-	s.Output = "/logs/%A_%a.out"
-	if got := text(t, s); !strings.Contains(got, "--output=/logs/%A_%a.out\n") {
-		t.Errorf("an absolute pattern is not as it was given:\n%s", got)
+	for output, want := range map[string]string{"/logs/%A_%a.out": "/logs/%A_%a.out", "/50%a/%a.out": "/50%%a/%a.out"} {
+		s.Output = output
+		if got := text(t, s); !strings.Contains(got, "--output="+want+"\n") {
+			t.Errorf("%s: no %s in\n%s", output, want, got)
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ func clusterOf(options []string) string {
 	return ""
 }
 
-// Cancel cancels jobs: "12" all of an array, "12_3" one task of it. Those that ended or that Slurm does not know are no error.
+// Cancel cancels jobs: an id all of an array, a TaskID one task of it. Those that ended or that Slurm does not know are no error.
 func (c *Client) Cancel(ctx context.Context, ids ...string) error {
 	return c.each(ids, func(cluster string, numbers []string) error {
 		return c.patiently(ctx, func() error {
