@@ -509,7 +509,28 @@ func (s *Session) submitAll(ctx context.Context) error {
 	if err := s.attach(ctx); err != nil {
 		return err
 	}
+	s.skipFinished()
 	return s.submitRest(ctx, limits)
+}
+
+// skipFinished settles the runs that have finished since the plan was made. It comes after Slurm was asked: what is not live
+// by then and has finished has done so before.
+func (s *Session) skipFinished() {
+	runs, _ := s.todo()
+	for _, r := range runs {
+		if s.byRun[r.ID] != nil {
+			continue
+		}
+		st, known, err := s.Store.Run(r.ID).Status()
+		if err != nil || !known || st.State != runlog.Finished || replaced(r, st) {
+			continue
+		}
+		t := &task{run: r, view: s.views[r.ID], name: s.Plan.Name(r), launch: s.Plan.LaunchOf(r), status: st}
+		t.recall(s.Plan, s.Store.Run(r.ID))
+		s.tasks = append(s.tasks, t)
+		s.byRun[r.ID] = t
+		s.look(t)
+	}
 }
 
 // refusal is an array, by its index, that Slurm did not take.

@@ -281,9 +281,12 @@ func (s *Session) steps(r *planner.Run) int {
 // started tells that a run goes on after so many epochs.
 func (s *Session) started(t *task, epochs int) {
 	t.running = true
-	r := t.run
+	r, job := t.run, ""
+	if t.job != "" {
+		job = t.id()
+	}
 	s.Events.Emit(runlog.RunStarted{Head: t.head(), Name: t.name, Seed: r.Seed, Epochs: s.Plan.Settings[r.Settings].Epochs, Steps: s.steps(r),
-		Epoch: epochs, Params: runlog.Params{Total: r.Params.Total, Trainable: r.Params.Trainable}, Job: t.id(), Node: t.known.Node})
+		Epoch: epochs, Params: runlog.Params{Total: r.Params.Total, Trainable: r.Params.Trainable}, Job: job, Node: t.known.Node})
 }
 
 func (s *Session) fail(t *task, text string) {
