@@ -166,7 +166,7 @@ func owner() string {
 // one waits for the other. An error is about all of it: nothing was submitted then, or what was is found by the next Begin.
 func Begin(ctx context.Context, o Options) (*Session, error) {
 	o.Look, o.Ask, o.Grace = orDefault(o.Look, time.Second), orDefault(o.Ask, 5*time.Second), orDefault(o.Grace, 20*time.Second)
-	s := &Session{Options: o, byRun: map[string]*task{}, views: map[string]view{}, told: map[string]bool{}}
+	s := &Session{Options: o, byRun: map[string]*task{}, views: map[string]view{}, told: map[string]bool{}, asked: inquiry{waiting: map[string]bool{}}}
 	if err := o.Store.Writable(); err != nil {
 		return nil, err
 	}

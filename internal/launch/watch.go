@@ -24,13 +24,16 @@ type Summary struct {
 	Left int
 }
 
-// Watch tells what becomes of the runs, until none is left or ctx is done. It may be called again, with other Events, and
-// then tells of what is under way anew.
-func (s *Session) Watch(ctx context.Context) Summary {
+// Retell lets the next Watch tell anew what is under way.
+func (s *Session) Retell() {
 	for _, t := range s.tasks {
 		t.running = false
 	}
 	s.asked.waiting = map[string]bool{}
+}
+
+// Watch tells what becomes of the runs, until none is left or ctx is done. It may be called again.
+func (s *Session) Watch(ctx context.Context) Summary {
 	look := time.NewTicker(s.Look)
 	defer look.Stop()
 	for {
