@@ -53,10 +53,13 @@ type Launch struct {
 	Cache       int64  `json:"cache_bytes,omitempty"` // for decoded pictures
 }
 
-// LaunchOf is how a run of the plan is started; never nil.
+// thisMachine is how runs are started that no launcher starts.
+var thisMachine = Launch{Kind: Local}
+
+// LaunchOf is how a run of the plan is started; never nil, and not to be changed.
 func (p *Plan) LaunchOf(r *Run) *Launch {
 	if !inside(r.Launch, p.Launches) {
-		return &Launch{Kind: Local}
+		return &thisMachine
 	}
 	return &p.Launches[r.Launch]
 }
@@ -73,6 +76,9 @@ func (l *Launch) String() string {
 // one kind of launcher, and on this machine with the same settings: an error says which sweeps say otherwise. Slurm's may be
 // several.
 func (p *Plan) Launcher() (*Launch, error) {
+	if len(p.Launches) == 0 {
+		return &thisMachine, nil
+	}
 	var by *Launch
 	sweep := ""
 	for i, first := range p.firsts() {
@@ -90,7 +96,7 @@ func (p *Plan) Launcher() (*Launch, error) {
 		}
 	}
 	if by == nil {
-		by = &Launch{Kind: Local}
+		by = &thisMachine
 	}
 	return by, nil
 }
@@ -154,7 +160,7 @@ func (ls *launches) listed() []Launch {
 // newLaunch is what a launcher says, with the defaults that follow from nothing else.
 func newLaunch(of *spec.Launcher) Launch {
 	if of == nil {
-		return Launch{Kind: Local}
+		return thisMachine
 	}
 	l := Launch{
 		Kind: of.Kind, Name: of.Name, GPUs: value(of.GPUs), CPUs: value(of.CPUs), Memory: value(of.Memory), MaxParallel: value(of.MaxParallel),

@@ -299,7 +299,8 @@ func (s *Sweep) Launcher(c Combination, seed int64) (*Launcher, Diagnostics) {
 			return known, nil
 		}
 	}
-	l, diags := s.launcher.value(&evaluation{sweep: s, values: s.valuesOf(c), rows: c.rows, seed: &seed})
+	given := seed // of which evaluation keeps the place
+	l, diags := s.launcher.value(&evaluation{sweep: s, values: s.valuesOf(c), rows: c.rows, seed: &given})
 	if slot != nil && !diags.HasErrors() {
 		slot.Store(l)
 	}

@@ -198,6 +198,40 @@ func TestNoClusterIsNoRefusal(t *testing.T) {
 	}
 }
 
+func TestKilledIsNoRefusal(t *testing.T) {
+	c, dir := fakes(t, map[string]string{"sbatch": "kill -9 $$"})
+	_, err := c.Submit(t.Context(), plainScript())
+	if !Temporary(err) || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("got %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, "sbatch")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Submit(t.Context(), plainScript())
+	var r *RejectedError
+	if err == nil || Temporary(err) || errors.As(err, &r) {
+		t.Errorf("without sbatch: %v", err)
+	}
+}
+
+func TestBrokenIDs(t *testing.T) {
+	c, dir := fakes(t, nil)
+	for _, id := range []string{"", "x", "-1", "12;", "1 2", "--all", "12_", "_3"} {
+		if _, err := c.Jobs(t.Context(), []string{id}); err == nil {
+			t.Errorf("Jobs took %q", id)
+		}
+		if err := c.Cancel(t.Context(), id); err == nil {
+			t.Errorf("Cancel took %q", id)
+		}
+		if err := c.Requeue(t.Context(), id, 0); err == nil {
+			t.Errorf("Requeue took %q", id)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*.args")); err != nil || len(left) > 0 {
+		t.Errorf("commands were called: %v, %v", left, err)
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	_, dir := fakes(t, map[string]string{"sbatch": "echo 1"})
 	for name, value := range map[string]string{
@@ -306,12 +340,27 @@ func TestNamed(t *testing.T) {
 	}
 }
 
+func TestNamedOnTheUsersCluster(t *testing.T) {
+	_, dir := fakes(t, map[string]string{"squeue": "echo CLUSTER: big; echo 12"})
+	t.Setenv("SBATCH_CLUSTERS", "big")
+	c, err := Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := c.Named(t.Context(), "x"); err != nil || !slices.Equal(ids, []string{"12;big"}) {
+		t.Errorf("got %v, %v", ids, err)
+	}
+	if args := read(t, dir, "squeue.args"); !strings.HasPrefix(args, "--clusters=big ") {
+		t.Errorf("squeue was called with %s", args)
+	}
+}
+
 func TestCancelAndRequeue(t *testing.T) {
 	c, dir := fakes(t, map[string]string{"scontrol": "case $* in *12_0*) echo '12_0-3: Job is pending execution' >&2; exit 1;; *9_9*) echo 'Invalid job id specified for job 9_9' >&2; exit 1;; esac"})
-	if err := c.Cancel(t.Context(), "12_3", "13", "5;big"); err != nil {
+	if err := c.Cancel(t.Context(), TaskID("12", 3), "13", "5;big", TaskID("6;big", 0)); err != nil {
 		t.Error(err)
 	}
-	if args := read(t, dir, "scancel.args"); args != "--quiet 12_3 13\n--clusters=big --quiet 5\n" {
+	if args := read(t, dir, "scancel.args"); args != "--quiet 12_3 13\n--clusters=big --quiet 5 6_0\n" {
 		t.Errorf("scancel was called with %s", args)
 	}
 	for _, task := range []int{0, 1} {

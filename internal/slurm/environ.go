@@ -1,6 +1,9 @@
 package slurm
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // kept are the variables of Slurm's own that say where Slurm is, and not what is asked of it.
 var kept = []string{"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT"}
@@ -42,23 +45,24 @@ func (c *Client) submitEnv(options []string) []string {
 }
 
 // inJob tells whether this process runs in a job.
-func (c *Client) inJob() bool {
+func (c *Client) inJob() bool { return c.variable("SLURM_JOB_ID") != "" }
+
+// variable is one of this process's environment, "" where it is not set.
+func (c *Client) variable(name string) string {
 	for _, v := range c.environ {
-		if strings.HasPrefix(v, "SLURM_JOB_ID=") {
-			return true
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
 		}
 	}
-	return false
+	return ""
 }
 
 // plainEnv is this process's environment without the options of Slurm's commands, but for the defaults of options that
 // are not said.
 func (c *Client) plainEnv(said map[string]bool) []string {
 	return without(c.environ, func(name string) bool {
-		for _, k := range kept {
-			if name == k {
-				return false
-			}
+		if slices.Contains(kept, name) {
+			return false
 		}
 		if option, ok := defaults[name]; ok {
 			return said[option]

@@ -10,6 +10,7 @@ import (
 type CommandError struct {
 	Command   string // sbatch, squeue, …
 	Text      string // what it said, without its own name and the like
+	exited    bool   // it ran to its end
 	temporary bool
 }
 

@@ -5,13 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// State is a job's state in Slurm's word (JOB STATE CODES of squeue's manual): "PENDING". What states are, states.go tells.
+// State is a job's state in Slurm's word (JOB STATE CODES of squeue's manual): "PENDING". Waits, Runs, Ended and Explain know what it means.
 type State string
 
 // Job is one task of an array, or a job that is none.
@@ -87,12 +88,16 @@ func sortJobs(jobs []Job) {
 	})
 }
 
-// Named returns the ids of the user's jobs with a name, arrays once, of those that Slurm still knows, ended ones too.
+// Named returns the ids of the user's jobs with a name, arrays once, of those that Slurm still knows, ended ones too. It
+// looks on the cluster where jobs go when nothing else is said.
 func (c *Client) Named(ctx context.Context, name string) ([]string, error) {
 	return c.named(ctx, "", name)
 }
 
 func (c *Client) named(ctx context.Context, cluster, name string) ([]string, error) {
+	if cluster == "" {
+		cluster = c.variable("SBATCH_CLUSTERS") // where sbatch sends jobs; squeue does not look at it
+	}
 	// By number: a name would have to be looked up, which a program without the C library can't where users are in LDAP.
 	out, err := c.query(ctx, "squeue", onCluster(cluster, "--noheader", "--states=all", "--user="+strconv.Itoa(c.uid), "--name="+name,
 		"--Format=ArrayJobID:16")...)
@@ -120,9 +125,9 @@ func (c *Client) each(ids []string, do func(cluster string, numbers []string) er
 	clusters := map[string][]string{}
 	var order []string
 	for _, id := range ids {
-		number, cluster, _ := strings.Cut(id, ";")
-		if !isNumber(strings.Replace(number, "_", "", 1)) {
-			panic(fmt.Sprintf("slurm: %q is no job's id", id))
+		number, cluster, err := splitID(id)
+		if err != nil {
+			return err
 		}
 		if _, ok := clusters[cluster]; !ok {
 			order = append(order, cluster)
@@ -213,6 +218,23 @@ func parseTasks(s string) ([]int, error) {
 		}
 	}
 	return tasks, nil
+}
+
+// jobID is a job's id, or a task's, as Client's methods take it: "12", "12_3", "12;cluster".
+var jobID = regexp.MustCompile(`^([0-9]+(?:_[0-9]+)?)(?:;([^\s;]+))?$`)
+
+// TaskID is how Client's methods call a task of an array: "12_3", "12_3;cluster".
+func TaskID(id string, task int) string {
+	number, cluster, _ := strings.Cut(id, ";")
+	return withCluster(fmt.Sprintf("%s_%d", number, task), cluster)
+}
+
+func splitID(id string) (number, cluster string, err error) {
+	m := jobID.FindStringSubmatch(id)
+	if m == nil {
+		return "", "", fmt.Errorf("%q is no id of a Slurm job", id)
+	}
+	return m[1], m[2], nil
 }
 
 func unreadable(command, line string) error {

@@ -16,8 +16,8 @@ import (
 type Script struct {
 	Name, Comment string // Name must be new for each array, since Submit and Named find jobs by it
 	Chdir         string // where the tasks run: an absolute path that the nodes see
-	// Output is the file that a task's output is appended to, relative to Chdir: sbatch's pattern, in which %A is the
-	// array and %a the task. What is relative may hold % elsewhere in its path, an absolute pattern has %% for it.
+	// Output is the file that a task's output is appended to, absolute or relative to Chdir. Its last element is sbatch's
+	// pattern, in which %A is the array and %a the task; the folder is taken as it is.
 	Output             string
 	Tasks, MaxParallel int // the tasks are 0 … Tasks-1; at most MaxParallel at a time, 0: no bound
 
@@ -77,11 +77,12 @@ func (s *Script) options() ([]string, error) {
 	if s.MaxParallel > 0 && s.MaxParallel < s.Tasks {
 		array += fmt.Sprintf("%%%d", s.MaxParallel)
 	}
-	output := s.Output
-	if !path.IsAbs(output) {
-		// Slurm looks for patterns in all of the path that it makes of Chdir and Output.
-		output = strings.ReplaceAll(s.Chdir, "%", "%%") + "/" + output
+	folder, pattern := path.Split(s.Output)
+	if !path.IsAbs(folder) {
+		folder = path.Join(s.Chdir, folder)
 	}
+	// Slurm looks for patterns in all of the path.
+	output := path.Join(strings.ReplaceAll(folder, "%", "%%"), pattern)
 	options := []string{
 		"--job-name=" + s.Name,
 		"--array=" + array,
@@ -123,8 +124,11 @@ func (s *Script) options() ([]string, error) {
 // check looks for what would not reach sbatch as it is meant.
 func (s *Script) check() error {
 	switch {
-	case s.Tasks < 1 || s.CPUs < 1 || len(s.Command) == 0 || s.Name == "" || !path.IsAbs(s.Chdir) || s.Output == "":
-		panic(fmt.Sprintf("slurm: a script needs a name, a folder, an output, tasks, processors and a command: %+v", *s))
+	case s.Tasks < 1 || len(s.Command) == 0 || s.Name == "" || !path.IsAbs(s.Chdir) || s.Output == "":
+		panic(fmt.Sprintf("slurm: a script needs a name, a folder, an output, tasks and a command: %+v", *s))
+	case s.CPUs < 1 || s.GPUs < 0 || s.Memory < 0 || s.Time < 0 || s.MaxParallel < 0:
+		return fmt.Errorf("a job of %d processors, %d GPUs, %d bytes of memory, %v and %d tasks at a time: processors are 1 or more, "+
+			"the others not negative", s.CPUs, s.GPUs, s.Memory, s.Time, s.MaxParallel)
 	case strings.Contains(s.Chdir+s.Output, `\`):
 		return fmt.Errorf("the path %s holds a backslash, from which on Slurm takes a path of output literally; "+
 			"move the store to a folder without one", path.Join(s.Chdir, s.Output))

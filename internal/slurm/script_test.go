@@ -76,9 +76,11 @@ func TestScriptPaths(t *testing.T) {
 			t.Errorf("no line %s in\n%s", line, got)
 		}
 	}
-	s.Output = "/logs/%A_%a.out"
-	if got := text(t, s); !strings.Contains(got, "--output=/logs/%A_%a.out\n") {
-		t.Errorf("an absolute pattern is not as it was given:\n%s", got)
+	for output, want := range map[string]string{"/logs/%A_%a.out": "/logs/%A_%a.out", "/50%a/%a.out": "/50%%a/%a.out"} {
+		s.Output = output
+		if got := text(t, s); !strings.Contains(got, "--output="+want+"\n") {
+			t.Errorf("%s: no %s in\n%s", output, want, got)
+		}
 	}
 }
 
@@ -97,6 +99,8 @@ func TestScriptErrors(t *testing.T) {
 		{"extra sets the name, in short", func(s *Script) { s.Extra = []string{"-J other"} }, "ftrun itself sets --job-name"},
 		{"extra sets the output, in short without a space", func(s *Script) { s.Extra = []string{"-ox.out"} }, "ftrun itself sets --output"},
 		{"option in setup", func(s *Script) { s.Setup = "true\n#SBATCH --gres=gpu:1" }, "line 2 of setup"},
+		{"no processor", func(s *Script) { s.CPUs = 0 }, "0 processors"},
+		{"negative memory", func(s *Script) { s.Memory = -1 }, "-1 bytes"},
 		{"zero byte", func(s *Script) { s.Command = []string{"a\x00b"} }, "zero byte"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

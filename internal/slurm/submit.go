@@ -14,7 +14,8 @@ import (
 
 // Submit hands the script to sbatch and returns the array's id. A *RejectedError says that Slurm refuses it. Where the
 // controller can't be reached, it tries again while Patience lasts. A controller may have taken a job and have been too
-// busy to say so: before each other try Submit looks whether there is a new job of the script's name.
+// busy to say so: before each other try Submit looks whether there is a new job of the script's name. Who ends ctx, or this
+// process, in the midst of it can look with Named.
 func (c *Client) Submit(ctx context.Context, s *Script) (job string, err error) {
 	options, err := s.options()
 	if err != nil {
@@ -55,7 +56,7 @@ func (c *Client) Submit(ctx context.Context, s *Script) (job string, err error) 
 		return err
 	})
 	var complaint *CommandError
-	if errors.As(err, &complaint) && !complaint.temporary && !containsAny(complaint.Text, noCluster) {
+	if errors.As(err, &complaint) && complaint.Command == "sbatch" && complaint.exited && !complaint.temporary && !containsAny(complaint.Text, noCluster) {
 		return "", rejected(complaint.Text)
 	}
 	return job, err
@@ -85,7 +86,7 @@ func clusterOf(options []string) string {
 	return ""
 }
 
-// Cancel cancels jobs: "12" all of an array, "12_3" one task of it. Those that ended or that Slurm does not know are no error.
+// Cancel cancels jobs: an id all of an array, a TaskID one task of it. Those that ended or that Slurm does not know are no error.
 func (c *Client) Cancel(ctx context.Context, ids ...string) error {
 	return c.each(ids, func(cluster string, numbers []string) error {
 		return c.patiently(ctx, func() error {
@@ -101,7 +102,10 @@ func (c *Client) Cancel(ctx context.Context, ids ...string) error {
 
 // Requeue has Slurm end a running job and start it again, from a task of it or from outside. One that waits is left so.
 func (c *Client) Requeue(ctx context.Context, id string, task int) error {
-	number, cluster, _ := strings.Cut(id, ";")
+	number, cluster, err := splitID(id)
+	if err != nil {
+		return err
+	}
 	if task >= 0 {
 		number = fmt.Sprintf("%s_%d", number, task)
 	}
@@ -162,6 +166,7 @@ func (c *Client) run(ctx context.Context, in io.Reader, env []string, name strin
 	var out, complaint bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = in, &out, &complaint, env
 	cmd.WaitDelay = time.Second
+	apart(cmd)
 	err := cmd.Run()
 	switch {
 	case err == nil:
@@ -178,5 +183,8 @@ func (c *Client) run(ctx context.Context, in io.Reader, env []string, name strin
 	if text == "" {
 		text = err.Error()
 	}
-	return "", &CommandError{Command: name, Text: text, temporary: isTemporary(text)}
+	var exit *exec.ExitError
+	ran := errors.As(err, &exit)
+	killed := ran && !exit.Exited()
+	return "", &CommandError{Command: name, Text: text, exited: ran && !killed, temporary: killed || isTemporary(text)}
 }
