@@ -38,7 +38,7 @@ SlurmctldPort=%[2]d
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=cred_expire=2
+AuthInfo=cred_expire=5
 CryptoType=crypto/munge
 StateSaveLocation=%[1]s/state
 SlurmdSpoolDir=%[1]s/spool.%%n
