@@ -1,6 +1,9 @@
 package cluster
 
 import (
+	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -9,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/runlog/runlogtest"
@@ -53,6 +57,50 @@ func (e *experiment) start(args ...string) *apply {
 		close(a.ended)
 	}()
 	return a
+}
+
+// startAtTerminal is start at a terminal of its own, on which keys types.
+func (e *experiment) startAtTerminal(args ...string) (a *apply, keys func(string)) {
+	e.t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		e.t.Skip(err)
+	}
+	e.t.Cleanup(func() { _ = screen.Close() })
+	number, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		e.t.Skip(err)
+	}
+	line, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		e.t.Skip(err)
+	}
+	defer line.Close()
+	a = &apply{t: e.t, ended: make(chan struct{})}
+	a.cmd = exec.CommandContext(e.t.Context(), e.ftrun, append([]string{"apply", "-auto-approve"}, args...)...)
+	a.cmd.Dir, a.cmd.Stdin, a.cmd.Stdout, a.cmd.Stderr = e.dir, line, line, line
+	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := a.cmd.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	read := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(&a.output, screen) // it fails when the last one has closed the line
+		close(read)
+	}()
+	go func() {
+		a.err = a.cmd.Wait()
+		<-read
+		close(a.ended)
+	}()
+	return a, func(text string) {
+		if _, err := screen.WriteString(text); err != nil {
+			e.t.Error(err)
+		}
+	}
 }
 
 // exits waits for the end and wants an exit code.
@@ -212,6 +260,7 @@ func TestSlurm(t *testing.T) {
 	t.Run("the submitting process is killed", func(t *testing.T) { submitterDies(t, s) })
 	t.Run("detached", func(t *testing.T) { detached(t, s) })
 	t.Run("interrupted", func(t *testing.T) { interrupted(t, s) })
+	t.Run("interrupted at a terminal", func(t *testing.T) { asked(t, s) })
 	t.Run("a launcher that Slurm refuses", func(t *testing.T) { refused(t, s) })
 	t.Run("a job that can't start", func(t *testing.T) { unfit(t, s) })
 	t.Run("a time limit in the middle of a run", func(t *testing.T) { limited(t, s) })

@@ -231,8 +231,10 @@ func cancelled(t *testing.T, s *slurm) {
 	s.must("scancel", task)
 	s.must("scancel", job+"_3")
 	text := a.exits(3)
-	if n := strings.Count(text, "was cancelled"); n < 2 {
-		t.Errorf("of two cancelled tasks it says\n%s", text)
+	for _, said := range []string{"job " + task + " was cancelled (scancel)", "job " + job + "_3 left Slurm's queue before it started"} {
+		if !strings.Contains(text, said) {
+			t.Errorf("it does not say %q:\n%s", said, text)
+		}
 	}
 
 	b := e.start("sweep.hcl")
@@ -357,6 +359,42 @@ func interrupted(t *testing.T, s *slurm) {
 	if n := submitted(s) - before; n != 2 {
 		t.Errorf("%d tasks were submitted", n)
 	}
+}
+
+// asked is Ctrl-C at a terminal: what is to become of the jobs is asked.
+func asked(t *testing.T, s *slurm) {
+	sweep := long("3")
+	want := alone(t, sweep)
+	e := study(t, sweep)
+	a, keys := e.startAtTerminal("sweep.hcl")
+	e.running()
+	keys("\x03")
+	a.says(`"leave" them`)
+	keys("watch\n")
+	eventually(t, time.Minute, "nothing is running any more", func() bool { return len(s.queue()) > 0 })
+	keys("\x03")
+	eventually(t, time.Minute, "it does not ask again", func() bool { return strings.Count(a.String(), `"leave" them`) >= 2 })
+	keys("cancel\n")
+	if text := a.exits(130); !strings.Contains(text, "The jobs were cancelled") {
+		t.Errorf("it says\n%s", text)
+	}
+	eventually(t, time.Minute, "the jobs are still there", func() bool { return len(s.queue()) == 0 })
+	statuses, err := e.store().Statuses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	attempts := map[string]int{}
+	for id, st := range statuses {
+		switch st.State {
+		case runlog.Interrupted: // what was under way was saved
+			attempts[id] = 2
+		case runlog.Finished:
+		default:
+			t.Errorf("run %s is %s after cancelling", id, st.State)
+		}
+	}
+	e.start("sweep.hcl").exits(0)
+	e.same(want, attempts)
 }
 
 // refused is about launchers that Slurm can't do with.
