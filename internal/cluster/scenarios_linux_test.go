@@ -423,7 +423,7 @@ func unfit(t *testing.T, s *slurm) {
 	line := a.String()
 	job := strings.Fields(line[strings.Index(line, "2 runs: job "):])[3]
 	s.must("scancel", job)
-	if text := a.exits(3); !strings.Contains(text, "left Slurm's queue before it started") {
+	if text := a.exits(3); strings.Count(text, "was cancelled (scancel)") != 2 {
 		t.Errorf("it says\n%s", text)
 	}
 }
@@ -431,7 +431,7 @@ func unfit(t *testing.T, s *slurm) {
 // limited lets a time limit hit in the middle of a run. The run is held up for that, as Slurm counts in minutes; a signal of
 // Slurm's lets it go on.
 func limited(t *testing.T, s *slurm) {
-	sweep := strings.Replace(long("1"), `"10m"`, `"1m"`, 1)
+	sweep := strings.Replace(small+run("limited", "1", "300"), `"10m"`, `"1m"`, 1)
 	want := alone(t, sweep)
 	e := study(t, sweep)
 	a := e.start("sweep.hcl")
