@@ -109,7 +109,7 @@ func (a *app) applyBySlurm(ctx context.Context, p *planner.Plan, store *runlog.S
 			sink, _, finish = a.progress(p, r.json)
 			out.to(sink)
 			session.Retell()
-			sink.Emit(runlog.ApplyStarted{Runs: todo, Done: done, Device: "Slurm"})
+			sink.Emit(runlog.ApplyStarted{Runs: counts.Left, Done: done + todo - counts.Left, Device: "Slurm"})
 		}
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"os"
 	"reflect"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/ftrun/ftrun/internal/runlog"
@@ -641,7 +640,7 @@ func (s *Session) Cancel(ctx context.Context) error {
 			continue
 		}
 		for _, t := range tasks {
-			ids = append(ids, job+"_"+strconv.Itoa(t.index))
+			ids = append(ids, slurm.TaskID(job, t.index))
 		}
 	}
 	slices.Sort(ids)
