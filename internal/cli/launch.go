@@ -101,10 +101,14 @@ func (a *app) applyBySlurm(ctx context.Context, p *planner.Plan, store *runlog.S
 				a.leave(session, again)
 				return exit(exitInterrupted)
 			case cancelThem:
+				if !r.json {
+					out.to(a.endsOf(p))
+				}
 				return a.cancel(session, again)
 			}
 			sink, _, finish = a.progress(p, r.json)
 			out.to(sink)
+			session.Retell()
 			sink.Emit(runlog.ApplyStarted{Runs: todo, Done: done, Device: "Slurm"})
 		}
 	}
@@ -298,6 +302,27 @@ func (a *app) leave(s *launch.Session, again string) {
 		return
 	}
 	fmt.Fprintf(a.err, "%s: left to Slurm. `%s` watches on, `%s` ends them.\n", jobsText(jobs), again, commandLine(append([]string{"scancel"}, jobs...)...))
+}
+
+// ends tells of runs that have been told of only how they end.
+type ends struct{ *lines }
+
+// Emit leaves out what goes on meanwhile.
+func (e ends) Emit(event runlog.Event) {
+	switch event.(type) {
+	case runlog.RunStarted, runlog.EpochDone:
+	default:
+		e.lines.Emit(event)
+	}
+}
+
+// endsOf tells how the runs of a plan end, in lines.
+func (a *app) endsOf(p *planner.Plan) ends {
+	l := newLines(a.out)
+	for i := range p.Runs {
+		l.names[p.Runs[i].ID] = p.Name(&p.Runs[i])
+	}
+	return ends{l}
 }
 
 // cancelPatience is how long cancelled tasks may take to save what is under way: Slurm's KillWait is 30 s unless a cluster

@@ -166,7 +166,7 @@ func owner() string {
 // one waits for the other. An error is about all of it: nothing was submitted then, or what was is found by the next Begin.
 func Begin(ctx context.Context, o Options) (*Session, error) {
 	o.Look, o.Ask, o.Grace = orDefault(o.Look, time.Second), orDefault(o.Ask, 5*time.Second), orDefault(o.Grace, 20*time.Second)
-	s := &Session{Options: o, byRun: map[string]*task{}, views: map[string]view{}, told: map[string]bool{}}
+	s := &Session{Options: o, byRun: map[string]*task{}, views: map[string]view{}, told: map[string]bool{}, asked: inquiry{waiting: map[string]bool{}}}
 	if err := o.Store.Writable(); err != nil {
 		return nil, err
 	}
@@ -509,7 +509,28 @@ func (s *Session) submitAll(ctx context.Context) error {
 	if err := s.attach(ctx); err != nil {
 		return err
 	}
+	s.skipFinished()
 	return s.submitRest(ctx, limits)
+}
+
+// skipFinished settles the runs that have finished since the plan was made. It comes after Slurm was asked: what is not live
+// by then and has finished has done so before.
+func (s *Session) skipFinished() {
+	runs, _ := s.todo()
+	for _, r := range runs {
+		if s.byRun[r.ID] != nil {
+			continue
+		}
+		st, known, err := s.Store.Run(r.ID).Status()
+		if err != nil || !known || st.State != runlog.Finished || replaced(r, st) {
+			continue
+		}
+		t := &task{run: r, view: s.views[r.ID], name: s.Plan.Name(r), launch: s.Plan.LaunchOf(r), status: st}
+		t.recall(s.Plan, s.Store.Run(r.ID))
+		s.tasks = append(s.tasks, t)
+		s.byRun[r.ID] = t
+		s.look(t)
+	}
 }
 
 // refusal is an array, by its index, that Slurm did not take.

@@ -313,6 +313,20 @@ func TestTheNextApplyTakesUpWhatIsLive(t *testing.T) {
 	}
 }
 
+func TestWhatHasFinishedSinceThePlanIsNotSubmitted(t *testing.T) {
+	b := newBench(t, "a", "b")
+	b.begin()
+	b.write("a", runlog.Finished, 1, 1)
+	b.cluster.set("100", 0, "COMPLETED", nil)
+	s := b.begin()
+	if len(b.cluster.order) != 1 || b.heard.count("a finished") != 1 {
+		t.Errorf("%d jobs; told:\n%s", len(b.cluster.order), strings.Join(b.heard.all(), "\n"))
+	}
+	if sum := s.Summary(); sum != (Summary{Finished: 1, Left: 1}) {
+		t.Errorf("summary %+v", sum)
+	}
+}
+
 func TestAJobWhoseIDWasLostIsFoundByItsName(t *testing.T) {
 	b := newBench(t, "a", "b")
 	b.cluster.crash = errors.New("killed")

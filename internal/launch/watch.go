@@ -24,13 +24,16 @@ type Summary struct {
 	Left int
 }
 
-// Watch tells what becomes of the runs, until none is left or ctx is done. It may be called again, with other Events, and
-// then tells of what is under way anew.
-func (s *Session) Watch(ctx context.Context) Summary {
+// Retell lets the next Watch tell anew what is under way.
+func (s *Session) Retell() {
 	for _, t := range s.tasks {
 		t.running = false
 	}
 	s.asked.waiting = map[string]bool{}
+}
+
+// Watch tells what becomes of the runs, until none is left or ctx is done. It may be called again.
+func (s *Session) Watch(ctx context.Context) Summary {
 	look := time.NewTicker(s.Look)
 	defer look.Stop()
 	for {
@@ -281,9 +284,12 @@ func (s *Session) steps(r *planner.Run) int {
 // started tells that a run goes on after so many epochs.
 func (s *Session) started(t *task, epochs int) {
 	t.running = true
-	r := t.run
+	r, job := t.run, ""
+	if t.job != "" {
+		job = t.id()
+	}
 	s.Events.Emit(runlog.RunStarted{Head: t.head(), Name: t.name, Seed: r.Seed, Epochs: s.Plan.Settings[r.Settings].Epochs, Steps: s.steps(r),
-		Epoch: epochs, Params: runlog.Params{Total: r.Params.Total, Trainable: r.Params.Trainable}, Job: t.id(), Node: t.known.Node})
+		Epoch: epochs, Params: runlog.Params{Total: r.Params.Total, Trainable: r.Params.Trainable}, Job: job, Node: t.known.Node})
 }
 
 func (s *Session) fail(t *task, text string) {
