@@ -330,7 +330,9 @@ func (a *app) sayNext(p *planner.Plan, store *runlog.Store, path string) {
 	if path != store.PlanPath() {
 		saved = []string{path}
 	}
-	if changes(p) {
+	if by, err := p.Launcher(); changes(p) && err == nil && by.Kind == planner.K8s {
+		fmt.Fprintln(a.out, "With -format k8s it prints the Jobs that train them, for `kubectl apply`.")
+	} else if changes(p) {
 		fmt.Fprintf(a.out, "`%s` trains them.\n", a.again(append([]string{"apply"}, saved...)...))
 	} else {
 		fmt.Fprintf(a.out, "There is nothing to train; `%s` shows the results.\n", a.again(append([]string{"report"}, saved...)...))

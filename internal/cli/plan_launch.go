@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ftrun/ftrun/internal/launch"
 	"github.com/ftrun/ftrun/internal/runlog"
@@ -128,7 +129,11 @@ func (a *app) showLaunch(ctx context.Context, p *planner.Plan) error {
 		fmt.Fprintf(w, "… and %s.\n", reports.Plural(more, "more array", "more arrays"))
 	}
 	if waits {
-		fmt.Fprintln(w, "starts after: \"1 ok\" is when all of array 1 succeeded, \"1\" when it ended in any way.")
+		if kind == planner.K8s {
+			fmt.Fprintln(w, "starts after: when these have ended, in any way; until then it is suspended.")
+		} else {
+			fmt.Fprintln(w, `starts after: "1 ok" when all of array 1 succeeded, "1" when it has ended.`)
+		}
 	}
 	if estimated {
 		fmt.Fprintln(w, "~: from the run's estimate, with a margin.")
@@ -194,6 +199,9 @@ func arrayContents(p *planner.Plan, array *launch.Array) string {
 
 // startsAfter writes what an array waits for: "1 ok, 2-4".
 func startsAfter(array *launch.Array) string {
+	if awaited := array.Awaited(); array.Launch.Kind == planner.K8s && len(awaited) > 0 {
+		return arrayNumbers(awaited)
+	}
 	var parts []string
 	if len(array.AfterOK) > 0 {
 		parts = append(parts, arrayNumbers(array.AfterOK)+" ok")
@@ -221,7 +229,7 @@ func (a *app) showOptions(arrays []launch.Array) {
 	var order []string
 	asking := map[string][]int{}
 	for i := range arrays {
-		said := launchOptions(&arrays[i].Launch)
+		said := strings.Join(launchOptions(&arrays[i].Launch), "\n")
 		if said == "" {
 			continue
 		}
@@ -238,13 +246,26 @@ func (a *app) showOptions(arrays []launch.Array) {
 				who = "Arrays " + arrayNumbers(asking[said])
 			}
 		}
-		fmt.Fprintf(a.out, "%s: %s.\n", who, said)
+		line := who + ": "
+		for i, part := range strings.Split(said, "\n") {
+			if i > 0 {
+				line += ", "
+			}
+			if utf8.RuneCountInString(line+part) > columns-len(", ") && i > 0 {
+				fmt.Fprintln(a.out, strings.TrimRight(line, " "))
+				line = "  "
+			}
+			line += part
+		}
+		fmt.Fprintln(a.out, line+".")
 	}
 }
 
+// columns is the width of a terminal that lines are kept to where they can be.
+const columns = 80
+
 // launchOptions lists what a launch asks for beside an amount of the machine.
-func launchOptions(l *planner.Launch) string {
-	var parts []string
+func launchOptions(l *planner.Launch) (parts []string) {
 	add := func(name, value string) {
 		if value != "" {
 			parts = append(parts, name+" "+reports.Printable(value))
@@ -261,7 +282,7 @@ func launchOptions(l *planner.Launch) string {
 	add("image", l.Image)
 	add("claim", l.Claim)
 	add("namespace", l.Namespace)
-	return strings.Join(parts, ", ")
+	return parts
 }
 
 // showNodeHours says what the arrays come to, at most and as expected. A task is counted as a node for as long as it
@@ -290,7 +311,7 @@ func (a *app) showNodeHours(p *planner.Plan, arrays []launch.Array) {
 		fmt.Fprintf(w, "  at most %s, by the time limits (CPU-hours %s)\n", hoursText(nodes), hoursText(cpus))
 	}
 	if expected := p.Summarize().Seconds; expected > 0 {
-		fmt.Fprintf(w, "  expected: %s, if a node is as fast as this machine with all its cores\n", hoursText(expected/3600))
+		fmt.Fprintf(w, "  expected: %s, if nodes are as fast as this machine\n", hoursText(expected/3600))
 	}
 }
 

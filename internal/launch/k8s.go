@@ -48,7 +48,7 @@ func WriteJobs(w io.Writer, f *Folder, p *planner.Plan, arrays []Array, worker *
 	for i := range arrays {
 		resumed := ""
 		if arrays[i].waits() {
-			resumed = ", to be resumed after " + numbers(arrays[i].awaited())
+			resumed = ", to be resumed after " + numbers(arrays[i].Awaited())
 		}
 		fmt.Fprintf(&b, "---\n# Job %d: %s%s.\n", i+1, arrays[i].Contents(), resumed)
 		enc := yaml.NewEncoder(&b)
@@ -95,7 +95,7 @@ func introduceJobs(b *bytes.Buffer, f *Folder, arrays []Array, v Volume) {
 			continue
 		}
 		var steps []string
-		for _, at := range arrays[i].awaited() {
+		for _, at := range arrays[i].Awaited() {
 			steps = append(steps, "ended "+named(at))
 		}
 		fmt.Fprintf(b, "#$ { %s; resume %s; } &\n", strings.Join(steps, "; "), named(i))
@@ -115,9 +115,9 @@ func namespaces(arrays []Array) string {
 	return "-n " + first
 }
 
-// awaited lists the arrays that a Job is suspended for. Runs start after their features' Job even where that failed: what
+// Awaited lists the arrays that a Job of Kubernetes is suspended for. Runs start after their features' Job even where that failed: what
 // they don't find they make.
-func (a *Array) awaited() []int {
+func (a *Array) Awaited() []int {
 	all := slices.Concat(a.AfterOK, a.After)
 	slices.Sort(all)
 	return slices.Compact(all)
