@@ -369,11 +369,11 @@ func asked(t *testing.T, s *slurm) {
 	a, keys := e.startAtTerminal("sweep.hcl")
 	e.running()
 	keys("\x03")
-	a.says(`"leave" them`)
+	a.says(`"leave" to Slurm`)
 	keys("watch\n")
 	eventually(t, time.Minute, "nothing is running any more", func() bool { return len(s.queue()) > 0 })
 	keys("\x03")
-	eventually(t, time.Minute, "it does not ask again", func() bool { return strings.Count(a.String(), `"leave" them`) >= 2 })
+	eventually(t, time.Minute, "it does not ask again", func() bool { return strings.Count(a.String(), `"leave" to Slurm`) >= 2 })
 	keys("cancel\n")
 	if text := a.exits(130); !strings.Contains(text, "The jobs were cancelled") {
 		t.Errorf("it says\n%s", text)
