@@ -340,6 +340,16 @@ func TestAJobWhoseIDWasLostIsFoundByItsName(t *testing.T) {
 	}
 }
 
+func TestAnotherStoreHasOtherNames(t *testing.T) {
+	b, other := newBench(t, "a"), newBench(t, "a")
+	other.cluster = b.cluster
+	b.begin()
+	other.begin()
+	if one, two := b.cluster.scripts["100"].Name, b.cluster.scripts["101"].Name; one == two {
+		t.Errorf("two stores have jobs named %s", one)
+	}
+}
+
 func TestALaunchOfWhichNothingIsLeftIsClosed(t *testing.T) {
 	b := newBench(t, "a")
 	b.begin()
