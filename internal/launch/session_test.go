@@ -601,3 +601,19 @@ func TestARunOfWhichAnotherIsNeededIsSkippedWhereThatFails(t *testing.T) {
 		t.Errorf("summary %+v; told:\n%s", sum, strings.Join(b.heard.all(), "\n"))
 	}
 }
+
+func TestALaunchIsOverWhenItsJobsHaveBeenSeenToEnd(t *testing.T) {
+	b := newBench(t, "a")
+	s := b.begin()
+	launchID := s.folders[0].ID
+	if Over(b.store, launchID) {
+		t.Error("it is over while its job waits")
+	}
+	done := b.watch(s)
+	b.write("a", runlog.Finished, 1, 1)
+	b.cluster.set("100", 0, "COMPLETED", nil)
+	<-done
+	if !Over(b.store, launchID) {
+		t.Error("it is not over although its job was seen to end")
+	}
+}
