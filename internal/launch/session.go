@@ -7,6 +7,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -344,13 +345,18 @@ func (s *Session) recover(ctx context.Context, l *launched) error {
 			return fmt.Errorf("whether job %s was submitted can't be told: %w", b.Name, err)
 		}
 		if len(ids) > 0 {
-			b.Job, found = ids[0], true
+			b.Job, b.Submitted, found = newest(ids), l.record.Begun, true
 		}
 	}
 	if !found {
 		return nil
 	}
 	return l.write(l.record)
+}
+
+// newest is the job that was submitted last: their numbers rise.
+func newest(ids []string) string {
+	return slices.MaxFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
 }
 
 // add begins to follow a task.

@@ -40,8 +40,8 @@ func (s *Session) Watch(ctx context.Context) Summary {
 	for n := 0; ; n++ {
 		s.ask(ctx)
 		for _, t := range s.tasks {
-			// Of thousands that wait, little can be new.
-			if queued := t.seen && t.known.Waits() && t.gone.IsZero(); !queued || n%10 == 0 {
+			// Of thousands that wait, little can be new: of each two hundred, one more look is left out.
+			if queued := t.seen && t.known.Waits() && t.gone.IsZero(); !queued || n%(1+len(s.tasks)/200) == 0 {
 				s.look(t)
 			}
 		}
