@@ -77,10 +77,10 @@ func TestLeasesHoldWhereClocksDiffer(t *testing.T) {
 		off    time.Duration // of east; west's clock is right
 		killed string
 	}{
-		"the one that is ahead dies":            {time.Minute, "east"},
-		"the one beside one that is ahead dies": {time.Minute, "west"},
-		"the one that is behind dies":           {-time.Minute, "east"},
-		"the one beside one that is behind":     {-time.Minute, "west"},
+		"the one that is ahead dies":             {time.Minute, "east"},
+		"the one beside one that is ahead dies":  {time.Minute, "west"},
+		"the one that is behind dies":            {-time.Minute, "east"},
+		"the one beside one that is behind dies": {-time.Minute, "west"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -269,9 +270,13 @@ func cancelled(t *testing.T, s *slurm) {
 // wrapped puts a program before a command of Slurm's in PATH: a shell script, to which "$real" is the command.
 func wrapped(t *testing.T, command, script string) {
 	t.Helper()
+	real, err := exec.LookPath(command)
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, command)
-	write(t, path, "#!/bin/sh\nreal=/usr/bin/"+command+"\n"+script)
+	write(t, path, "#!/bin/sh\nreal="+real+"\n"+script)
 	if err := os.Chmod(path, 0o777); err != nil {
 		t.Fatal(err)
 	}
