@@ -242,10 +242,8 @@ sweep "` + name + `" {
 `
 }
 
-// long is a sweep whose runs take some seconds each, so that something can happen in the middle.
-func long(seeds string) string {
-	return strings.Replace(small, "train = 40,", "train = 120,", 1) + run("long", seeds, "60")
-}
+// long is a sweep whose three runs take some seconds each, so that something can happen in the middle.
+var long = strings.Replace(small, "train = 40,", "train = 120,", 1) + run("long", "3", "150")
 
 // TestSlurm starts one Slurm for all of its tests.
 func TestSlurm(t *testing.T) {

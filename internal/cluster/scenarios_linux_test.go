@@ -139,9 +139,8 @@ func nodeOf(t *testing.T, s *slurm) (n *node, task string) {
 
 // daemonDies kills the slurmd of a node alone, and starts it again: the tasks go on meanwhile.
 func daemonDies(t *testing.T, s *slurm) {
-	sweep := long("2")
-	want := alone(t, sweep)
-	e := study(t, sweep)
+	want := alone(t, long)
+	e := study(t, long)
 	a := e.start("sweep.hcl")
 	e.running()
 	n, _ := nodeOf(t, s)
@@ -150,7 +149,7 @@ func daemonDies(t *testing.T, s *slurm) {
 	restart()
 	text := a.exits(0)
 	e.same(want, nil)
-	if strings.Count(text, ": finished: ") != 2 || strings.Contains(text, "failed") {
+	if strings.Count(text, ": finished: ") != 3 || strings.Contains(text, "failed") {
 		t.Errorf("it says\n%s", text)
 	}
 }
@@ -190,9 +189,8 @@ func daemonStaysAway(t *testing.T, s *slurm) {
 
 // nodeDies ends a node with the tasks on it.
 func nodeDies(t *testing.T, s *slurm) {
-	sweep := long("3")
-	want := alone(t, sweep)
-	e := study(t, sweep)
+	want := alone(t, long)
+	e := study(t, long)
 	a := e.start("-checkpoint-every", "200ms", "sweep.hcl")
 	e.running()
 	n, _ := nodeOf(t, s)
@@ -222,17 +220,16 @@ func nodeDies(t *testing.T, s *slurm) {
 
 // cancelled cancels a task that runs, one that waits, and then all of an array.
 func cancelled(t *testing.T, s *slurm) {
-	sweep := long("4")
-	want := alone(t, sweep)
-	e := study(t, sweep)
+	want := alone(t, long)
+	e := study(t, long)
 	a := e.start("sweep.hcl")
 	e.running()
 	_, task := nodeOf(t, s)
 	job, _, _ := strings.Cut(task, "_")
 	s.must("scancel", task)
-	s.must("scancel", job+"_3")
+	s.must("scancel", job+"_2")
 	text := a.exits(3)
-	for _, said := range []string{"job " + task + " was cancelled (scancel)", "job " + job + "_3 left Slurm's queue before it started"} {
+	for _, said := range []string{"job " + task + " was cancelled (scancel)", "job " + job + "_2 left Slurm's queue before it started"} {
 		if !strings.Contains(text, said) {
 			t.Errorf("it does not say %q:\n%s", said, text)
 		}
@@ -261,7 +258,7 @@ func cancelled(t *testing.T, s *slurm) {
 		attempts[id] = st.Attempts
 		more += st.Attempts - 1
 	}
-	if more < 1 || more > 4 {
+	if more < 1 || more > 3 {
 		t.Errorf("attempts: %v", attempts)
 	}
 	e.same(want, attempts)
@@ -285,8 +282,7 @@ func wrapped(t *testing.T, command, script string) {
 
 // submitterDies kills the apply that submits and watches, at several moments, and starts it again.
 func submitterDies(t *testing.T, s *slurm) {
-	sweep := long("3")
-	want := alone(t, sweep)
+	want := alone(t, long)
 	for name, script := range map[string]string{
 		"before Slurm takes the job": `kill -KILL $PPID`,
 		"before it knows the job":    `"$real" "$@" >/dev/null; kill -KILL $PPID`,
@@ -295,7 +291,7 @@ func submitterDies(t *testing.T, s *slurm) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := submitted(s)
-			e := study(t, sweep)
+			e := study(t, long)
 			t.Run("killed", func(t *testing.T) {
 				if script != "" {
 					wrapped(t, "sbatch", `case "$*" in *--version*|*--help*) exec "$real" "$@";; esac`+"\n"+script)
@@ -327,12 +323,11 @@ func submitterDies(t *testing.T, s *slurm) {
 
 // detached submits only. Another apply watches.
 func detached(t *testing.T, s *slurm) {
-	sweep := long("2")
-	want := alone(t, sweep)
+	want := alone(t, long)
 	before := submitted(s)
-	e := study(t, sweep)
+	e := study(t, long)
 	text := e.start("-detach", "sweep.hcl").exits(0)
-	if !strings.Contains(text, "2 runs, submitted") || !strings.Contains(text, "left to Slurm") {
+	if !strings.Contains(text, "3 runs, submitted") || !strings.Contains(text, "left to Slurm") {
 		t.Errorf("it says\n%s", text)
 	}
 	two := []*apply{e.start("sweep.hcl"), e.start("sweep.hcl")}
@@ -342,17 +337,16 @@ func detached(t *testing.T, s *slurm) {
 		}
 	}
 	e.same(want, nil)
-	if n := submitted(s) - before; n != 2 {
+	if n := submitted(s) - before; n != 3 {
 		t.Errorf("%d tasks were submitted", n)
 	}
 }
 
 // interrupted is Ctrl-C without a terminal, where nobody can be asked: the jobs are left.
 func interrupted(t *testing.T, s *slurm) {
-	sweep := long("2")
-	want := alone(t, sweep)
+	want := alone(t, long)
 	before := submitted(s)
-	e := study(t, sweep)
+	e := study(t, long)
 	a := e.start("sweep.hcl")
 	e.running()
 	a.signal(syscall.SIGINT)
@@ -361,16 +355,15 @@ func interrupted(t *testing.T, s *slurm) {
 	}
 	e.start("sweep.hcl").exits(0)
 	e.same(want, nil)
-	if n := submitted(s) - before; n != 2 {
+	if n := submitted(s) - before; n != 3 {
 		t.Errorf("%d tasks were submitted", n)
 	}
 }
 
 // asked is Ctrl-C at a terminal: what is to become of the jobs is asked.
 func asked(t *testing.T, s *slurm) {
-	sweep := long("3")
-	want := alone(t, sweep)
-	e := study(t, sweep)
+	want := alone(t, long)
+	e := study(t, long)
 	a, keys := e.startAtTerminal("sweep.hcl")
 	e.running()
 	keys("\x03")
@@ -411,7 +404,7 @@ func refused(t *testing.T, _ *slurm) {
 		"an option that sbatch has not": {`extra = ["--nonsense"]`, "extra"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := study(t, strings.Replace(long("2"), `memory       = "500MiB"`, test.attribute, 1))
+			e := study(t, strings.Replace(long, `memory       = "500MiB"`, test.attribute, 1))
 			text := e.start("sweep.hcl").exits(1)
 			if !strings.Contains(text, test.said) || !strings.Contains(text, "launcher block") {
 				t.Errorf("it says\n%s", text)
@@ -422,13 +415,13 @@ func refused(t *testing.T, _ *slurm) {
 
 // unfit is about a job that Slurm takes and never starts: it says why, and goes on to watch.
 func unfit(t *testing.T, s *slurm) {
-	e := study(t, strings.Replace(long("2"), `"10m"`, `"2h"`, 1)) // the partition's limit is an hour
+	e := study(t, strings.Replace(long, `"10m"`, `"2h"`, 1)) // the partition's limit is an hour
 	a := e.start("sweep.hcl")
-	a.says("2 runs: job ", "time")
+	a.says("3 runs: job ", "time")
 	line := a.String()
-	job := strings.Fields(line[strings.Index(line, "2 runs: job "):])[3]
+	job := strings.Fields(line[strings.Index(line, "3 runs: job "):])[3]
 	s.must("scancel", job)
-	if text := a.exits(3); strings.Count(text, "was cancelled (scancel)") != 2 {
+	if text := a.exits(3); strings.Count(text, "was cancelled (scancel)") != 3 {
 		t.Errorf("it says\n%s", text)
 	}
 }
