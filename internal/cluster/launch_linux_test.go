@@ -49,6 +49,7 @@ func (e *experiment) start(args ...string) *apply {
 	a := &apply{t: e.t, ended: make(chan struct{})}
 	a.cmd = exec.CommandContext(e.t.Context(), e.ftrun, append([]string{"apply", "-auto-approve"}, args...)...)
 	a.cmd.Dir, a.cmd.Stdout, a.cmd.Stderr, a.cmd.WaitDelay = e.dir, &a.output, &a.output, time.Second
+	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := a.cmd.Start(); err != nil {
 		e.t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func (e *experiment) startAtTerminal(args ...string) (a *apply, keys func(string
 	a = &apply{t: e.t, ended: make(chan struct{})}
 	a.cmd = exec.CommandContext(e.t.Context(), e.ftrun, append([]string{"apply", "-auto-approve"}, args...)...)
 	a.cmd.Dir, a.cmd.Stdin, a.cmd.Stdout, a.cmd.Stderr = e.dir, line, line, line
-	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Pdeathsig: syscall.SIGKILL}
 	if err := a.cmd.Start(); err != nil {
 		e.t.Fatal(err)
 	}
