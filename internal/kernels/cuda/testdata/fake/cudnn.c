@@ -147,7 +147,9 @@ static size_t workspace(const struct job *j, int algorithm) {
 /* Milliseconds, of which which algorithm needs the fewest changes with the shape. */
 static double cost(const struct job *j, int algorithm) {
 	unsigned mix = (unsigned)(j->filter.n * 31 + j->filter.c * 17 + j->filter.h * 7 + j->y.h * 3 + algorithm * 13 + j->direction);
-	return 0.1 + (double)(mix * 2654435761u >> 24) / 256;
+	mix = (mix ^ mix >> 5) * 2654435761u;
+	mix = (mix ^ mix >> 15) * 2246822519u;
+	return 0.1 + (double)(mix >> 24) / 256;
 }
 
 /* Whether FAKE_CUDNN_REFUSES asks that all convolutions be refused here: by "queries" of a workspace, or by "calls". */
