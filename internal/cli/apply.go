@@ -114,6 +114,9 @@ Ctrl-C finishes the step, saves the runs under way and says how to go on; the sa
 stops at once, and so does a crash or a power cut: the same command then goes on from the last checkpoint. A run that
 fails is told at once, and the others go on.
 
+Where the sweeps, or -launcher, name a launcher of kind slurm, the runs are submitted to Slurm as job arrays and watched. Ctrl-C then
+asks what is to become of the jobs, -detach leaves them at once, and the same command takes up those that are live.
+
 Of runs side by side (-parallelism) what takes longest is started first. What needs more memory or disk than there is, is refused before anything starts.
 
 Exit codes: 0 fine, 1 error, 3 some runs failed, 4 a gate found a regression, 5 a gate that wants a verdict found none, 130

@@ -22,6 +22,7 @@ import (
 	"github.com/ftrun/ftrun/internal/slurm"
 	"github.com/ftrun/ftrun/internal/weights"
 	"github.com/ftrun/ftrun/planner"
+	"github.com/ftrun/ftrun/reports"
 )
 
 // checkForSlurm refuses flags that say something of this machine.
@@ -60,6 +61,9 @@ func (a *app) applyBySlurm(ctx context.Context, p *planner.Plan, store *runlog.S
 		finish()
 		return err
 	}
+	client.OnWait = func(err error, wait time.Duration) {
+		out.Emit(runlog.Note{Text: fmt.Sprintf("%v: trying again in %v", err, wait.Round(time.Second))})
+	}
 	session, err := launch.Begin(ctx, launch.Options{
 		Plan: p, Store: store, Slurm: client, Events: out, Worker: *worker, NoShare: r.noShare, Version: Version(), FailFast: r.failFast,
 	})
@@ -70,6 +74,9 @@ func (a *app) applyBySlurm(ctx context.Context, p *planner.Plan, store *runlog.S
 	if r.detach {
 		finish()
 		a.leave(session, again)
+		if session.Summary().Failed > 0 {
+			return exit(exitRunsFailed)
+		}
 		return nil
 	}
 	interrupts := a.interrupts(ctx)
@@ -109,7 +116,7 @@ func (a *app) applyBySlurm(ctx context.Context, p *planner.Plan, store *runlog.S
 			sink, _, finish = a.progress(p, r.json)
 			out.to(sink)
 			session.Retell()
-			sink.Emit(runlog.ApplyStarted{Runs: todo, Done: done, Device: "Slurm"})
+			sink.Emit(runlog.ApplyStarted{Runs: counts.Left, Done: done + todo - counts.Left, Device: "Slurm"})
 		}
 	}
 }
@@ -298,6 +305,9 @@ func jobsText(jobs []string) string {
 // leave says how to come back to the jobs.
 func (a *app) leave(s *launch.Session, again string) {
 	jobs := s.Jobs()
+	if n := s.Unsubmitted(); n > 0 {
+		fmt.Fprintf(a.err, "%s: Slurm has not taken them yet; `%s` tries again.\n", reports.Plural(n, "run", "runs"), again)
+	}
 	if len(jobs) == 0 {
 		return
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/slurm"
 	"github.com/ftrun/ftrun/planner"
+	"github.com/ftrun/ftrun/reports"
 )
 
 // working are the flags of worker.
@@ -52,6 +53,9 @@ Exit codes: 0 the run finished, or had finished; 1 error, 3 the run failed, 143 
 					return err
 				}
 			}
+			if own := a.taskMemory(); own > 0 && !cmd.Flags().Changed("cache-mib") {
+				w.cacheMiB = int(own >> 22)
+			}
 			return a.work(cmd.Context(), args[0], &w)
 		},
 	}
@@ -67,8 +71,8 @@ Exit codes: 0 the run finished, or had finished; 1 error, 3 the run failed, 143 
 // taskIndex is what the scheduler says that this task is.
 func (a *app) taskIndex() (int, error) {
 	for _, name := range []string{"SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"} {
-		text, set := a.env(name)
-		if !set {
+		text, _ := a.env(name)
+		if text == "" {
 			continue
 		}
 		index, err := strconv.Atoi(text)
@@ -113,7 +117,7 @@ func (a *app) work(ctx context.Context, path string, w *working) error {
 	ctx, asked := stoppedBySignals(ctx)
 	if w.features {
 		if w.index >= len(p.Sharing) {
-			return fmt.Errorf("%s has %d frozen parts, and none with index %d", path, len(p.Sharing), w.index)
+			return fmt.Errorf("%s has %s, and none with index %d", path, reports.Plural(len(p.Sharing), "frozen part", "frozen parts"), w.index)
 		}
 		o.Plan = p
 		err := executor.ComputeFeatures(ctx, o, w.index)

@@ -36,17 +36,21 @@ func (f *Folder) LogPath(array int, task string) string {
 func (f *Folder) recordPath() string { return filepath.Join(f.Dir, "launch.json") }
 
 // Prepare writes the folder of a launch under a store: the plan of each array alone. The same arrays have the same folder
-// as long as apply has submitted none of them; afterwards they are another launch.
+// as long as apply has submitted none of them; afterwards they are another launch, and so they are in another store, whose
+// jobs must not be taken for these.
 func Prepare(store *runlog.Store, p *planner.Plan, arrays []Array) (*Folder, error) {
-	id := ID(arrays)
-	f := openFolder(store, id)
-	for again := 1; ; again++ {
+	dir, err := filepath.Abs(store.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var f *Folder
+	for again := 0; ; again++ {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s", ID(arrays), again, dir))
+		f = openFolder(store, hex.EncodeToString(sum[:])[:idDigits])
 		record, err := f.read()
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !record.submitted() {
 			break
 		}
-		sum := sha256.Sum256(fmt.Appendf(nil, "%s again %d", id, again))
-		f = openFolder(store, hex.EncodeToString(sum[:])[:idDigits])
 	}
 	if err := os.MkdirAll(filepath.Join(f.Dir, "logs"), 0o777); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,6 @@ import (
 	"os"
 	"reflect"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/ftrun/ftrun/internal/runlog"
@@ -101,6 +101,7 @@ type Session struct {
 	Options
 	tasks    []*task
 	byRun    map[string]*task
+	followed map[taskKey]bool
 	views    map[string]view // of the runs that are to be trained
 	folders  []*launched     // that have tasks of ours
 	told     map[string]bool
@@ -130,6 +131,7 @@ type task struct {
 	array  int // in the launch
 	index  int // in the array
 	job    string
+	added  time.Time // what was asked of Slurm before does not count
 
 	view
 	status  runlog.Status // as it is
@@ -166,7 +168,7 @@ func owner() string {
 // one waits for the other. An error is about all of it: nothing was submitted then, or what was is found by the next Begin.
 func Begin(ctx context.Context, o Options) (*Session, error) {
 	o.Look, o.Ask, o.Grace = orDefault(o.Look, time.Second), orDefault(o.Ask, 5*time.Second), orDefault(o.Grace, 20*time.Second)
-	s := &Session{Options: o, byRun: map[string]*task{}, views: map[string]view{}, told: map[string]bool{}, asked: inquiry{waiting: map[string]bool{}}}
+	s := &Session{Options: o, byRun: map[string]*task{}, followed: map[taskKey]bool{}, views: map[string]view{}, told: map[string]bool{}, asked: inquiry{waiting: map[string]bool{}}}
 	if err := o.Store.Writable(); err != nil {
 		return nil, err
 	}
@@ -299,7 +301,7 @@ func (s *Session) attach(ctx context.Context) error {
 				}
 				left = true
 				run := todo[id]
-				if run == nil || s.follows(b.Job, index) || !b.Features && s.byRun[id] != nil {
+				if run == nil || s.followed[taskKey{b.Job, index}] || !b.Features && s.byRun[id] != nil {
 					continue
 				}
 				t := s.add(l, i, index, run)
@@ -324,11 +326,6 @@ func (s *Session) attach(ctx context.Context) error {
 	return nil
 }
 
-// follows tells whether a task has been taken up.
-func (s *Session) follows(job string, index int) bool {
-	return slices.ContainsFunc(s.tasks, func(t *task) bool { return t.job == job && t.index == index })
-}
-
 // taskKey names a task as Slurm does.
 type taskKey struct {
 	job  string
@@ -348,7 +345,7 @@ func (s *Session) recover(ctx context.Context, l *launched) error {
 			return fmt.Errorf("whether job %s was submitted can't be told: %w", b.Name, err)
 		}
 		if len(ids) > 0 {
-			b.Job, found = ids[0], true
+			b.Job, b.Submitted, found = newest(ids), l.record.Begun, true
 		}
 	}
 	if !found {
@@ -357,10 +354,15 @@ func (s *Session) recover(ctx context.Context, l *launched) error {
 	return l.write(l.record)
 }
 
+// newest is the job that was submitted last: their numbers rise.
+func newest(ids []string) string {
+	return slices.MaxFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+}
+
 // add begins to follow a task.
 func (s *Session) add(l *launched, array, index int, run *planner.Run) *task {
 	b := &l.record.Arrays[array]
-	t := &task{in: l, array: array, index: index, job: b.Job, name: s.Plan.Name(run), launch: s.Plan.LaunchOf(run)}
+	t := &task{in: l, array: array, index: index, job: b.Job, added: time.Now(), name: s.Plan.Name(run), launch: s.Plan.LaunchOf(run)}
 	if b.Features {
 		t.name = "features for " + t.name
 	} else {
@@ -370,6 +372,7 @@ func (s *Session) add(l *launched, array, index int, run *planner.Run) *task {
 		s.byRun[run.ID] = t
 	}
 	s.tasks = append(s.tasks, t)
+	s.followed[taskKey{t.job, t.index}] = true
 	return t
 }
 
@@ -621,6 +624,14 @@ func (s *Session) stillThere(ctx context.Context, script *slurm.Script) error {
 	return nil
 }
 
+// Unsubmitted is how many runs Slurm has not taken yet.
+func (s *Session) Unsubmitted() int {
+	if s.again.IsZero() {
+		return 0
+	}
+	return len(s.missing())
+}
+
 // Jobs lists the jobs that have tasks which are not settled, in the order in which they were taken up.
 func (s *Session) Jobs() (ids []string) {
 	for _, t := range s.tasks {
@@ -641,7 +652,7 @@ func (s *Session) Cancel(ctx context.Context) error {
 			continue
 		}
 		for _, t := range tasks {
-			ids = append(ids, job+"_"+strconv.Itoa(t.index))
+			ids = append(ids, slurm.TaskID(job, t.index))
 		}
 	}
 	slices.Sort(ids)

@@ -340,6 +340,16 @@ func TestAJobWhoseIDWasLostIsFoundByItsName(t *testing.T) {
 	}
 }
 
+func TestAnotherStoreHasOtherNames(t *testing.T) {
+	b, other := newBench(t, "a"), newBench(t, "a")
+	other.cluster = b.cluster
+	b.begin()
+	other.begin()
+	if one, two := b.cluster.scripts["100"].Name, b.cluster.scripts["101"].Name; one == two {
+		t.Errorf("two stores have jobs named %s", one)
+	}
+}
+
 func TestALaunchOfWhichNothingIsLeftIsClosed(t *testing.T) {
 	b := newBench(t, "a")
 	b.begin()
@@ -589,5 +599,21 @@ func TestARunOfWhichAnotherIsNeededIsSkippedWhereThatFails(t *testing.T) {
 	b.cluster.set("101", 0, "FAILED", func(j *slurm.Job) { j.ExitCode = 3 })
 	if sum := <-done; sum != (Summary{Failed: 1, Skipped: 1}) {
 		t.Errorf("summary %+v; told:\n%s", sum, strings.Join(b.heard.all(), "\n"))
+	}
+}
+
+func TestALaunchIsOverWhenItsJobsHaveBeenSeenToEnd(t *testing.T) {
+	b := newBench(t, "a")
+	s := b.begin()
+	launchID := s.folders[0].ID
+	if Over(b.store, launchID) {
+		t.Error("it is over while its job waits")
+	}
+	done := b.watch(s)
+	b.write("a", runlog.Finished, 1, 1)
+	b.cluster.set("100", 0, "COMPLETED", nil)
+	<-done
+	if !Over(b.store, launchID) {
+		t.Error("it is not over although its job was seen to end")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -36,10 +37,13 @@ func (s *Session) Retell() {
 func (s *Session) Watch(ctx context.Context) Summary {
 	look := time.NewTicker(s.Look)
 	defer look.Stop()
-	for {
+	for n := 0; ; n++ {
 		s.ask(ctx)
 		for _, t := range s.tasks {
-			s.look(t)
+			// Of thousands that wait, little can be new: of each two hundred, one more look is left out.
+			if queued := t.seen && t.known.Waits() && t.gone.IsZero(); !queued || n%(1+len(s.tasks)/200) == 0 {
+				s.look(t)
+			}
 		}
 		s.end(ctx)
 		s.submitLater(ctx)
@@ -78,65 +82,81 @@ func (s *Session) Summary() (sum Summary) {
 			sum.Left++
 		}
 	}
-	if !s.again.IsZero() && !s.stopping {
-		sum.Left += len(s.missing())
+	if !s.stopping {
+		sum.Left += s.Unsubmitted()
 	}
 	return sum
 }
 
 // inquiry is what was asked of Slurm last.
 type inquiry struct {
-	at      time.Time // of the last question
-	heard   time.Time // of the last answer
-	silent  bool      // told that there is none
-	jobs    map[taskKey]slurm.Job
+	at      time.Time       // of the last question
+	heard   time.Time       // of the last question that was answered
+	pending chan answer     // nil: no question is open
+	silent  bool            // told that there is no answer
 	waiting map[string]bool // jobs with reasons that were told
 }
 
-// ask asks Slurm how the jobs fare, at most each Ask, and less often where they are many. Where it does not answer, that is
-// told once, and the store is watched on.
+type answer struct {
+	jobs []slurm.Job
+	err  error
+}
+
+// ask asks Slurm how the jobs fare, at most each Ask, and less often where they are many, and takes up an answer that has
+// come. Where there is none, that is told once, and the store is watched on meanwhile.
 func (s *Session) ask(ctx context.Context) {
 	q := &s.asked
-	every := s.Ask
-	if n := len(s.tasks); n > 1000 {
-		every += s.Ask * time.Duration(n/1000)
+	if q.heard.IsZero() {
+		q.heard = time.Now() // nothing was missed so far
 	}
-	if time.Since(q.at) < every {
+	every := s.Ask * time.Duration(1+len(s.tasks)/1000)
+	if ids := s.Jobs(); q.pending == nil && len(ids) > 0 && time.Since(q.at) >= every {
+		pending := make(chan answer, 1)
+		q.at, q.pending = time.Now(), pending
+		go func() {
+			jobs, err := s.Slurm.Jobs(ctx, ids)
+			pending <- answer{jobs, err}
+		}()
+	}
+	select {
+	case a := <-q.pending:
+		q.pending = nil
+		s.answered(ctx, a)
+	default:
+	}
+	if !q.silent && time.Since(q.heard) > s.patience(every) {
+		q.silent = true
+		s.note("Slurm does not answer: what runs leave in the store is shown on, and Slurm is asked again")
+	}
+}
+
+// patience is for how long Slurm may be silent before that is told.
+func (s *Session) patience(every time.Duration) time.Duration { return 6 * every }
+
+func (s *Session) answered(ctx context.Context, a answer) {
+	q := &s.asked
+	switch {
+	case a.err != nil && (ctx.Err() != nil || errors.Is(a.err, context.Canceled)):
 		return
-	}
-	q.at = time.Now()
-	ids := s.Jobs()
-	if len(ids) == 0 {
+	case a.err != nil && !slurm.Temporary(a.err):
+		s.noteOnce("%v", a.err)
 		return
-	}
-	jobs, err := s.Slurm.Jobs(ctx, ids)
-	if ctx.Err() != nil {
-		return
-	}
-	if err != nil {
-		if q.heard.IsZero() {
-			q.heard = q.at
-		}
-		if !q.silent && time.Since(q.heard) > 6*s.Ask {
-			q.silent = true
-			s.note("Slurm does not answer (%v): what runs leave in the store is shown on, and Slurm is asked again", err)
-		}
+	case a.err != nil:
 		return
 	}
 	if q.silent {
 		s.note("Slurm answers again")
 	}
-	q.silent, q.heard = false, time.Now()
-	q.jobs = make(map[taskKey]slurm.Job, len(jobs))
-	for _, j := range jobs {
-		q.jobs[taskKey{j.ID, max(j.Task, 0)}] = j
+	q.silent, q.heard = false, q.at
+	jobs := make(map[taskKey]slurm.Job, len(a.jobs))
+	for _, j := range a.jobs {
+		jobs[taskKey{j.ID, max(j.Task, 0)}] = j
 	}
 	for _, t := range s.tasks {
-		if t.settled != waiting {
-			continue
+		if t.settled == waiting && t.added.Before(q.at) {
+			j, known := jobs[taskKey{t.job, t.index}]
+			s.hear(t, j, known)
 		}
-		j, known := q.jobs[taskKey{t.job, t.index}]
-		s.hear(t, j, known)
 	}
 	s.tellWaiting()
 }
@@ -196,7 +216,7 @@ func (s *Session) tellWaiting() {
 			}
 			i = len(events)
 			at[key] = i
-			events = append(events, runlog.RunsWaiting{Job: t.job, Name: t.name, Reason: t.known.Reason, Text: slurm.Explain(t.known)})
+			events = append(events, runlog.RunsWaiting{Job: t.job, Name: t.name, Runs: []string{}, Reason: t.known.Reason, Text: slurm.Explain(t.known)})
 		}
 		if t.run != nil {
 			events[i].Runs = append(events[i].Runs, t.run.ID)
@@ -301,7 +321,7 @@ func (s *Session) fail(t *task, text string) {
 func (s *Session) end(ctx context.Context) {
 	var ended []*task
 	for _, t := range s.tasks {
-		if t.settled == waiting && !t.gone.IsZero() && time.Since(t.gone) >= s.grace(t) && s.asked.heard.Sub(t.gone) >= 0 {
+		if t.settled == waiting && !t.gone.IsZero() && time.Since(t.gone) >= s.grace(t) && !s.asked.heard.Before(t.gone) {
 			ended = append(ended, t)
 		}
 	}
