@@ -8,6 +8,14 @@ import (
 	"github.com/ftrun/ftrun/internal/kernels"
 )
 
+// meterTest is an operation on buffers of some lengths.
+type meterTest struct {
+	name    string
+	beyond  int // bytes of cuDNN's
+	lengths []int
+	run     func(d kernels.Device, b []kernels.Buffer) error
+}
+
 // TestMeter: what a meter tells of the scratch memory is what the device keeps after the same operations. Of convolutions
 // of one group it lacks cuDNN's workspace, of which the fake wants a little more than a filter.
 func TestMeter(t *testing.T) {
@@ -17,12 +25,7 @@ func TestMeter(t *testing.T) {
 	wide := conv
 	wide.StepY = 9
 	loss := kernels.CrossEntropy{N: 50, Classes: 3}
-	tests := []struct {
-		name    string
-		beyond  int // bytes of cuDNN's
-		lengths []int
-		run     func(d kernels.Device, b []kernels.Buffer) error
-	}{
+	tests := []meterTest{
 		{"convolution", 4*conv.LenW() + 1024, []int{conv.LenX(), conv.LenW(), conv.LenY()},
 			func(d kernels.Device, b []kernels.Buffer) error {
 				return d.ConvForward(conv, b[0], b[1], nil, b[2], kernels.ReLU)
@@ -60,14 +63,32 @@ func TestMeter(t *testing.T) {
 		{"sum of squares", 0, []int{1000},
 			func(d kernels.Device, b []kernels.Buffer) error { _, err := d.SumSquares(b[0]); return err }},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
+	dense := kernels.Linear{N: 7, I: 30, O: 11}
+	tests = append(tests, []meterTest{
+		{"linear", 0, []int{7 * 30, 11 * 30, 7 * 11}, func(d kernels.Device, b []kernels.Buffer) error {
+			return d.LinearForward(dense, b[0], b[1], nil, b[2], kernels.Identity)
+		}},
+		{"linear, gradient of the input", 0, []int{11 * 30, 7 * 11, 7 * 30}, func(d kernels.Device, b []kernels.Buffer) error {
+			return d.LinearBackwardData(dense, b[0], b[1], b[2])
+		}},
+		{"linear, gradient of the weights", 0, []int{7 * 30, 7 * 11, 11 * 30}, func(d kernels.Device, b []kernels.Buffer) error {
+			return d.LinearBackwardWeights(dense, b[0], b[1], b[2])
+		}},
+	}...)
+	for i := range 2 * len(tests) {
+		test, precision := tests[i/2], []kernels.Precision{kernels.FP32, kernels.BF16}[i%2]
+		t.Run(test.name+" in "+precision.String(), func(t *testing.T) {
 			d, err := New(0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer d.Close()
 			m := d.Meter(1)
+			for _, on := range []kernels.Tunable{d, m.(kernels.Tunable)} {
+				if err := on.Tune(kernels.Tuning{Precision: precision}); err != nil {
+					t.Fatal(err)
+				}
+			}
 			for _, on := range []kernels.Device{d, m} {
 				buffers := make([]kernels.Buffer, len(test.lengths))
 				for i, n := range test.lengths {

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "../../driver/cuda.h"
 
@@ -29,6 +30,35 @@ CUcontext fake_stream_context(CUstream stream);
 
 /* Queues work with a copy of the n bytes of its arguments. Its result is an error code, which all that follows gives too. */
 CUresult fake_enqueue(CUstream stream, CUresult (*work)(const void *arguments), const void *arguments, size_t n);
+
+/* Has the work that calls it take so many milliseconds more, as events see it: what the fakes take does not tell. Without
+ * it work takes no time. */
+void fake_spend(double milliseconds);
+
+/* The nearest bfloat16, as the float32 that has its bits for its upper half; the nearest of TF32's. The even one of two. */
+static inline float fake_round(float x, int bits) {
+	union { float value; uint32_t word; } u = {x};
+	if (x != x) return x;
+	u.word += (1u << (bits - 1)) - 1 + (u.word >> bits & 1);
+	u.word &= ~0u << bits;
+	return u.value;
+}
+static inline float fake_bfloat16(float x) { return fake_round(x, 16); }
+static inline float fake_tf32(float x) { return fake_round(x, 13); }
+
+/* n floats of an array of float or of bfloat16, in memory of the host's own; and back. */
+static inline float *fake_read(const void *from, size_t n, int narrow) {
+	float *to = malloc(4 * n + 1);
+	for (size_t i = 0; i < n; i++) {
+		union { float value; uint32_t word; } u;
+		if (narrow)
+			u.word = (uint32_t)((const uint16_t *)from)[i] << 16;
+		else
+			u.value = ((const float *)from)[i];
+		to[i] = u.value;
+	}
+	return to;
+}
 
 /* A kernel of kernels.cu, from the file that the tests write: its name, its parameters' number and sizes, and a function
  * that runs one thread after the other. */
