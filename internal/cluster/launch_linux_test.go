@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,10 +45,13 @@ type apply struct {
 	err   error
 }
 
+// applies begins their command lines. Runs of seconds are saved often, so that there is something to go on from.
+var applies = []string{"apply", "-auto-approve", "-checkpoint-every", "200ms"}
+
 func (e *experiment) start(args ...string) *apply {
 	e.t.Helper()
 	a := &apply{t: e.t, ended: make(chan struct{})}
-	a.cmd = exec.CommandContext(e.t.Context(), e.ftrun, append([]string{"apply", "-auto-approve"}, args...)...)
+	a.cmd = exec.CommandContext(e.t.Context(), e.ftrun, append(slices.Clone(applies), args...)...)
 	a.cmd.Dir, a.cmd.Stdout, a.cmd.Stderr, a.cmd.WaitDelay = e.dir, &a.output, &a.output, time.Second
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := a.cmd.Start(); err != nil {
@@ -81,7 +85,7 @@ func (e *experiment) startAtTerminal(args ...string) (a *apply, keys func(string
 	}
 	defer line.Close()
 	a = &apply{t: e.t, ended: make(chan struct{})}
-	a.cmd = exec.CommandContext(e.t.Context(), e.ftrun, append([]string{"apply", "-auto-approve"}, args...)...)
+	a.cmd = exec.CommandContext(e.t.Context(), e.ftrun, append(slices.Clone(applies), args...)...)
 	a.cmd.Dir, a.cmd.Stdin, a.cmd.Stdout, a.cmd.Stderr = e.dir, line, line, line
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Pdeathsig: syscall.SIGKILL}
 	if err := a.cmd.Start(); err != nil {
@@ -244,7 +248,7 @@ sweep "` + name + `" {
 }
 
 // long is a sweep whose three runs take some seconds each, so that something can happen in the middle.
-var long = strings.Replace(small, "train = 40,", "train = 120,", 1) + run("long", "3", "150")
+var long = strings.Replace(small, "train = 40,", "train = 120,", 1) + run("long", "3", "120")
 
 // TestSlurm starts one Slurm for all of its tests.
 func TestSlurm(t *testing.T) {

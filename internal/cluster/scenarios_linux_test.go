@@ -191,7 +191,7 @@ func daemonStaysAway(t *testing.T, s *slurm) {
 func nodeDies(t *testing.T, s *slurm) {
 	want := alone(t, long)
 	e := study(t, long)
-	a := e.start("-checkpoint-every", "200ms", "sweep.hcl")
+	a := e.start("sweep.hcl")
 	e.running()
 	n, _ := nodeOf(t, s)
 	statuses, err := e.store().Statuses()
