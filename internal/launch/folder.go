@@ -97,9 +97,22 @@ type Batch struct {
 	Tasks []string `json:"tasks"`
 }
 
+// unknown tells whether it was about to be submitted, and nobody knows what became of that.
+func (b Batch) unknown() bool { return b.Tried && b.Job == "" }
+
 // submitted tells whether any of its jobs may have come to be.
 func (r *Record) submitted() bool {
 	return slices.ContainsFunc(r.Arrays, func(b Batch) bool { return b.Tried })
+}
+
+// jobs lists the jobs that are known of it.
+func (r *Record) jobs() (ids []string) {
+	for _, b := range r.Arrays {
+		if b.Job != "" {
+			ids = append(ids, b.Job)
+		}
+	}
+	return ids
 }
 
 func (f *Folder) read() (*Record, error) {

@@ -195,13 +195,13 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 }
 
 // acquire takes the lease on all launches of the store.
-func (s *Session) acquire(ctx context.Context) (release func(), err error) {
+func (s *Session) acquire(ctx context.Context) (*runlog.Lease, error) {
 	told := false
 	for {
 		lease, err := s.Store.Launches().Acquire(owner())
 		var busy *runlog.BusyError
 		if err == nil {
-			return lease.Release, nil
+			return lease, nil
 		}
 		if !errors.As(err, &busy) {
 			return nil, fmt.Errorf("the store can't be written: %w", err)
@@ -270,11 +270,7 @@ func (s *Session) attach(ctx context.Context) error {
 			return err
 		}
 		open = append(open, l)
-		for _, b := range record.Arrays {
-			if b.Job != "" {
-				ids = append(ids, b.Job)
-			}
-		}
+		ids = append(ids, record.jobs()...)
 	}
 	if len(open) == 0 {
 		return nil
@@ -337,7 +333,7 @@ func (s *Session) recover(ctx context.Context, l *launched) error {
 	found := false
 	for i := range l.record.Arrays {
 		b := &l.record.Arrays[i]
-		if !b.Tried || b.Job != "" {
+		if !b.unknown() {
 			continue
 		}
 		ids, err := s.Slurm.Named(ctx, b.Name)
@@ -359,31 +355,39 @@ func newest(ids []string) string {
 	return slices.MaxFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
 }
 
-// add begins to follow a task.
+// track begins to look at a run, which no job carries out so far.
+func (s *Session) track(run *planner.Run) *task {
+	t := &task{run: run, name: s.Plan.Name(run), launch: s.Plan.LaunchOf(run), view: s.views[run.ID]}
+	t.status = t.before
+	t.recall(s.Plan, s.Store.Run(run.ID))
+	s.tasks = append(s.tasks, t)
+	s.byRun[run.ID] = t
+	return t
+}
+
+// add begins to follow a task of a job.
 func (s *Session) add(l *launched, array, index int, run *planner.Run) *task {
 	b := &l.record.Arrays[array]
-	t := &task{in: l, array: array, index: index, job: b.Job, added: time.Now(), name: s.Plan.Name(run), launch: s.Plan.LaunchOf(run)}
+	var t *task
 	if b.Features {
-		t.name = "features for " + t.name
+		t = &task{name: "features for " + s.Plan.Name(run), launch: s.Plan.LaunchOf(run)}
+		s.tasks = append(s.tasks, t)
 	} else {
-		t.run, t.view = run, s.views[run.ID]
-		t.status = t.before
-		t.recall(s.Plan, s.Store.Run(run.ID))
-		s.byRun[run.ID] = t
+		t = s.track(run)
 	}
-	s.tasks = append(s.tasks, t)
+	t.in, t.array, t.index, t.job, t.added = l, array, index, b.Job, time.Now()
 	s.followed[taskKey{t.job, t.index}] = true
 	return t
 }
 
 // submitRest submits what no job carries out yet. Where Slurm takes no more of the user's jobs for now, smaller arrays are
 // tried, and in the end what is left is kept for later.
-func (s *Session) submitRest(ctx context.Context, limits slurm.Limits) error {
-	if limits.MaxArraySize < 1 {
+func (s *Session) submitRest(ctx context.Context, lease *runlog.Lease, limits slurm.Limits) error {
+	if limits.Tasks() < 1 {
 		return errors.New("the cluster takes no job arrays (its MaxArraySize is 0), which ftrun submits its runs as")
 	}
-	for most := limits.MaxArraySize; ; {
-		full, err := s.submitMissing(ctx, limits, most)
+	for most := limits.Tasks(); ; {
+		full, err := s.submitMissing(ctx, lease, limits, most)
 		if err != nil || full == nil {
 			return err
 		}
@@ -415,7 +419,7 @@ type full struct {
 }
 
 // submitMissing submits what no job carries out yet in arrays of so many tasks at most, up to one that Slurm will take later.
-func (s *Session) submitMissing(ctx context.Context, limits slurm.Limits, most int) (*full, error) {
+func (s *Session) submitMissing(ctx context.Context, lease *runlog.Lease, limits slurm.Limits, most int) (*full, error) {
 	missing := s.missing()
 	p := s.Plan.Only(func(r *planner.Run) bool { return missing[r.ID] })
 	arrays := Arrange(p, most, !s.NoShare)
@@ -442,7 +446,7 @@ func (s *Session) submitMissing(ctx context.Context, limits slurm.Limits, most i
 	var later *full
 	took := false
 	for i := range arrays {
-		err := s.submit(ctx, l, p, arrays, i)
+		err := s.submit(ctx, lease, l, p, arrays, i)
 		var rejected *slurm.RejectedError
 		if errors.As(err, &rejected) && rejected.Later {
 			later = &full{len(arrays[i].Tasks), rejected}
@@ -476,10 +480,7 @@ func (s *Session) submitMissing(ctx context.Context, limits slurm.Limits, most i
 			continue // those that would have waited for it were refused alike, or compute them themselves
 		}
 		for _, id := range l.record.Arrays[r.array].Tasks {
-			t := &task{run: byID[id], name: s.Plan.Name(byID[id]), launch: s.Plan.LaunchOf(byID[id])}
-			s.tasks = append(s.tasks, t)
-			s.byRun[id] = t
-			s.fail(t, r.err.Error())
+			s.fail(s.track(byID[id]), r.err.Error())
 		}
 	}
 	return later, nil
@@ -487,8 +488,8 @@ func (s *Session) submitMissing(ctx context.Context, limits slurm.Limits, most i
 
 // submitLater tries again what Slurm would not take for now. Meanwhile another apply may have submitted it.
 func (s *Session) submitLater(ctx context.Context) {
-	if s.again.IsZero() || time.Now().Before(s.again) || s.stopping {
-		return
+	if s.again.IsZero() || time.Now().Before(s.again) || s.stopping || s.asked.silent {
+		return // sbatch would be tried for long where Slurm is silent, and the store not be looked at meanwhile
 	}
 	s.again = time.Time{}
 	err := s.submitAll(ctx)
@@ -500,11 +501,11 @@ func (s *Session) submitLater(ctx context.Context) {
 
 // submitAll finds the jobs that carry out runs of the plan already, and submits the others.
 func (s *Session) submitAll(ctx context.Context) error {
-	release, err := s.acquire(ctx)
+	lease, err := s.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer lease.Release()
 	limits, err := s.Slurm.Limits(ctx)
 	if err != nil {
 		return err
@@ -513,7 +514,7 @@ func (s *Session) submitAll(ctx context.Context) error {
 		return err
 	}
 	s.skipFinished()
-	return s.submitRest(ctx, limits)
+	return s.submitRest(ctx, lease, limits)
 }
 
 // skipFinished settles the runs that have finished since the plan was made. It comes after Slurm was asked: what is not live
@@ -528,13 +529,15 @@ func (s *Session) skipFinished() {
 		if err != nil || !known || st.State != runlog.Finished || replaced(r, st) {
 			continue
 		}
-		t := &task{run: r, view: s.views[r.ID], name: s.Plan.Name(r), launch: s.Plan.LaunchOf(r), status: st}
-		t.recall(s.Plan, s.Store.Run(r.ID))
-		s.tasks = append(s.tasks, t)
-		s.byRun[r.ID] = t
+		t := s.track(r)
+		t.status = st
 		s.look(t)
 	}
 }
+
+// errLeaseLost is told where this process was halted in the midst of submitting, and another one has gone on with it.
+var errLeaseLost = errors.New("another ftrun has taken over submitting jobs for this store, since this one stood still for too long; " +
+	"what was submitted is kept, and apply again takes it up")
 
 // refusal is an array, by its index, that Slurm did not take.
 type refusal struct {
@@ -543,7 +546,7 @@ type refusal struct {
 }
 
 // submit submits array i of a launch. What it waits for and has ended already is waited for no more.
-func (s *Session) submit(ctx context.Context, l *launched, p *planner.Plan, arrays []Array, i int) error {
+func (s *Session) submit(ctx context.Context, lease *runlog.Lease, l *launched, p *planner.Plan, arrays []Array, i int) error {
 	a, b := &arrays[i], &l.record.Arrays[i]
 	script := s.Worker.Script(l.Folder, i, a)
 	for _, at := range a.After {
@@ -560,6 +563,10 @@ func (s *Session) submit(ctx context.Context, l *launched, p *planner.Plan, arra
 	if err := s.stillThere(ctx, script); err != nil {
 		return err
 	}
+	// A process that stood still for a minute may find another one at this, which knows nothing of what comes now.
+	if !lease.Held() {
+		return errLeaseLost
+	}
 	b.Tried = true
 	if err := l.write(l.record); err != nil {
 		return err
@@ -574,9 +581,12 @@ func (s *Session) submit(ctx context.Context, l *launched, p *planner.Plan, arra
 		return err // it may have been submitted all the same: the next apply looks
 	}
 	b.Job, b.Submitted = job, time.Now()
+	if err := l.write(l.record); err != nil {
+		return err
+	}
 	s.Events.Emit(runlog.JobSubmitted{Job: job, Name: b.Name, Tasks: len(b.Tasks), Features: b.Features, Launcher: a.Launch.Name,
 		After: slices.Concat(script.AfterOK, script.After)})
-	return l.write(l.record)
+	return nil
 }
 
 // elsewhere lists the jobs of other launches that carry out runs which those of an array start or go on from, and, where
@@ -634,8 +644,10 @@ func (s *Session) Unsubmitted() int {
 
 // Jobs lists the jobs that have tasks which are not settled, in the order in which they were taken up.
 func (s *Session) Jobs() (ids []string) {
+	listed := map[string]bool{}
 	for _, t := range s.tasks {
-		if t.settled == waiting && t.job != "" && !slices.Contains(ids, t.job) {
+		if t.settled == waiting && t.job != "" && !listed[t.job] {
+			listed[t.job] = true
 			ids = append(ids, t.job)
 		}
 	}
@@ -656,13 +668,11 @@ func (s *Session) Cancel(ctx context.Context) error {
 		}
 	}
 	slices.Sort(ids)
+	if err := s.Slurm.Cancel(ctx, ids...); err != nil {
+		return err
+	}
 	for _, t := range s.tasks {
 		t.canceled = t.canceled || t.settled == waiting
-	}
-	for part := range slices.Chunk(ids, 500) { // a command line has a length
-		if err := s.Slurm.Cancel(ctx, part...); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -678,17 +688,39 @@ func (s *Session) open() map[string][]*task {
 	return open
 }
 
-// close notes which launches have nothing left. Where that can't be told now, the next apply does it.
+// close notes which launches have nothing left. Where that can't be told now, or another process submits, the next apply
+// does it.
 func (s *Session) close(ctx context.Context) {
+	lease, err := s.Store.Launches().Acquire(owner())
+	if err != nil {
+		return
+	}
+	defer lease.Release()
+	var open []*launched
+	var ids []string
 	for _, l := range s.folders {
-		var ids []string
-		for _, b := range l.record.Arrays {
-			if b.Job != "" {
-				ids = append(ids, b.Job)
-			}
+		// Another apply may have written it since this one read it.
+		record, err := l.read()
+		if err != nil || record.Closed || slices.ContainsFunc(record.Arrays, Batch.unknown) {
+			continue
 		}
-		jobs, err := s.Slurm.Jobs(ctx, ids)
-		if err != nil || slices.ContainsFunc(jobs, func(j slurm.Job) bool { return !j.Ended() && j.State != "COMPLETING" }) {
+		open = append(open, &launched{Folder: l.Folder, record: record})
+		ids = append(ids, record.jobs()...)
+	}
+	if len(open) == 0 {
+		return
+	}
+	jobs, err := s.Slurm.Jobs(ctx, ids)
+	if err != nil {
+		return
+	}
+	live := map[string]bool{}
+	for _, j := range jobs {
+		// What is being cleared away reads nothing any more.
+		live[j.ID] = live[j.ID] || !j.Ended() && j.State != "COMPLETING"
+	}
+	for _, l := range open {
+		if slices.ContainsFunc(l.record.jobs(), func(id string) bool { return live[id] }) {
 			continue
 		}
 		l.record.Closed = true

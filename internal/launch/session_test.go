@@ -27,11 +27,12 @@ type cluster struct {
 	refuses   error // each script
 	crash     error // told after a script was taken
 	silent    error // instead of an answer
+	limits    slurm.Limits
 	cancelled []string
 }
 
 func newCluster() *cluster {
-	return &cluster{scripts: map[string]*slurm.Script{}, jobs: map[taskKey]slurm.Job{}}
+	return &cluster{scripts: map[string]*slurm.Script{}, jobs: map[taskKey]slurm.Job{}, limits: slurm.Limits{MaxArraySize: 1001, Cluster: "test"}}
 }
 
 func (c *cluster) Submit(_ context.Context, s *slurm.Script) (string, error) {
@@ -100,7 +101,7 @@ func (c *cluster) Cancel(_ context.Context, ids ...string) error {
 }
 
 func (c *cluster) Limits(context.Context) (slurm.Limits, error) {
-	return slurm.Limits{MaxArraySize: 1001, Cluster: "test"}, nil
+	return c.limits, nil
 }
 
 // set changes a task; state "" makes Slurm forget it.
@@ -616,4 +617,97 @@ func TestALaunchIsOverWhenItsJobsHaveBeenSeenToEnd(t *testing.T) {
 	if !Over(b.store, launchID) {
 		t.Error("it is not over although its job was seen to end")
 	}
+}
+
+func TestFailFastSubmitsNoMore(t *testing.T) {
+	b := newBench(t, "a", "b", "c")
+	b.cluster.room = 1
+	o := b.options()
+	o.FailFast = true
+	s, err := Begin(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := b.watch(s)
+	b.write("a", runlog.Failed, 1, 0)
+	b.cluster.set("100", 0, "FAILED", nil)
+	if sum := <-done; sum != (Summary{Failed: 1, Skipped: 2}) || b.heard.count("skipped: another run failed") != 2 {
+		t.Errorf("summary %+v; told:\n%s", sum, strings.Join(b.heard.all(), "\n"))
+	}
+	if len(b.cluster.order) != 1 {
+		t.Errorf("%d jobs were submitted", len(b.cluster.order))
+	}
+}
+
+func TestWhoIsNotAskedIsNotSilent(t *testing.T) {
+	b := newBench(t, "a")
+	s := b.begin()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	s.Watch(ctx)
+	time.Sleep(2 * patience * s.Ask) // a person thinks about what is to become of the jobs
+	done := b.watch(s)
+	b.write("a", runlog.Finished, 1, 1)
+	<-done
+	if n := b.heard.count("Slurm does not answer"); n != 0 {
+		t.Errorf("told:\n%s", strings.Join(b.heard.all(), "\n"))
+	}
+}
+
+func TestArraysAreAsLongAsTheClusterTakes(t *testing.T) {
+	b := newBench(t, "a", "b", "c")
+	b.cluster.limits.MaxTasks = 2
+	b.begin()
+	for job, script := range b.cluster.taken() {
+		if script.Tasks > 2 {
+			t.Errorf("job %s has %d tasks", job, script.Tasks)
+		}
+	}
+}
+
+func TestClosingKeepsWhatAnotherApplyHasWritten(t *testing.T) {
+	b := newBench(t, "a")
+	s := b.begin()
+	f := s.folders[0].Folder
+	record, err := f.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As one that was submitted and could not be written down before its ftrun ended.
+	record.Arrays = append(record.Arrays, Batch{Name: "ftrun-other-2", Tried: true, Tasks: []string{id("b")}})
+	if err := f.write(record); err != nil {
+		t.Fatal(err)
+	}
+	b.write("a", runlog.Finished, 1, 1)
+	b.cluster.set("100", 0, "COMPLETED", nil)
+	<-b.watch(s)
+	if record, err = f.read(); err != nil || record.Closed || len(record.Arrays) != 2 {
+		t.Errorf("the record is %+v, %v", record, err)
+	}
+}
+
+func TestNothingIsSubmittedWithoutTheLease(t *testing.T) {
+	b := newBench(t, "a")
+	o := b.options()
+	lease := filepath.Join(b.store.Launches().Dir, "lease")
+	o.Slurm = lost{b.cluster, lease}
+	if _, err := Begin(t.Context(), o); !errors.Is(err, errLeaseLost) {
+		t.Errorf("error %v", err)
+	}
+	if len(b.cluster.order) != 0 {
+		t.Error("a job was submitted")
+	}
+}
+
+// lost is a cluster that takes so long to tell its limits that the lease is taken over meanwhile.
+type lost struct {
+	*cluster
+	lease string
+}
+
+func (l lost) Limits(ctx context.Context) (slurm.Limits, error) {
+	if err := os.WriteFile(l.lease, []byte("somebody else\n"), 0o666); err != nil {
+		return slurm.Limits{}, err
+	}
+	return l.cluster.Limits(ctx)
 }

@@ -55,14 +55,27 @@ func (s *Session) Watch(ctx context.Context) Summary {
 			return sum
 		}
 		if s.FailFast && sum.Failed > 0 && !s.stopping {
-			s.stopping = true
-			if err := s.Cancel(ctx); err != nil {
-				s.note("the other jobs can't be cancelled: %v", err)
-			}
+			s.stop(ctx)
 		}
 		select {
 		case <-ctx.Done():
 		case <-look.C:
+		}
+	}
+}
+
+// stop cancels what is left after a failure, and submits no more.
+func (s *Session) stop(ctx context.Context) {
+	s.stopping, s.again = true, time.Time{}
+	if err := s.Cancel(ctx); err != nil {
+		s.note("the other jobs can't be cancelled: %v", err)
+	}
+	runs, _ := s.todo()
+	for _, r := range runs {
+		if s.byRun[r.ID] == nil {
+			t := s.track(r)
+			t.settled = skipped
+			s.Events.Emit(runlog.RunSkipped{Head: t.head(), Name: t.name, Reason: "another run failed before it was submitted"})
 		}
 	}
 }
@@ -82,9 +95,7 @@ func (s *Session) Summary() (sum Summary) {
 			sum.Left++
 		}
 	}
-	if !s.stopping {
-		sum.Left += s.Unsubmitted()
-	}
+	sum.Left += s.Unsubmitted()
 	return sum
 }
 
@@ -92,6 +103,7 @@ func (s *Session) Summary() (sum Summary) {
 type inquiry struct {
 	at      time.Time       // of the last question
 	heard   time.Time       // of the last question that was answered
+	without time.Time       // of the first question since then, which was not; zero: there is none
 	pending chan answer     // nil: no question is open
 	silent  bool            // told that there is no answer
 	waiting map[string]bool // jobs with reasons that were told
@@ -106,17 +118,19 @@ type answer struct {
 // come. Where there is none, that is told once, and the store is watched on meanwhile.
 func (s *Session) ask(ctx context.Context) {
 	q := &s.asked
-	if q.heard.IsZero() {
-		q.heard = time.Now() // nothing was missed so far
-	}
 	every := s.Ask * time.Duration(1+len(s.tasks)/1000)
-	if ids := s.Jobs(); q.pending == nil && len(ids) > 0 && time.Since(q.at) >= every {
-		pending := make(chan answer, 1)
-		q.at, q.pending = time.Now(), pending
-		go func() {
-			jobs, err := s.Slurm.Jobs(ctx, ids)
-			pending <- answer{jobs, err}
-		}()
+	if q.pending == nil && time.Since(q.at) >= every {
+		if ids := s.Jobs(); len(ids) > 0 {
+			pending := make(chan answer, 1)
+			q.at, q.pending = time.Now(), pending
+			if q.without.IsZero() {
+				q.without = q.at
+			}
+			go func() {
+				jobs, err := s.Slurm.Jobs(ctx, ids)
+				pending <- answer{jobs, err}
+			}()
+		}
 	}
 	select {
 	case a := <-q.pending:
@@ -124,30 +138,32 @@ func (s *Session) ask(ctx context.Context) {
 		s.answered(ctx, a)
 	default:
 	}
-	if !q.silent && time.Since(q.heard) > s.patience(every) {
+	if !q.silent && !q.without.IsZero() && time.Since(q.without) > patience*every {
 		q.silent = true
 		s.note("Slurm does not answer: what runs leave in the store is shown on, and Slurm is asked again")
 	}
 }
 
-// patience is for how long Slurm may be silent before that is told.
-func (s *Session) patience(every time.Duration) time.Duration { return 6 * every }
+// patience is for how many questions Slurm may be silent before that is told.
+const patience = 6
 
 func (s *Session) answered(ctx context.Context, a answer) {
 	q := &s.asked
 	switch {
-	case a.err != nil && (ctx.Err() != nil || errors.Is(a.err, context.Canceled)):
+	case a.err == nil:
+	case ctx.Err() != nil || errors.Is(a.err, context.Canceled): // it was this that went away
+		q.without = time.Time{}
 		return
-	case a.err != nil && !slurm.Temporary(a.err):
+	case slurm.Temporary(a.err): // it is asked again
+		return
+	default:
 		s.noteOnce("%v", a.err)
-		return
-	case a.err != nil:
 		return
 	}
 	if q.silent {
 		s.note("Slurm answers again")
 	}
-	q.silent, q.heard = false, q.at
+	q.silent, q.heard, q.without = false, q.at, time.Time{}
 	jobs := make(map[taskKey]slurm.Job, len(a.jobs))
 	for _, j := range a.jobs {
 		jobs[taskKey{j.ID, max(j.Task, 0)}] = j
@@ -265,9 +281,9 @@ func (s *Session) look(t *task) {
 	if status != nil {
 		t.status = *status
 	}
-	new := !t.status.Updated.Equal(t.before.Updated) || t.status.Attempts != t.before.Attempts
-	onNode := t.seen && t.known.State == "RUNNING"
-	if !t.running && t.status.State == runlog.Running && (new && t.status.Attempts > t.before.Attempts || onNode && new) || len(epochs) > 0 && !t.running {
+	changed := !t.status.Updated.Equal(t.before.Updated) || t.status.Attempts != t.before.Attempts
+	trained := changed && t.status.State == runlog.Running && (t.status.Attempts > t.before.Attempts || t.known.State == "RUNNING")
+	if !t.running && (trained || len(epochs) > 0) {
 		s.started(t, t.follow.Known()-len(epochs))
 	}
 	for _, e := range epochs {
@@ -283,7 +299,7 @@ func (s *Session) look(t *task) {
 		}
 		t.settled = finished
 		s.Events.Emit(runlog.RunFinished{Head: t.head(), Result: *t.status.Result})
-	case t.status.State == runlog.Failed && new:
+	case t.status.State == runlog.Failed && changed:
 		s.fail(t, t.status.Error)
 	}
 }
