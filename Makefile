@@ -69,7 +69,7 @@ gpu-check: $(if $(shell command -v $(GO)),gpu-check-pack) ## the CUDA device on 
 	$(PACK)/gpucheck -budget $(BUDGET) $(ARGS)
 
 race: ## the packages whose code runs side by side, under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -short ./internal/runlog ./internal/data ./internal/features ./internal/weights ./internal/nn/... ./internal/durable
+	CGO_ENABLED=1 $(GO) test -race -short ./internal/runlog ./internal/data ./internal/features ./internal/weights ./internal/nn/... ./internal/durable ./internal/launch ./internal/slurm
 	CGO_ENABLED=1 $(GO) test -race -short -run 'Pool|Device|NothingIsAllocated' ./internal/kernels/cpu
 	CGO_ENABLED=1 $(GO) test -race -short -run 'TwoApplies|TwoProcesses|SameBitsWhateverThreads|FailFast|LostItsLease|StaleLease|StayWithinMemory' ./executor
 

@@ -193,7 +193,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 			}
 			fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 			a.showExpectation(p, threads, !r.noShare)
-			if err := a.showLaunch(cmd.Context(), p); err != nil {
+			if err := a.showLaunch(cmd.Context(), p, !r.noShare); err != nil {
 				return nil, "", err
 			}
 		}
@@ -217,7 +217,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 		a.showSweeps(p)
 		fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 		a.showExpectation(p, threads, !r.noShare)
-		if err := a.showLaunch(cmd.Context(), p); err != nil {
+		if err := a.showLaunch(cmd.Context(), p, !r.noShare); err != nil {
 			return nil, "", err
 		}
 	}

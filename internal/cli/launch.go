@@ -311,7 +311,7 @@ func (a *app) leave(s *launch.Session, again string) {
 	if len(jobs) == 0 {
 		return
 	}
-	fmt.Fprintf(a.err, "%s: left to Slurm. `%s` watches on, `%s` ends them.\n", jobsText(jobs), again, commandLine(append([]string{"scancel"}, jobs...)...))
+	fmt.Fprintf(a.err, "%s: left to Slurm. `%s` watches on, `%s` ends them.\n", jobsText(jobs), again, slurm.CancelLine(jobs))
 }
 
 // ends tells of runs that have been told of only how they end.

@@ -94,7 +94,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 				a.showGates(p)
 				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 				a.showExpectation(p, threads, true)
-				err = a.showLaunch(cmd.Context(), p)
+				err = a.showLaunch(cmd.Context(), p, true)
 				if budget > 0 {
 					a.showBudget(p, costs, budget)
 				}

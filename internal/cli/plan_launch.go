@@ -50,22 +50,24 @@ func maxTasks(ctx context.Context, kind string) (tasks int, known bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patienceOfPlan)
 	defer cancel()
-	if limits, err := client.Limits(ctx); err == nil && limits.MaxArraySize > 0 {
-		return limits.MaxArraySize, true
+	client.Patience = 0 // apply waits for a cluster that is down; who asks for a plan does not
+	if limits, err := client.Limits(ctx); err == nil && limits.Tasks() > 0 {
+		return limits.Tasks(), true
 	}
 	return slurmTasks, false
 }
 
 // showLaunch shows the job arrays that a plan would be on a cluster: what they are of, what they wait for, what each of
-// their tasks asks for, and what all that comes to. Of what is trained on this machine it says nothing.
-func (a *app) showLaunch(ctx context.Context, p *planner.Plan) error {
+// their tasks asks for, and what all that comes to. Without share no features are made beforehand. Of what is trained on this
+// machine it says nothing.
+func (a *app) showLaunch(ctx context.Context, p *planner.Plan, share bool) error {
 	by, err := p.Launcher()
 	if err != nil || by.Kind == planner.Local {
 		return err
 	}
 	kind := by.Kind
 	most, known := maxTasks(ctx, kind)
-	arrays := launch.Arrange(p, most, true)
+	arrays := launch.Arrange(p, most, share)
 	if len(arrays) == 0 {
 		return nil
 	}

@@ -86,6 +86,9 @@ func (a *app) taskIndex() (int, error) {
 
 // work carries out one task.
 func (a *app) work(ctx context.Context, path string, w *working) error {
+	if w.index < 0 {
+		return fmt.Errorf("-index %d: the first has the index 0", w.index)
+	}
 	p, err := planner.Load(path)
 	if err != nil {
 		return err

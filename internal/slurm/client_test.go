@@ -390,3 +390,26 @@ func TestAccountingWithoutDatabase(t *testing.T) {
 		t.Errorf("with one: %v, %v, %v", jobs, there, err)
 	}
 }
+
+func TestWhoIsToSubmitWaitsForTheController(t *testing.T) {
+	c, _ := fakes(t, map[string]string{"scontrol": "if [ -e tried ]; then echo 'MaxArraySize = 1001'; else touch tried; " + down + "; fi"})
+	c.Patience = time.Minute
+	waits := 0
+	c.OnWait = func(error, time.Duration) { waits++ }
+	if l, err := c.Limits(t.Context()); err != nil || l.Tasks() != 1001 || waits != 1 {
+		t.Errorf("got %+v, %v after %d waits", l, err, waits)
+	}
+}
+
+func TestCancelLine(t *testing.T) {
+	for want, ids := range map[string][]string{
+		"scancel 12":                               {"12"},
+		"scancel 12 13_2":                          {"12", "13_2"},
+		"scancel 12 14; scancel -M east 13":        {"12", "13;east", "14"},
+		"scancel -M east 12; scancel -M 'a*b' 7_1": {"12;east", "7_1;a*b"},
+	} {
+		if got := CancelLine(ids); got != want {
+			t.Errorf("%q for %v, not %q", got, ids, want)
+		}
+	}
+}

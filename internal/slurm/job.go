@@ -120,19 +120,27 @@ func (c *Client) named(ctx context.Context, cluster, name string) ([]string, err
 	return ids, nil
 }
 
-// each calls do for the ids of each cluster, without their cluster, in lists of bounded length.
-func (c *Client) each(ids []string, do func(cluster string, numbers []string) error) error {
-	clusters := map[string][]string{}
-	var order []string
+// byCluster parts ids, without their cluster, by it, in the order in which the clusters come.
+func byCluster(ids []string) (order []string, numbers map[string][]string, err error) {
+	numbers = map[string][]string{}
 	for _, id := range ids {
 		number, cluster, err := splitID(id)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		if _, ok := clusters[cluster]; !ok {
+		if _, ok := numbers[cluster]; !ok {
 			order = append(order, cluster)
 		}
-		clusters[cluster] = append(clusters[cluster], number)
+		numbers[cluster] = append(numbers[cluster], number)
+	}
+	return order, numbers, nil
+}
+
+// each calls do for the ids of each cluster, without their cluster, in lists of bounded length.
+func (c *Client) each(ids []string, do func(cluster string, numbers []string) error) error {
+	order, clusters, err := byCluster(ids)
+	if err != nil {
+		return err
 	}
 	for _, cluster := range order {
 		for numbers := range slices.Chunk(clusters[cluster], jobsAtOnce) {

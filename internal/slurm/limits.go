@@ -27,9 +27,14 @@ func (l Limits) Tasks() int {
 	return l.MaxArraySize
 }
 
-// Limits asks the controller.
+// Limits asks the controller, which is what comes before anything is submitted: where it can't be reached, it is asked again
+// while Patience lasts.
 func (c *Client) Limits(ctx context.Context) (Limits, error) {
-	out, err := c.query(ctx, "scontrol", "show", "config")
+	var out string
+	err := c.patiently(ctx, func() (err error) {
+		out, err = c.query(ctx, "scontrol", "show", "config")
+		return err
+	})
 	if err != nil {
 		return Limits{}, err
 	}

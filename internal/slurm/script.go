@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +31,7 @@ type Script struct {
 	Time         time.Duration // the limit of a task; 0: the partition's default
 	SignalBefore time.Duration // before the limit, when the command gets SIGUSR1; 0: none. Slurm may be up to 60 s early
 
-	Extra   []string // options of sbatch, as they are
+	Extra   []string // options of sbatch, as they are; none that Write gives itself, which the launcher's block refuses
 	Setup   string   // shell lines before the command
 	Command []string // takes the place of the shell, so that it gets signals itself
 }
@@ -142,9 +141,6 @@ func (s *Script) check() error {
 		if !strings.HasPrefix(o, "-") {
 			return fmt.Errorf("%q in extra is no option of sbatch: options begin with -", o)
 		}
-		if name := optionName(o); slices.Contains(ours, name) {
-			return fmt.Errorf("%q in extra: ftrun itself sets %s, by which it finds its jobs and what they print; leave it out", o, name)
-		}
 	}
 	for _, word := range s.Command {
 		if strings.Contains(word, "\x00") {
@@ -159,15 +155,8 @@ func (s *Script) check() error {
 	return nil
 }
 
-// ours are the options that a script, or Submit, depends on.
-var ours = []string{"--job-name", "--array", "--chdir", "--output", "--error", "--open-mode", "--export", "--export-file", "--requeue",
-	"--no-requeue", "--dependency", "--kill-on-invalid-dep", "--signal", "--parsable", "--wrap", "--wait", "--test-only", "--quiet", "--help",
-	"--usage", "--version"}
-
-// short are the short names of options that matter here.
-var short = map[byte]string{'A': "--account", 'C': "--constraint", 'D': "--chdir", 'J': "--job-name", 'M': "--clusters",
-	'Q': "--quiet", 'V': "--version", 'W': "--wait", 'a': "--array", 'd': "--dependency", 'e': "--error", 'h': "--help", 'o': "--output",
-	'p': "--partition", 'q': "--qos"}
+// short are the short names of options of which it matters whether they are given.
+var short = map[byte]string{'A': "--account", 'C': "--constraint", 'M': "--clusters", 'p': "--partition", 'q': "--qos"}
 
 // optionName is the long name of the option that o sets: "--partition" of "-p gpu".
 func optionName(o string) string {

@@ -19,8 +19,8 @@ import (
 
 // Client talks to Slurm through its commands. Its methods may be called from several goroutines at once.
 type Client struct {
-	// Patience is for how long Submit, Cancel and Requeue try again while Slurm can't be reached. Find sets it to
-	// DefaultPatience. The questions (Jobs, Named, Accounting, Limits) are asked once: who asks again and again anyway
+	// Patience is for how long Limits, Submit, Cancel and Requeue try again while Slurm can't be reached. Find sets it to
+	// DefaultPatience. The questions (Jobs, Named, Accounting) are asked once: who asks again and again anyway
 	// goes on where Temporary(err).
 	Patience time.Duration
 	// OnWait, where it is set, is told each time before a command is tried again: why, and how long is waited.

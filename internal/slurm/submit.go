@@ -100,6 +100,24 @@ func (c *Client) Cancel(ctx context.Context, ids ...string) error {
 	})
 }
 
+// CancelLine is what a person types to cancel jobs: "scancel 12 13", and one more for each cluster beside the default. It
+// panics where an id is none that Submit gave.
+func CancelLine(ids []string) string {
+	order, clusters, err := byCluster(ids)
+	if err != nil {
+		panic("slurm: " + err.Error())
+	}
+	var lines []string
+	for _, cluster := range order {
+		words := append([]string{"scancel"}, clusters[cluster]...)
+		if cluster != "" {
+			words = slices.Insert(words, 1, "-M", QuoteShell(cluster))
+		}
+		lines = append(lines, strings.Join(words, " "))
+	}
+	return strings.Join(lines, "; ")
+}
+
 // Requeue has Slurm end a running job and start it again, from a task of it or from outside. One that waits is left so.
 func (c *Client) Requeue(ctx context.Context, id string, task int) error {
 	number, cluster, err := splitID(id)
