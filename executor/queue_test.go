@@ -49,7 +49,7 @@ func newLine(t *testing.T, r room, has string, runs ...waitingRun) *line {
 		}
 		queued, wants = append(queued, &l.plan.Runs[i]), append(wants, w)
 	}
-	l.queue, l.told = newQueue(l.plan, queued, wants, r, func(id string) bool { return slices.Contains([]byte(has), id[0]) })
+	l.queue, l.told = newQueue(l.plan, queued, wants, r, anywhere(), func(id string) bool { return slices.Contains([]byte(has), id[0]) })
 	return l
 }
 
@@ -275,7 +275,7 @@ func BenchmarkQueue(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		q, _ := newQueue(p, runs, wants, room{4, 4, 10}, nil)
+		q, _ := newQueue(p, runs, wants, room{4, 4, 10}, anywhere(), nil)
 		var on []start
 		done := 0
 		for now := (time.Time{}); done < n; done++ {
@@ -287,3 +287,6 @@ func BenchmarkQueue(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/run")
 }
+
+// anywhere is one place whose memory is the machine's.
+func anywhere() []placeRoom { return []placeRoom{{memory: math.MaxInt64}} }

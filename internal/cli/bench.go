@@ -45,7 +45,7 @@ whole process has held.`,
 	f.StringVar(&o.numerics, "numerics", kernels.Default.String(), "how convolutions are computed, `HOW`: exact, default, fast")
 	f.IntVar(&o.batch, "batch", 8, "pictures in a step")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
-	f.StringVar(&o.device, "device", "auto", deviceFlag)
+	f.StringVar(&o.device, "device", autoDevice, deviceFlag)
 	f.IntVar(&o.steps, "steps", 6, "steps to time, after two that are not")
 	f.StringVar(&o.format, "format", "text", "`FORMAT`: text or json")
 	return cmd
@@ -78,7 +78,7 @@ func (a *app) bench(ctx context.Context, o *benching) error {
 		return err
 	}
 	o.threads = a.processors(o.threads)
-	device, err := openDevice(o.device, o.threads)
+	device, err := a.openDevice(o.device, o.threads)
 	if err != nil {
 		return err
 	}
