@@ -240,7 +240,7 @@ func (e *execution) carryOutAll(ctx context.Context, r room) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var skips []skip
-	e.queue, skips = newQueue(e.Plan, e.runs, e.wants, r, e.placeRooms(), e.has)
+	e.queue, skips = newQueue(e.Plan, e.runs, e.wants, r, e.placeRooms(r.runs), e.has)
 	e.skip(skips)
 	done := ctx.Done()
 	for {

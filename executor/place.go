@@ -47,7 +47,7 @@ func (p *place) look(of Place) (err error) {
 	*p = place{Place: of, name: device.Name(), path: device.Path(), memory: math.MaxInt64}
 	if d, own := device.(kernels.Separate); own {
 		p.memory, p.total, err = d.Memory()
-		p.memory = max(p.memory-setAside, 0)
+		p.memory = max(p.memory+device.Meter(1).Scratch()-setAside, 0) // what it has taken by being opened is a run's own
 	}
 	return err
 }
@@ -64,11 +64,11 @@ func (e *execution) describePlaces() (names, paths string) {
 	return strings.Join(all, ", "), strings.Join(distinct, "; ")
 }
 
-// placeRooms are the places as the queue sees them.
-func (e *execution) placeRooms() []placeRoom {
+// placeRooms are the places as the queue sees them. So many runs go on at once, as many on each as on any other.
+func (e *execution) placeRooms(runs int) []placeRoom {
 	rooms := make([]placeRoom, len(e.places))
 	for i, p := range e.places {
-		rooms[i] = placeRoom{memory: p.memory, kind: p.kind}
+		rooms[i] = placeRoom{runs: (runs + len(rooms) - 1) / len(rooms), memory: p.memory, kind: p.kind}
 	}
 	return rooms
 }

@@ -36,10 +36,10 @@ type queue struct {
 
 // placeRoom is what a place where runs are computed has free.
 type placeRoom struct {
-	memory  int64 // bytes of its own memory
-	running int
-	kind    int // places of one kind compute the same bits, and so the same features
-	lost    bool
+	runs   int   // that may be started beside those that go on there
+	memory int64 // bytes of its own memory
+	kind   int   // places of one kind compute the same bits, and so the same features
+	lost   bool
 }
 
 // making is the features that runs share, an index in Plan.Sharing, as a kind of place computes them.
@@ -218,17 +218,17 @@ func (q *queue) needs(w want, kind int) (memory, device int64) {
 	return w.memory, w.device
 }
 
-// placeFor is where what lies on a shelf would start now: of the places with room, the one with the fewest runs, and then with
-// the most memory; -1 where there is none.
+// placeFor is where what lies on a shelf would start now: of the places with room, the one that may have the most runs
+// more, and then with the most memory; -1 where there is none.
 func (q *queue) placeFor(s *shelf) int {
 	best := -1
 	for i := range q.places {
 		p := &q.places[i]
 		memory, device := q.needs(s.want, p.kind)
-		if p.lost || memory > q.room.memory || device > p.memory || q.held(s, p.kind) {
+		if p.lost || p.runs == 0 || memory > q.room.memory || device > p.memory || q.held(s, p.kind) {
 			continue
 		}
-		if best < 0 || cmp.Or(cmp.Compare(p.running, q.places[best].running), cmp.Compare(q.places[best].memory, p.memory)) < 0 {
+		if best < 0 || cmp.Or(cmp.Compare(p.runs, q.places[best].runs), cmp.Compare(p.memory, q.places[best].memory)) > 0 {
 			best = i
 		}
 	}
@@ -274,7 +274,7 @@ func (q *queue) take(now time.Time) []start {
 		q.room.runs--
 		q.room.memory -= j.memory
 		p.memory -= j.device
-		p.running++
+		p.runs--
 		starts = append(starts, start{job: i, run: j.run, place: at})
 	}
 	among := len(starts) + q.soon()
@@ -315,7 +315,7 @@ func (q *queue) stop(i int32) {
 	q.room.threads += j.threads
 	q.room.memory += j.memory
 	p := &q.places[j.place]
-	p.running--
+	p.runs++
 	p.memory += j.device
 	if q.maker == i {
 		q.maker = -1

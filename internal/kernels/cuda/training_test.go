@@ -110,7 +110,13 @@ func train(t *testing.T, device string) map[string][]runlog.Epoch {
 	if err := os.WriteFile(filepath.Join(dir, "sweep.hcl"), []byte(sweep), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	child(t, "apply -auto-approve -device "+device+" sweep.hcl", dir, filepath.SplitList(os.Getenv("FTRUN_CUDA_LIBRARIES")), "")
+	child(t, "apply -auto-approve -device "+device+" sweep.hcl", dir, filepath.SplitList(os.Getenv("FTRUN_CUDA_LIBRARIES")))
+	return epochs(t, dir)
+}
+
+// epochs are those that the runs in a folder's store have left, by run.
+func epochs(t *testing.T, dir string) map[string][]runlog.Epoch {
+	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, ".ftrun/runs/*/metrics.jsonl"))
 	if err != nil {
 		t.Fatal(err)

@@ -11,8 +11,8 @@
 enum { GPUS = 2, PAGE = 4096, QUEUE = 64, ARGUMENTS = 256 };
 
 /* The machine is what the environment says, lists by GPU:
- * FAKE_MEMORY_MIB=4096,64, FAKE_CAPABILITY=90,75, FAKE_LOST_AT=0,5000, the launch at which a GPU is lost, and FAKE_BUSY=0,1, where
- * another process has one for itself. */
+ * FAKE_MEMORY_MIB=4096,64, FAKE_CAPABILITY=90,75, FAKE_LOST_AT=0,5000, the launch at which a GPU is lost, FAKE_BUSY=0,1, where another
+ * process has one for itself, and FAKE_TORN_MIB=0,4000, what is free and can't be had. */
 static long setting(const char *name, int gpu, long otherwise) {
 	const char *at = getenv(name);
 	for (; at && gpu; gpu--) at = (at = strchr(at, ',')) ? at + 1 : NULL;
@@ -178,7 +178,8 @@ CUresult cuDeviceGet(CUdevice *d, int i) {
 
 CUresult cuDeviceGetName(char *name, int n, CUdevice d) {
 	STARTED;
-	snprintf(name, (size_t)n, "Fake GPU %d", visible[d]);
+	snprintf(name, (size_t)n, "Fake GPU");
+	(void)d;
 	return CUDA_SUCCESS;
 }
 
@@ -241,7 +242,7 @@ CUresult cuCtxSynchronize(void) {
 CUresult cuMemAlloc_v2(CUdeviceptr *p, size_t n) {
 	CONTEXT;
 	if (!n) return CUDA_ERROR_INVALID_VALUE;
-	if (current->used + n > memory(current->gpu)) return CUDA_ERROR_OUT_OF_MEMORY;
+	if (current->used + n + ((size_t)setting("FAKE_TORN_MIB", current->gpu, 0) << 20) > memory(current->gpu)) return CUDA_ERROR_OUT_OF_MEMORY;
 	/* Between pages that nobody may touch, as near to the one behind as 256 bytes allow. Fresh memory is not zero. */
 	size_t pages = (n + PAGE - 1) / PAGE * PAGE;
 	struct allocation *a = calloc(1, sizeof *a);
@@ -403,7 +404,7 @@ CUresult cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name) {
 }
 
 __thread unsigned host_thread, host_threads; /* what kernels.cu asks for */
-static unsigned launches;
+static __thread unsigned launches; /* of the thread, for the order must not change within one */
 
 unsigned fake_thread(unsigned t, unsigned threads) {
 	switch (launches % 3) {
