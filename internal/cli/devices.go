@@ -71,20 +71,7 @@ func (a *app) chooseDevices(flag string) (chosen, error) {
 		}
 		return chosen{cpuDevice}, nil
 	}
-	if err := checkDevices(flag); err != nil {
-		return nil, err
-	}
-	names := strings.Split(flag, ",")
-	if names[0] == cpuDevice {
-		return names, nil
-	}
-	n, err := countGPUs()
-	for _, name := range names {
-		if gpu, _ := gpuIndex(name); gpu >= n {
-			return nil, unknownDevice(name, err)
-		}
-	}
-	return names, nil
+	return strings.Split(flag, ","), checkDevices(flag)
 }
 
 // usableGPUs opens each GPU for a moment, and names those with which that went well.
@@ -120,19 +107,28 @@ func (a *app) openDevice(flag string, threads int) (kernels.Device, error) {
 	return openNamed(devices[0], threads)
 }
 
-// checkDevices says why a -device can be none anywhere.
+// checkDevices says why a -device names what is not there. Whether a GPU can be used is seen when it is opened.
 func checkDevices(flag string) error {
-	if flag == autoDevice || flag == cpuDevice || flag == allGPUs {
+	if flag == autoDevice || flag == cpuDevice {
+		return nil
+	}
+	n, err := countGPUs()
+	if flag == allGPUs {
+		if n == 0 {
+			return unknownDevice(flag, err)
+		}
 		return nil
 	}
 	seen := map[int]bool{}
 	for name := range strings.SplitSeq(flag, ",") {
 		gpu, ok := gpuIndex(name)
-		if !ok {
+		switch {
+		case !ok:
 			return unknownDevice(flag, nil)
-		}
-		if seen[gpu] {
+		case seen[gpu]:
 			return fmt.Errorf("-device names cuda:%d twice", gpu)
+		case gpu >= n:
+			return unknownDevice(name, err)
 		}
 		seen[gpu] = true
 	}

@@ -198,9 +198,6 @@ func TestAuto(t *testing.T) {
 		"gpu":           `there is no device "gpu" here`,
 	} {
 		out, err := run("apply -device "+flag, t.TempDir(), []string{fakes})
-		if flag == "cuda:0,cuda:5" { // which only a command with something to train asks for
-			out, err = run("apply -auto-approve -device "+flag+" sweep.hcl", sweepFolder(t), []string{fakes})
-		}
 		if err == nil || !strings.Contains(out, want) {
 			t.Errorf("%s: %v\n%s\nwant %s", flag, err, out, want)
 		}
