@@ -57,19 +57,24 @@ func openNamed(name string, threads int) (kernels.Device, error) {
 }
 
 // chooseDevices finds out which devices a -device stands for here. A GPU that was not asked for by its number and can't be
-// used is told and passed over.
+// used is told and passed over, once in a command.
 func (a *app) chooseDevices(flag string) (chosen, error) {
 	if flag == autoDevice || flag == allGPUs {
+		if a.found != nil {
+			return a.found, nil
+		}
 		found, err := a.usableGPUs()
 		switch {
 		case len(found) > 0:
+			a.found = found
 			return found, nil
 		case flag == allGPUs:
 			return nil, unknownDevice(flag, err)
-		case err != nil && !errors.As(err, new(noGPUError)):
+		case !errors.As(err, new(noGPUError)):
 			a.warn("%v; the CPU is used", err)
 		}
-		return chosen{cpuDevice}, nil
+		a.found = chosen{cpuDevice}
+		return a.found, nil
 	}
 	return strings.Split(flag, ","), checkDevices(flag)
 }

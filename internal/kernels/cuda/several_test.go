@@ -28,7 +28,7 @@ sweep "seeds" {
   run {
     arch       = "squeezenet1_1"
     mode       = "scratch"
-    epochs     = 1
+    epochs     = 2
     batch_size = 16
     image { crop = 64 }
     optimizer {
@@ -39,14 +39,53 @@ sweep "seeds" {
 }
 `
 
-// sweepFolder is a new folder with the sweep of seeds.
-func sweepFolder(t *testing.T) string {
+// heads is a sweep of three last layers over one frozen rest, which another run trains.
+const heads = `
+dataset "shapes" {
+  kind     = "synthetic"
+  task     = "shapes"
+  classes  = 2
+  pictures = { train = 16, val = 4 }
+  size     = 64
+}
+sweep "rest" {
+  dataset = dataset.shapes
+  run {
+    arch       = "squeezenet1_1"
+    mode       = "scratch"
+    epochs     = 1
+    batch_size = 8
+    image { crop = 64 }
+  }
+}
+sweep "heads" {
+  dataset = dataset.shapes
+  matrix {
+    lr = [0.01, 0.001, 0.0001]
+  }
+  run {
+    arch       = "squeezenet1_1"
+    mode       = "extract"
+    weights    = sweep.rest.best
+    epochs     = 2
+    batch_size = 8
+    image { crop = 64 }
+    optimizer {
+      kind = "sgd"
+      lr   = matrix.lr
+    }
+  }
+}
+`
+
+// sweepFolder is a new folder with a sweep.
+func sweepFolder(t *testing.T, sweep string) string {
 	t.Helper()
 	if fakes == "" {
 		t.Skip("only the fakes have the GPUs that this is about")
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "sweep.hcl"), []byte(seeds), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "sweep.hcl"), []byte(sweep), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -83,7 +122,7 @@ func devices(all []runlog.Status) map[string]int {
 
 // TestSeveralGPUs: an apply trains on all GPUs that can be used, one run on each at a time, with the results that one gives.
 func TestSeveralGPUs(t *testing.T) {
-	one, all := sweepFolder(t), sweepFolder(t)
+	one, all := sweepFolder(t, seeds), sweepFolder(t, seeds)
 	child(t, "apply -auto-approve -device cuda:1 sweep.hcl", one, []string{fakes})
 	out := child(t, "apply -auto-approve sweep.hcl", all, []string{fakes})
 	if !strings.Contains(out, "Training on cuda:0, cuda:1.") {
@@ -97,12 +136,15 @@ func TestSeveralGPUs(t *testing.T) {
 	}
 	want, got := epochs(t, one), epochs(t, all)
 	for run, epochs := range want {
-		if len(got[run]) != 1 || got[run][0].TrainLoss != epochs[0].TrainLoss || got[run][0].ValLoss != epochs[0].ValLoss {
+		if len(got[run]) != 2 || got[run][0].TrainLoss != epochs[0].TrainLoss || got[run][0].ValLoss != epochs[0].ValLoss {
 			t.Errorf("%s: %+v on all, %+v on one", run, got[run], epochs)
 		}
 	}
 
-	// What a GPU takes is known from what it took.
+	// What a run takes of a GPU is known, and how long from what others took.
+	if out := child(t, "plan -device cuda:1 -replace sweep.seeds sweep.hcl", one, []string{fakes}); !strings.Contains(out, "\nAbout ") {
+		t.Errorf("the plan does not tell a time:\n%s", out)
+	}
 	if out := child(t, "plan -replace sweep.seeds sweep.hcl", one, []string{fakes}); !strings.Contains(out, " of a GPU's, ") {
 		t.Errorf("the plan does not tell of a GPU's memory:\n%s", out)
 	}
@@ -111,10 +153,31 @@ func TestSeveralGPUs(t *testing.T) {
 	}
 }
 
+// TestSeveralGPUsShareFeatures: what a frozen part says is computed on one GPU for the runs of all, and the results are those
+// of runs that share nothing.
+func TestSeveralGPUsShareFeatures(t *testing.T) {
+	shared, alone := sweepFolder(t, heads), sweepFolder(t, heads)
+	child(t, "apply -auto-approve sweep.hcl", shared, []string{fakes})
+	child(t, "apply -auto-approve -no-share -device cuda:0 sweep.hcl", alone, []string{fakes})
+	if got := devices(statuses(t, shared)); got["cuda:0"] == 0 || got["cuda:1"] == 0 || got["cuda:0"]+got["cuda:1"] != 4 {
+		t.Errorf("trained on %v", got)
+	}
+	if files, _ := filepath.Glob(filepath.Join(shared, ".ftrun/features/*")); len(files) == 0 {
+		t.Error("no features were kept")
+	}
+	got := epochs(t, shared)
+	for run, want := range epochs(t, alone) {
+		same := func(a, b runlog.Epoch) bool { return a.TrainLoss == b.TrainLoss && a.ValLoss == b.ValLoss }
+		if !slices.EqualFunc(got[run], want, same) {
+			t.Errorf("%s: %+v, alone %+v", run, got[run], want)
+		}
+	}
+}
+
 // TestLostGPU: a GPU that is lost fails the run that is on it; the others are trained on those that are left, and the next apply
 // trains what is missing.
 func TestLostGPU(t *testing.T) {
-	dir := sweepFolder(t)
+	dir := sweepFolder(t, seeds)
 	out, err := run("apply -auto-approve sweep.hcl", dir, []string{fakes}, "FAKE_LOST_AT=0,100")
 	if err == nil || !strings.Contains(out, "exit code 3") {
 		t.Errorf("%v, want the exit code of runs that failed\n%s", err, out)
@@ -134,7 +197,7 @@ func TestLostGPU(t *testing.T) {
 	}
 
 	// Where none is left, the rest is left for another time.
-	dir = sweepFolder(t)
+	dir = sweepFolder(t, seeds)
 	out, err = run("apply -auto-approve sweep.hcl", dir, []string{fakes}, "FAKE_LOST_AT=50,100")
 	if err == nil || !strings.Contains(out, "exit code 3") || !strings.Contains(out, "there is nothing else to train on") ||
 		!strings.Contains(out, "2 runs failed, 2 runs were skipped") {
@@ -145,7 +208,7 @@ func TestLostGPU(t *testing.T) {
 // TestRunsThatDoNotFit: what is estimated not to fit is refused before the start; what does not fit all the same fails, and the
 // others go on. Both tell a batch that would.
 func TestRunsThatDoNotFit(t *testing.T) {
-	dir := sweepFolder(t)
+	dir := sweepFolder(t, seeds)
 	out, err := run("apply -auto-approve -device cuda sweep.hcl", dir, []string{fakes}, "FAKE_MEMORY_MIB=310,280")
 	if err == nil || !strings.Contains(out, "of a GPU's memory, and of the 310 MiB of cuda:0 there are 54 MiB for runs; 3 other runs do not fit either: a batch_size of 8 would fit, with 50 MiB") {
 		t.Errorf("%v\n%s", err, out)
