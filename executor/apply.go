@@ -365,7 +365,7 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, at *place, th
 		status.State, status.Error = runlog.Failed, err.Error()
 		// Where even this can't be written the failure is still told, and the run is found unfinished next time.
 		failed := e.fail(run, errors.Join(err, dir.WriteStatus(status)))
-		if errors.Is(err, kernels.ErrLost) {
+		if isPlaceLost(err) {
 			return stranded
 		}
 		return failed

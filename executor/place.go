@@ -84,6 +84,18 @@ func (e *execution) largestPlace() *place {
 	return largest
 }
 
+// unopenedError says why a device can't be opened at a place where one could be when apply began.
+type unopenedError struct{ err error }
+
+func (e *unopenedError) Error() string { return e.err.Error() }
+func (e *unopenedError) Unwrap() error { return e.err }
+
+// isPlaceLost tells whether what failed a run would fail any other at the same place: its device is lost, or can't be opened, and
+// not for want of memory.
+func isPlaceLost(err error) bool {
+	return errors.Is(err, kernels.ErrLost) || errors.As(err, new(*unopenedError)) && !errors.Is(err, kernels.ErrMemory)
+}
+
 // losePlace has no run start any more where a job lost its device: what is wrong with it stays so for this process.
 func (e *execution) losePlace(job int32) {
 	others, first := e.queue.lose(job)

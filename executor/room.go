@@ -99,14 +99,18 @@ func (e *execution) findWants(left int64) (told []string, err error) {
 		w := &e.wants[i]
 		*w = want{memory: e.Plan.Estimate(run).Memory, sharing: -1}
 		sharing := &e.Plan.Sharing[run.Sharing]
+		shares := sharing.Train != nil || sharing.Val != nil
+		if !shares && !separate(device) {
+			continue // the plan's word is enough
+		}
 		set, data := &e.Plan.Settings[run.Settings], &e.Plan.Datasets[run.Dataset]
 		of := sort{courseKeyOf(set, data, sharing), w.memory}
-		if separate(device) && w.memory > 0 { // the plan may have been made for another device
+		if separate(device) {
 			if *w, err = once(shared, of, func() (want, error) { return e.holds(device, run, sharing) }); err != nil {
 				return nil, err
 			}
 		}
-		if sharing.Train == nil && sharing.Val == nil {
+		if !shares {
 			continue
 		}
 		if !e.NoShare {
@@ -124,12 +128,12 @@ func (e *execution) findWants(left int64) (told []string, err error) {
 				continue
 			}
 			if short++; short == 1 {
-				takes, left := need.making, beside
+				of, takes, left := "memory", need.making, beside
 				if takes <= left {
-					takes, left = need.deviceMaking, besideOnDevice
+					of, takes, left = "a GPU's memory", need.deviceMaking, besideOnDevice
 				}
-				told = []string{fmt.Sprintf("%s computes its frozen part itself: its features take %s of memory to compute, and %s are left beside it",
-					e.Plan.Name(run), amount(takes), amount(left))}
+				told = []string{fmt.Sprintf("%s computes its frozen part itself: its features take %s of %s to compute, and %s are left beside it",
+					e.Plan.Name(run), amount(takes), of, amount(left))}
 			}
 		}
 		if *w, err = once(alone, of, func() (want, error) { return e.holds(device, run, &planner.Sharing{}) }); err != nil {

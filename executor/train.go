@@ -65,7 +65,7 @@ type training struct {
 func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run, lease *runlog.Lease, where *place, threads int, status *runlog.Status, at *progress) (_ *runlog.Result, err error) {
 	device, err := where.Open(threads)
 	if err != nil {
-		return nil, err
+		return nil, &unopenedError{err}
 	}
 	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, lease: lease, status: status, place: where, device: device, threads: threads, progress: at, begun: time.Now()}
 	defer func() { err = errors.Join(err, t.close()) }()

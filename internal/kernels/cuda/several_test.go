@@ -196,6 +196,16 @@ func TestLostGPU(t *testing.T) {
 		t.Errorf("after another apply: %v", got)
 	}
 
+	// One that another process takes for itself meanwhile.
+	dir = sweepFolder(t, seeds)
+	out, err = run("apply -auto-approve sweep.hcl", dir, []string{fakes}, "FAKE_BUSY=0,3")
+	if err == nil || !strings.Contains(out, "exit code 3") || !strings.Contains(out, "cuda:1 is lost") {
+		t.Errorf("%v, want a run that failed\n%s", err, out)
+	}
+	if got := devices(statuses(t, dir)); !maps.Equal(got, map[string]int{"cuda:0": 3}) {
+		t.Errorf("%v finished beside a GPU that is taken", got)
+	}
+
 	// Where none is left, the rest is left for another time.
 	dir = sweepFolder(t, seeds)
 	out, err = run("apply -auto-approve sweep.hcl", dir, []string{fakes}, "FAKE_LOST_AT=50,100")

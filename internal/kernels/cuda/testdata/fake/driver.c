@@ -11,8 +11,8 @@
 enum { GPUS = 2, PAGE = 4096, QUEUE = 64, ARGUMENTS = 256 };
 
 /* The machine is what the environment says, lists by GPU:
- * FAKE_MEMORY_MIB=4096,64, FAKE_CAPABILITY=90,75, FAKE_LOST_AT=0,5000, the launch at which a GPU is lost, FAKE_BUSY=0,1, where another
- * process has one for itself, and FAKE_TORN_MIB=0,4000, what is free and can't be had. */
+ * FAKE_MEMORY_MIB=4096,64, FAKE_CAPABILITY=90,75, FAKE_LOST_AT=0,5000, the launch at which a GPU is lost, FAKE_BUSY=0,3, the opening from
+ * which on another process has one for itself, and FAKE_TORN_MIB=0,4000, what is free and can't be had. */
 static long setting(const char *name, int gpu, long otherwise) {
 	const char *at = getenv(name);
 	for (; at && gpu; gpu--) at = (at = strchr(at, ',')) ? at + 1 : NULL;
@@ -40,7 +40,7 @@ static void see(void) {
 struct CUctx_st {
 	int gpu, retained;
 	size_t used;
-	long launches;
+	long launches, opened;
 	CUresult lost; /* what it gives for good */
 };
 static struct CUctx_st contexts[GPUS];
@@ -204,7 +204,8 @@ CUresult cuDeviceTotalMem_v2(size_t *n, CUdevice d) {
 
 CUresult cuDevicePrimaryCtxRetain(CUcontext *c, CUdevice d) {
 	STARTED;
-	if (setting("FAKE_BUSY", visible[d], 0)) return 46; /* CUDA_ERROR_DEVICE_UNAVAILABLE, which is newer than cuda.h */
+	long taken = setting("FAKE_BUSY", visible[d], 0);
+	if (taken && ++contexts[d].opened >= taken) return 46; /* CUDA_ERROR_DEVICE_UNAVAILABLE, which is newer than cuda.h */
 	contexts[d].gpu = visible[d];
 	contexts[d].retained++;
 	*c = &contexts[d];
