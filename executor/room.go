@@ -97,15 +97,17 @@ func (e *execution) findWants(left int64) (told []string, err error) {
 	short := 0
 	for i, run := range e.runs {
 		w := &e.wants[i]
-		*w = want{memory: e.Plan.Estimate(run).Memory, sharing: -1}
+		estimate := e.Plan.Estimate(run)
+		*w = want{memory: estimate.Memory, sharing: -1}
 		sharing := &e.Plan.Sharing[run.Sharing]
 		shares := sharing.Train != nil || sharing.Val != nil
-		if !shares && !separate(device) {
-			continue // the plan's word is enough
+		other := separate(device) || estimate.DeviceMemory > 0 // the plan may have been made for another device
+		if !shares && !other {
+			continue
 		}
 		set, data := &e.Plan.Settings[run.Settings], &e.Plan.Datasets[run.Dataset]
 		of := sort{courseKeyOf(set, data, sharing), w.memory}
-		if separate(device) {
+		if other {
 			if *w, err = once(shared, of, func() (want, error) { return e.holds(device, run, sharing) }); err != nil {
 				return nil, err
 			}
