@@ -30,8 +30,10 @@ type running struct {
 	device                      string
 	noShare                     bool
 	checkpointEvery             time.Duration
+	detach                      bool
 
-	saved string // the file of the plan that is applied; "" for the last plan
+	given func(flag string) bool // on the command line
+	saved string                 // the file of the plan that is applied; "" for the last plan
 }
 
 func (r *running) check() error {
@@ -49,22 +51,26 @@ func (r *running) check() error {
 	case max(r.cacheMiB, r.memoryMiB) > mostMiB:
 		return fmt.Errorf("-memory-mib and -cache-mib are mebibytes: more than %d, a pebibyte, is more than a machine has", mostMiB)
 	}
-	return checkDevices(r.device)
+	return nil
 }
 
-// take takes the settings of the plan's launcher where no flag is given.
-func (r *running) take(cmd *cobra.Command, p *planner.Plan) error {
+// take takes the settings of the plan's launcher where no flag is given, and tells whether the plan's runs are trained
+// elsewhere, by Slurm.
+func (r *running) take(p *planner.Plan) (elsewhere bool, err error) {
 	l, err := p.Launcher()
 	if err != nil {
-		return err
+		return false, err
 	}
 	switch l.Kind {
 	case planner.Slurm:
-		return fmt.Errorf("%s is a cluster's, and apply can't start jobs there yet: -launcher local trains here", l)
+		return true, r.checkForSlurm(l)
 	case planner.K8s:
-		return fmt.Errorf("%s is a cluster's, which apply has no client for: `ftrun plan -format k8s` prints the jobs, and -launcher local trains here", l)
+		return false, fmt.Errorf("%s is a cluster's, which apply has no client for: `ftrun plan -format k8s` prints the jobs, and -launcher local trains here", l)
 	}
-	given := cmd.Flags().Changed
+	if r.detach && changes(p) {
+		return false, errors.New("-detach has no effect on this machine: it leaves jobs to a launcher \"slurm\", which a sweep or -launcher names")
+	}
+	given := r.given
 	if l.Parallelism > 0 && !given("parallelism") {
 		r.parallelism = l.Parallelism
 	}
@@ -80,10 +86,13 @@ func (r *running) take(cmd *cobra.Command, p *planner.Plan) error {
 	if l.Device != "" && !given("device") {
 		r.device = l.Device
 	}
-	if err := r.check(); err != nil {
-		return fmt.Errorf("%s: %w", l, err)
+	if err := errors.Join(r.check(), checkDevices(r.device)); err != nil {
+		if l.Name == "" {
+			return false, err
+		}
+		return false, fmt.Errorf("%s: %w", l, err)
 	}
-	return nil
+	return false, nil
 }
 
 // mostMiB bounds what a person may say that there is of memory, so that its bytes can be counted.
@@ -118,17 +127,22 @@ interrupted.`,
 			if err != nil {
 				return err
 			}
+			r.given = cmd.Flags().Changed
 			p, again, err := a.planToApply(cmd, args, store, &in, &ch, &r)
 			if err != nil {
 				return err
 			}
-			if err := r.take(cmd, p); err != nil {
+			elsewhere, err := r.take(p)
+			if err != nil {
 				return err
 			}
 			if changes(p) && !r.autoApprove && !r.json {
 				if err := a.ask(cmd.Context()); err != nil {
 					return err
 				}
+			}
+			if elsewhere {
+				return a.applyBySlurm(cmd.Context(), p, store, again, &r)
 			}
 			return a.apply(cmd.Context(), p, store, again, &r)
 		},
@@ -144,7 +158,8 @@ interrupted.`,
 	cmd.Flags().IntVar(&r.memoryMiB, "memory-mib", 0, "memory for all of it, in MiB; 0: what the machine has available")
 	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB; less where runs need it")
 	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
-	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", 10*time.Minute, "save runs each `TIME` within an epoch, such as 10m, beside its end")
+	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", defaultCheckpointEvery, "save runs each `TIME` within an epoch, such as 10m, beside its end")
+	cmd.Flags().BoolVar(&r.detach, "detach", false, "submit the jobs of a launcher, and don't watch them")
 	cmd.Flags().StringVar(&r.device, "device", autoDevice, devicesFlag)
 	return cmd
 }
@@ -174,6 +189,9 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 			}
 			fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 			a.showExpectation(p, threads, !r.noShare)
+			if err := a.showLaunch(cmd.Context(), p); err != nil {
+				return nil, "", err
+			}
 		}
 		return p, again, nil
 	}
@@ -195,6 +213,9 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 		a.showSweeps(p)
 		fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 		a.showExpectation(p, threads, !r.noShare)
+		if err := a.showLaunch(cmd.Context(), p); err != nil {
+			return nil, "", err
+		}
 	}
 	return p, again, nil
 }
@@ -273,17 +294,6 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 			return err
 		}
 	}
-	var sink runlog.Sink
-	interrupted, finish := func() {}, func() {}
-	if r.json {
-		sink = runlog.NewJSONLines(a.out)
-	} else if f, person := a.out.terminal(); person {
-		b := newBars(f, a.out.width(), shortNames(p))
-		sink, interrupted, finish = b, b.interrupted, b.wait
-	} else {
-		l := newLines(a.out)
-		sink, interrupted = l, l.interrupted
-	}
 	devices, parallelism := chosen{cpuDevice}, max(r.parallelism, 1)
 	if changes(p) {
 		if devices, err = a.chooseDevices(r.device); err != nil {
@@ -298,6 +308,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 			fmt.Fprintf(a.out, "Training on %s.\n", strings.Join(devices, ", "))
 		}
 	}
+	sink, interrupted, finish := a.progress(p, r.json)
 	if parallelism <= len(devices) { // else runs slow each other down
 		watch := newStopwatch(sink, p, !r.noShare, int64(r.cacheMiB)<<20)
 		defer watch.keep(speedsPath())
@@ -324,6 +335,25 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 			return err
 		}
 	}
+	return a.tell(p, store, summary, sink, again, r)
+}
+
+// progress is what shows an apply while it goes on: events as JSON, bars, or lines. interrupted says that Ctrl-C was heard;
+// finish leaves the terminal clean.
+func (a *app) progress(p *planner.Plan, json bool) (sink runlog.Sink, interrupted, finish func()) {
+	if json {
+		return runlog.NewJSONLines(a.out), func() {}, func() {}
+	}
+	if f, person := a.out.terminal(); person {
+		b := newBars(f, a.out.width(), shortNames(p))
+		return b, b.interrupted, b.wait
+	}
+	l := newLines(a.out)
+	return l, l.interrupted, func() {}
+}
+
+// tell ends an apply: with the table, with what came of the gates, and with what is left to do.
+func (a *app) tell(p *planner.Plan, store *runlog.Store, summary executor.Summary, sink runlog.Sink, again string, r *running) error {
 	if !r.json {
 		rows, err := planned(store, p)
 		if err != nil {
@@ -377,6 +407,9 @@ func (a *app) conclude(s executor.Summary, again string, failFast bool, judged e
 // saveAfter is how much training a crash may cost beside the epoch under way. A run that is saved after each of its short
 // epochs would spend most of its time on that.
 const saveAfter = 2 * time.Second
+
+// defaultCheckpointEvery is how much of a long epoch a crash may cost.
+const defaultCheckpointEvery = 10 * time.Minute
 
 // featureMemory is what the computation of features may take beside the runs: 32 pictures of 224 pixels in all networks
 // but the deeper vggs.

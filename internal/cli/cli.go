@@ -50,6 +50,7 @@ type app struct {
 	misused  error       // what help was asked for that there is none of
 	saves    atomic.Bool // runs are under way that an interruption must not lose
 	found    chosen      // what -device auto, or cuda, stands for; nil: not asked yet
+	unlisten func()      // nil in tests; see listenElsewhere
 }
 
 const defaultStore = ".ftrun"
@@ -87,7 +88,15 @@ func (a *app) interruptible() (context.Context, func()) {
 		}
 		os.Exit(exitInterrupted)
 	}()
+	a.unlisten = func() { signal.Stop(signals) }
 	return ctx, func() { signal.Stop(signals); cancel() }
+}
+
+// listenElsewhere leaves Ctrl-C and SIGTERM to who listens to signals himself: they end neither the context nor the process.
+func (a *app) listenElsewhere() {
+	if a.unlisten != nil {
+		a.unlisten()
+	}
 }
 
 func (a *app) run(ctx context.Context) int {
@@ -145,7 +154,7 @@ func (a *app) root() *cobra.Command {
 		a.planCommand(), a.applyCommand(), a.validateCommand(), a.fmtCommand(),
 		a.reportCommand(), a.compareCommand(), a.baselineCommand(), a.showCommand(), a.explainCommand(), a.graphCommand(),
 		a.diffCommand(), a.initCommand(), a.predictCommand(), a.exportCommand(), a.runsCommand(), a.gcCommand(),
-		a.devicesCommand(), a.benchCommand(), a.versionCommand(),
+		a.devicesCommand(), a.benchCommand(), a.versionCommand(), a.workerCommand(),
 	)
 	a.addHelp(root)
 	return root

@@ -27,7 +27,8 @@ func TestDocumentationNamesEveryField(t *testing.T) {
 	}
 	for _, e := range []runlog.Event{
 		runlog.ApplyStarted{}, runlog.Note{}, runlog.Fetching{}, runlog.RunStarted{}, runlog.EpochDone{}, runlog.Warning{},
-		runlog.RunFinished{}, runlog.RunFailed{}, runlog.RunInterrupted{}, runlog.RunSkipped{}, runlog.ApplyFinished{}, runlog.GateJudged{},
+		runlog.RunFinished{}, runlog.RunFailed{}, runlog.RunInterrupted{}, runlog.RunSkipped{}, runlog.JobSubmitted{},
+		runlog.RunsWaiting{}, runlog.RunRequeued{}, runlog.ApplyFinished{}, runlog.GateJudged{},
 	} {
 		line, err := runlog.MarshalEvent(e, time.Time{})
 		if err != nil {

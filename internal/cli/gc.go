@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ftrun/ftrun/internal/durable"
+	"github.com/ftrun/ftrun/internal/launch"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
@@ -30,7 +31,8 @@ func (a *app) gcCommand() *cobra.Command {
 		Use:   "gc [FILE]...",
 		Short: "Remove from the store what nothing needs",
 		Long: `gc removes what killed processes have left half-written, checkpoints of finished runs from which no longer training could
-go on, and shared features that no run of the last plan is waiting for. What is removed is named with its size.
+go on, shared features that no run of the last plan is waiting for, and the plans and logs of jobs that apply has seen end.
+What is removed is named with its size.
 
 No run is removed unless -runs is given; then those go that neither the last plan nor one of the FILEs names: saved
 plans, reports as JSON, or other files with the ids of runs.`,
@@ -68,6 +70,7 @@ func (a *app) gc(o *collecting, files []string) error {
 	needs := runlog.Needs{
 		Checkpoint: func(r *runlog.Run) bool { return !o.checkpoints && goesOn(r) },
 		Features:   featuresWanted(p),
+		Launch:     func(id string) bool { return !launch.Over(store, id) },
 	}
 	if o.runs {
 		if needs.Run, err = namedRuns(p, files); err != nil {

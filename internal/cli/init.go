@@ -2,12 +2,9 @@ package cli
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/ftrun/ftrun/internal/weights"
 	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
 )
@@ -35,37 +32,21 @@ and writes both to .ftrun.lock.hcl. What differs from the lock is an error; -upg
 			if err := l.pinDatasets(p.Datasets, upgrade); err != nil {
 				return err
 			}
-			entries := map[string]weights.Entry{}
-			for _, s := range p.Settings {
-				if s.Weights.Kind != "catalogue" {
-					continue
+			entries := catalogueFiles(p)
+			told := map[string]bool{}
+			err = fetchWeights(cmd.Context(), l, entries, upgrade, func(file string, _, total int64) {
+				if told[file] {
+					return
 				}
-				if e, ok := weights.Find(s.Arch, s.Weights.Name); ok {
-					entries[e.File] = e
+				told[file] = true
+				size := ""
+				if total > 0 {
+					size = " (" + reports.Bytes(total) + ")"
 				}
-			}
-			for _, file := range slices.Sorted(maps.Keys(entries)) {
-				told := false
-				path, err := weightsCache().Fetch(cmd.Context(), entries[file], func(_, total int64) {
-					if !told {
-						told = true
-						size := ""
-						if total > 0 {
-							size = " (" + reports.Bytes(total) + ")"
-						}
-						fmt.Fprintf(a.out, "fetching %s%s\n", file, size)
-					}
-				})
-				if err != nil {
-					return err
-				}
-				sum, err := weights.SHA256(path)
-				if err != nil {
-					return err
-				}
-				if err := l.pin(file, sum, upgrade); err != nil {
-					return err
-				}
+				fmt.Fprintf(a.out, "fetching %s%s\n", file, size)
+			})
+			if err != nil {
+				return err
 			}
 			folders := 0
 			for _, d := range p.Datasets {

@@ -80,10 +80,23 @@ func (l *lock) pin(file, sha256 string, renew bool) error {
 		case renew:
 			l.Weights[i].SHA256 = sha256
 		default:
-			return false, fmt.Errorf("%s is not the file that %s holds: its SHA-256 is %s, locked is %s; `ftrun init -upgrade FILE` takes the new one", file, l.path, sha256, l.Weights[i].SHA256)
+			return false, l.otherWeights(file, sha256, l.Weights[i])
 		}
 		return true, nil
 	})
+}
+
+// checkWeights holds a file of the catalogue against the lock, and changes nothing.
+func (l *lock) checkWeights(file, sha256 string) error {
+	i := slices.IndexFunc(l.Weights, func(w lockedWeights) bool { return w.File == file })
+	if i < 0 || l.Weights[i].SHA256 == sha256 {
+		return nil
+	}
+	return l.otherWeights(file, sha256, l.Weights[i])
+}
+
+func (l *lock) otherWeights(file, sha256 string, locked lockedWeights) error {
+	return fmt.Errorf("%s is not the file that %s holds: its SHA-256 is %s, locked is %s; `ftrun init -upgrade FILE` takes the new one", file, l.path, sha256, locked.SHA256)
 }
 
 // checkDatasets holds data sets of pictures in folders against the lock. What is generated is what the configuration

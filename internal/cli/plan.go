@@ -37,7 +37,7 @@ func (c *choices) flags(cmd *cobra.Command) {
 func (a *app) planCommand() *cobra.Command {
 	var in inputs
 	var ch choices
-	var out, device string
+	var out, format, device string
 	var budget time.Duration
 	var detailed, asJSON bool
 	cmd := &cobra.Command{
@@ -51,11 +51,14 @@ func (a *app) planCommand() *cobra.Command {
   -/+  to be trained again
 
 It needs neither a network nor weights. The plan is saved, so that a bare "ftrun apply" runs it.
+Where a launcher sends runs to a cluster, the job arrays are shown that they would be; -format sbatch prints a script that
+submits them, -format k8s indexed Jobs for kubectl apply. Both refer to files that are left in the store.
+
 It warns of gates that can't find what they are there for: where no difference between so few seeds could be told from chance,
 and where one that is twice as large as is borne would be found in less than 4 of 5 cases.
 
 Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something to train.`,
-		Example: "  ftrun plan sweep.hcl\n  ftrun plan -var epochs=1 -target 'sweep.tutorial[arch=resnet18]' sweep.hcl\n  ftrun plan -json sweep.hcl",
+		Example: "  ftrun plan sweep.hcl\n  ftrun plan -var epochs=1 -target 'sweep.tutorial[arch=resnet18]' sweep.hcl\n  ftrun plan -json sweep.hcl\n  ftrun plan -format sbatch sweep.hcl > jobs.sh",
 		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			store, err := a.runs()
@@ -72,6 +75,9 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			if cmd.Flags().Changed("budget") && budget <= 0 {
 				return fmt.Errorf("-budget %v leaves no time: give it one such as 30m or 8h", budget)
 			}
+			if err := checkPlanFormat(format, asJSON, budget); err != nil {
+				return err
+			}
 			if err := checkDevices(device); err != nil {
 				return err
 			}
@@ -86,10 +92,13 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			unsaved := planner.Save(out, p)
 			if asJSON {
 				err = planner.WriteJSON(a.out, p)
+			} else if format != formatText {
+				err = a.printLaunch(cmd.Context(), p, store, format)
 			} else if err = errors.Join(a.showMatrix(p), a.showSharing(p)); err == nil {
 				a.showGates(p)
 				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 				a.showExpectation(p, threads, true)
+				err = a.showLaunch(cmd.Context(), p)
 				if budget > 0 {
 					a.showBudget(p, costs, budget)
 				}
@@ -110,6 +119,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 	in.launcherFlag(cmd)
 	ch.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the plan as JSON (docs/plan-json.md)")
+	cmd.Flags().StringVar(&format, "format", formatText, "`FORMAT`: "+list(planFormats())+"; the last two print jobs, and start none")
 	cmd.Flags().DurationVar(&budget, "budget", 0, "say which runs would be finished within `TIME`, such as 30m")
 	cmd.Flags().StringVar(&device, "device", autoDevice, "estimate what the runs take on `DEVICE`, as apply has it; it changes nothing else")
 	cmd.Flags().StringVar(&out, "out", "", "save the plan in `FILE` instead of in the store")
@@ -357,7 +367,9 @@ func (a *app) sayNext(p *planner.Plan, store *runlog.Store, path string) {
 	if path != store.PlanPath() {
 		saved = []string{path}
 	}
-	if changes(p) {
+	if by, err := p.Launcher(); changes(p) && err == nil && by.Kind == planner.K8s {
+		fmt.Fprintln(a.out, "With -format k8s it prints the Jobs that train them, for `kubectl apply`.")
+	} else if changes(p) {
 		fmt.Fprintf(a.out, "`%s` trains them.\n", a.again(append([]string{"apply"}, saved...)...))
 	} else {
 		fmt.Fprintf(a.out, "There is nothing to train; `%s` shows the results.\n", a.again(append([]string{"report"}, saved...)...))

@@ -42,6 +42,12 @@ func (l *lines) Emit(e runlog.Event) {
 		if e.Epoch > 0 || e.Step > 0 {
 			from = fmt.Sprintf(", going on after epoch %d", e.Epoch)
 		}
+		if e.Job != "" {
+			if e.Node != "" {
+				from += ", on " + e.Node
+			}
+			from += fmt.Sprintf(" (job %s)", e.Job)
+		}
 		l.say("%s: started (%s of %s parameters)%s", e.Name, reports.Count(e.Params.Trainable), reports.Count(e.Params.Total), from)
 	case runlog.EpochDone:
 		m := e.Metrics
@@ -98,6 +104,26 @@ func sentence(e runlog.Event, names map[string]string) string {
 		return fmt.Sprintf("%s: failed: %s", cmp.Or(names[e.Run], e.Name), e.Error)
 	case runlog.RunInterrupted:
 		return fmt.Sprintf("%s: interrupted in epoch %d after %s, and saved", names[e.Run], e.Epoch+1, reports.Plural(e.Step, "step", "steps"))
+	case runlog.JobSubmitted:
+		what := reports.Plural(e.Tasks, "run", "runs")
+		if e.Features {
+			what = "features of " + reports.Plural(e.Tasks, "frozen part", "frozen parts")
+		}
+		if e.Before != nil {
+			return fmt.Sprintf("job %s: %s, submitted before (%s)", e.Job, what, e.Before.Local().Format("2 January 15:04"))
+		}
+		text := fmt.Sprintf("job %s: %s, submitted", e.Job, what)
+		if len(e.After) > 0 {
+			text += "; it waits for " + strings.ToLower(jobsText(e.After))
+		}
+		return text
+	case runlog.RunsWaiting:
+		if len(e.Runs) < 2 {
+			return fmt.Sprintf("%s: its job %s %s", e.Name, e.Job, e.Text)
+		}
+		return fmt.Sprintf("%d runs: job %s %s", len(e.Runs), e.Job, e.Text)
+	case runlog.RunRequeued:
+		return fmt.Sprintf("%s: back in the queue (job %s): %s", e.Name, e.Job, e.Reason)
 	case runlog.RunSkipped:
 		return fmt.Sprintf("%s: skipped: %s", cmp.Or(names[e.Run], e.Name), e.Reason)
 	}
@@ -249,6 +275,12 @@ func (b *bars) Emit(e runlog.Event) {
 		if b.all != nil {
 			b.all.Increment()
 		}
+	case runlog.RunRequeued:
+		if r := b.of[e.Run]; r != nil {
+			r.bar.Abort(true)
+			delete(b.of, e.Run)
+		}
+		b.tell(e)
 	default:
 		b.tell(e)
 	}

@@ -16,13 +16,14 @@ const module = "github.com/ftrun/ftrun/"
 // nearest one above it that is. docs/architecture.md explains the directions.
 var allowed = map[string][]string{
 	"cmd/ftrun":                   {"internal/cli"},
-	"internal/cli":                {"spec", "planner", "executor", "models", "reports", "internal/runlog", "internal/nn", "internal/kernels", "internal/data", "internal/weights", "internal/stats", "internal/durable", "internal/host"},
+	"internal/cli":                {"spec", "planner", "executor", "models", "reports", "internal/runlog", "internal/nn", "internal/kernels", "internal/data", "internal/weights", "internal/stats", "internal/durable", "internal/host", "internal/launch", "internal/slurm"},
 	"spec":                        {},
 	"planner":                     {"spec", "internal/stats", "internal/settings", "internal/durable"},
 	"executor":                    {"planner", "models", "internal/runlog", "internal/nn", "internal/kernels", "internal/data", "internal/features", "internal/weights", "internal/durable", "internal/host"},
 	"models":                      {"internal/nn"},
 	"reports":                     {"internal/runlog", "internal/stats", "internal/settings", "internal/durable"},
 	"internal/settings":           {},
+	"internal/launch":             {"planner", "internal/runlog", "internal/slurm", "internal/durable"},
 	"internal/slurm":              {},
 	"internal/runlog":             {"internal/durable"},
 	"internal/nn":                 {"internal/kernels"},

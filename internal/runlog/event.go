@@ -55,6 +55,8 @@ type (
 		Epoch  int    `json:"from_epoch,omitempty"` // epochs already done, where resumed
 		Step   int    `json:"from_step,omitempty"`
 		Params Params `json:"params"`
+		Job    string `json:"job,omitempty"`  // the task that carries it out, where a scheduler started it
+		Node   string `json:"node,omitempty"` // and where
 	}
 	// Step is one optimizer step of an epoch; Epoch and Step count from 1.
 	Step struct {
@@ -99,6 +101,31 @@ type (
 		Name   string `json:"name"`
 		Reason string `json:"reason"`
 	}
+	// JobSubmitted tells of a scheduler's job array that carries out runs, or computes features.
+	JobSubmitted struct {
+		Job      string     `json:"job"`
+		Name     string     `json:"name"`
+		Launcher string     `json:"launcher,omitempty"`
+		Tasks    int        `json:"tasks"`
+		Features bool       `json:"features,omitempty"`
+		After    []string   `json:"after,omitempty"`            // jobs that it waits for
+		Before   *time.Time `json:"submitted_before,omitempty"` // it was found, and submitted then
+	}
+	// RunsWaiting says why runs of a job have not been started yet.
+	RunsWaiting struct {
+		Job    string   `json:"job"`
+		Runs   []string `json:"runs"`
+		Name   string   `json:"name"`   // of the first
+		Reason string   `json:"reason"` // the scheduler's word
+		Text   string   `json:"text"`   // ours
+	}
+	// RunRequeued says that a run's job ended, and that the scheduler will start it again.
+	RunRequeued struct {
+		Head
+		Name   string `json:"name"`
+		Job    string `json:"job"`
+		Reason string `json:"reason"`
+	}
 	// ApplyFinished ends the training. The gates, where there are some, follow.
 	ApplyFinished struct {
 		Finished int     `json:"finished"`
@@ -127,6 +154,9 @@ func (RunFinished) kind() string       { return "run_finished" }
 func (RunFailed) kind() string         { return "run_failed" }
 func (RunInterrupted) kind() string    { return "run_interrupted" }
 func (RunSkipped) kind() string        { return "run_skipped" }
+func (JobSubmitted) kind() string      { return "job_submitted" }
+func (RunsWaiting) kind() string       { return "runs_waiting" }
+func (RunRequeued) kind() string       { return "run_requeued" }
 func (ApplyFinished) kind() string     { return "apply_finished" }
 func (GateJudged) kind() string        { return "gate" }
 

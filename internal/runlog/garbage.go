@@ -31,10 +31,14 @@ type Needs struct {
 	Checkpoint func(*Run) bool
 	// Features tells whether a run that is not finished needs shared features, by the name of their entry; nil: all are.
 	Features func(name string) bool
+	// Launch tells whether a launch may still have tasks that read its folder, by its id; nil: all may.
+	Launch func(id string) bool
 }
 
 // halfWritten is the age at which a hidden file beside the runs is no write under way any more.
 const halfWritten = time.Hour
+
+var launchName = regexp.MustCompile(`^[0-9a-f]{12}$`)
 
 var featureName = regexp.MustCompile(`^[0-9a-f]{16,64}$`)
 
@@ -42,7 +46,7 @@ var featureName = regexp.MustCompile(`^[0-9a-f]{16,64}$`)
 func (s *Store) FeaturesDir() string { return filepath.Join(s.Dir, "features") }
 
 // Garbage lists what nothing needs: what killed processes have left half-written, checkpoints that no training will go on
-// from, features that no run is waiting for, and runs that nothing names. Nothing is listed of a run that is being trained.
+// from, features that no run is waiting for, launches that are over, and runs that nothing names. Nothing is listed of a run that is being trained.
 func (s *Store) Garbage(needs Needs) ([]Garbage, error) {
 	ids, err := s.IDs()
 	if err != nil {
@@ -85,6 +89,15 @@ func (s *Store) Garbage(needs Needs) ([]Garbage, error) {
 			if dir == s.FeaturesDir() && featureName.MatchString(hash) && needs.Features != nil && !needs.Features(hash) {
 				all = append(all, Garbage{Path: s.within(filepath.Join(dir, e.Name())), Why: "features that no run is waiting for"})
 			}
+		}
+	}
+	launches, err := os.ReadDir(s.Launches().Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the store: %w", err)
+	}
+	for _, e := range launches {
+		if e.IsDir() && launchName.MatchString(e.Name()) && needs.Launch != nil && !needs.Launch(e.Name()) {
+			all = append(all, Garbage{Path: s.within(filepath.Join(s.Launches().Dir, e.Name())), Why: "plans and logs of jobs that have all ended"})
 		}
 	}
 	trajectories, err := s.Trajectories()

@@ -81,6 +81,13 @@ func (s *Store) Workshop(hash string) *Run {
 	return &Run{ID: hash, Dir: s.FeaturesPath(hash) + makingSuffix, store: s}
 }
 
+// Launches names the folder of what was handed to schedulers; who submits has its lease.
+func (s *Store) Launches() *Run {
+	return &Run{ID: launchesDir, Dir: filepath.Join(s.Dir, launchesDir), store: s}
+}
+
+const launchesDir = "launches"
+
 const makingSuffix = ".making"
 
 // Run names one run's folder.
