@@ -270,7 +270,7 @@ func TestAuto(t *testing.T) {
 		"cuda:0,cpu":    `there is no device "cuda:0,cpu" here`,
 		"gpu":           `there is no device "gpu" here`,
 	} {
-		out, err := run("apply -device "+flag, t.TempDir(), []string{fakes})
+		out, err := run("apply -auto-approve -device "+flag+" sweep.hcl", sweepFolder(t, seeds), []string{fakes})
 		if err == nil || !strings.Contains(out, want) {
 			t.Errorf("%s: %v\n%s\nwant %s", flag, err, out, want)
 		}
