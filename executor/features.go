@@ -150,15 +150,20 @@ func (t *training) want() *want { return &t.wants[t.queue.index[t.run.ID]] }
 // shareNothing tells why the run's features at a layer can't be kept, and lets it want what it holds without. The error is
 // errUnshared, or that there is no such memory.
 func (t *training) shareNothing(layer string, why *unkeptError) error {
-	need, err := t.unsharedMemory(t.device, t.run)
+	need, err := t.holds(t.device, t.run, &planner.Sharing{})
 	if err != nil {
 		return err
 	}
-	if need > t.runMemory {
-		return fmt.Errorf("its features can't be kept, and without them it needs %s of memory, of which %s are left for runs: %w", amount(need), amount(t.runMemory), why)
+	if need.memory > t.runMemory {
+		return fmt.Errorf("its features can't be kept, and without them it needs %s of memory, of which %s are left for runs: %w",
+			amount(need.memory), amount(t.runMemory), why)
+	}
+	if largest := t.largestPlace(); need.device > largest.memory {
+		return fmt.Errorf("its features can't be kept, and without them it needs %s of a GPU's memory, of which %s has %s: %w",
+			amount(need.device), largest.name, amount(largest.memory), why)
 	}
 	t.noteOnce("the features of %s at %s are not shared: %v", t.set.Arch, layer, why)
-	*t.want() = want{memory: need, sharing: -1}
+	*t.want() = need
 	return errUnshared
 }
 

@@ -34,6 +34,7 @@ type training struct {
 	dir    *runlog.Run
 	lease  *runlog.Lease
 	status *runlog.Status // as it is in dir
+	place  *place
 	device kernels.Device
 
 	net        *nn.Net
@@ -61,12 +62,12 @@ type training struct {
 
 // train carries one run out, from its start or its last checkpoint, and leaves the best weights, the predictions and the
 // course in dir. status follows the checkpoints, and at where it stands, from the first step on.
-func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run, lease *runlog.Lease, threads int, status *runlog.Status, at *progress) (_ *runlog.Result, err error) {
-	device, err := e.Device(threads)
+func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run, lease *runlog.Lease, where *place, threads int, status *runlog.Status, at *progress) (_ *runlog.Result, err error) {
+	device, err := where.Open(threads)
 	if err != nil {
-		return nil, err
+		return nil, &unopenedError{err}
 	}
-	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, lease: lease, status: status, device: device, threads: threads, progress: at, begun: time.Now()}
+	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, lease: lease, status: status, place: where, device: device, threads: threads, progress: at, begun: time.Now()}
 	defer func() { err = errors.Join(err, t.close()) }()
 	told, err := t.prepare(ctx)
 	if err != nil && ctx.Err() != nil {

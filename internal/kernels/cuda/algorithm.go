@@ -188,15 +188,14 @@ func (d *Device) fastest(p *pass, v *convolution, c kernels.Conv, candidates []c
 	if d.tuning.Nondeterministic {
 		what += ", nondeterministic"
 	}
-	on := d.model + ", " + d.path
-	if algorithm, known := d.tuning.Timings.Fastest(on, what); known {
+	if algorithm, known := d.tuning.Timings.Fastest(d.path, what); known {
 		if a, found := find(candidates, algorithm); found {
 			return a, nil
 		}
 	}
 	a, err := d.measure(p, v, c, candidates, scratch, at)
 	if err == nil {
-		d.tuning.Timings.Keep(on, what, int(a.algorithm))
+		d.tuning.Timings.Keep(d.path, what, int(a.algorithm))
 	}
 	return a, err
 }

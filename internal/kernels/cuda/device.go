@@ -20,6 +20,7 @@ import (
 // come from any thread; each makes the context that of its thread.
 type Device struct {
 	name, path string
+	libraries  string // by name and version
 	gpu        cu.Device
 	context    cu.CUContext
 	stream     cu.Stream
@@ -35,6 +36,7 @@ type Device struct {
 	scratchLen   int          // bytes
 	convolutions map[kernels.Conv]*convolution
 	unsupported  map[string]bool // see Unsupported
+	lost         bool            // see kernels.ErrLost
 
 	model      string // what its maker calls it
 	capability int    // as sm_ has it
@@ -62,6 +64,9 @@ func New(index int) (*Device, error) {
 		return nil, fmt.Errorf("there is no cuda:%d: this machine has %d that CUDA shows", index, len(gpus))
 	}
 	g := gpus[index]
+	if err := g.tooOld(); err != nil {
+		return nil, fmt.Errorf("cuda:%d (%s) can't be used: %w", index, g.Name, err)
+	}
 	d := &Device{name: fmt.Sprintf("cuda:%d", index), mostBlocks: mostBlocks, convolutions: map[kernels.Conv]*convolution{},
 		unsupported: map[string]bool{}, model: g.Name, capability: 10*g.Major + g.Minor, algorithms: kernels.Algorithms{}}
 	if err := d.open(g); err != nil {
@@ -107,8 +112,8 @@ func (d *Device) open(g GPU) (err error) {
 		if err := cudnnError(C.call_cudnnCreate(&d.dnn)); err != nil {
 			return err
 		}
-		d.path = fmt.Sprintf("sm_%d%d, cuDNN %s, cuBLAS %s", g.Major, g.Minor, cudnnVersion(int(C.call_cudnnGetVersion())),
-			cublasVersion(int(version)))
+		d.libraries = fmt.Sprintf("cuDNN %s, cuBLAS %s", cudnnVersion(int(C.call_cudnnGetVersion())), cublasVersion(int(version)))
+		d.path = fmt.Sprintf("%s, sm_%d%d, %s", g.Name, g.Major, g.Minor, d.libraries)
 		return cudnnError(C.call_cudnnSetStream(d.dnn, stream))
 	})
 }
@@ -118,7 +123,11 @@ func cublasError(status C.int) error {
 	if status == 0 {
 		return nil
 	}
-	return fmt.Errorf("cuBLAS: status %d", status)
+	err := fmt.Errorf("cuBLAS: status %d", status)
+	if status == C.CUBLAS_STATUS_ALLOC_FAILED {
+		return fault{err, kernels.ErrMemory}
+	}
+	return err
 }
 
 // cudnnError is the error that a status of cuDNN stands for.
@@ -132,6 +141,8 @@ func cudnnError(status C.int) error {
 		C.CUDNN_STATUS_NOT_SUPPORTED_LAYOUT, C.CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH,
 		C.CUDNN_STATUS_NOT_SUPPORTED_SHARED_MEMORY_INSUFFICIENT, C.CUDNN_STATUS_NOT_SUPPORTED_PADDING:
 		return unsupportedError{err}
+	case C.CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED:
+		return fault{err, kernels.ErrMemory}
 	}
 	return err
 }
@@ -145,23 +156,27 @@ type unsupportedError struct{ error }
 
 func (unsupportedError) Is(target error) bool { return target == errUnsupported }
 
-// within runs f on a thread whose context is the device's.
+// within runs f on a thread whose context is the device's. Its error says what became of the device (see blame).
 func (d *Device) within(f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cu.SetCurrentContext(d.context); err != nil {
-		return fmt.Errorf("the context of %s: %w", d.name, err)
+		return fmt.Errorf("the context of %s: %w", d.name, d.blame(err))
 	}
-	return f()
+	return d.blame(f())
 }
 
 // Name is "cuda:" and the GPU's index.
 func (d *Device) Name() string { return d.name }
 
-// Path names what decides the bits: the GPU's generation and the libraries' versions.
+// Path names what decides the bits: the GPU's model and generation, and the libraries' versions.
 func (d *Device) Path() string { return d.path }
 
-// Close frees what the device holds. Its buffers must not be used any more.
+// Libraries names the libraries that serve the device, with their versions.
+func (d *Device) Libraries() string { return d.libraries }
+
+// Close frees what the device holds. Its buffers must not be used any more. What a lost device held is gone already, which its
+// last error told.
 func (d *Device) Close() error {
 	if d.context == (cu.CUContext{}) {
 		return nil
@@ -194,6 +209,9 @@ func (d *Device) Close() error {
 		return errors.Join(errs...)
 	})
 	err = errors.Join(err, d.gpu.ReleasePrimaryCtx())
+	if d.lost {
+		err = nil
+	}
 	*d = Device{name: d.name, path: d.path}
 	if err != nil {
 		return fmt.Errorf("closing %s: %w", d.name, err)
@@ -265,12 +283,11 @@ func (d *Device) allocate(bytes int) (cu.DevicePtr, error) {
 	if err != cu.OutOfMemory {
 		return 0, fmt.Errorf("%s: %w", d.name, err)
 	}
-	free, total, err := cu.MemInfo()
-	if err != nil {
-		return 0, fmt.Errorf("%s has not %.0f MB left", d.name, float64(bytes)/1e6)
+	text := fmt.Sprintf("%s has not %.0f MB left", d.name, float64(bytes)/1e6)
+	if free, total, err := cu.MemInfo(); err == nil {
+		text += fmt.Sprintf(": %.0f of its %.0f MB are free", float64(free)/1e6, float64(total)/1e6)
 	}
-	return 0, fmt.Errorf("%s has not %.0f MB left: %.0f of its %.0f MB are free", d.name, float64(bytes)/1e6, float64(free)/1e6,
-		float64(total)/1e6)
+	return 0, fault{errors.New(text), kernels.ErrMemory}
 }
 
 // Free gives a buffer back, when what was called before is done with it.

@@ -9,13 +9,41 @@
 /* Declared as NVIDIA's library exports them, without the names that cuda.h gives to older editions. */
 
 enum { GPUS = 2, PAGE = 4096, QUEUE = 64, ARGUMENTS = 256 };
-static const size_t MEMORY = 4ull << 30; /* of each GPU */
+
+/* The machine is what the environment says, lists by GPU:
+ * FAKE_MEMORY_MIB=4096,64, FAKE_CAPABILITY=90,75, FAKE_LOST_AT=0,5000, the launch at which a GPU is lost, FAKE_BUSY=0,3, the opening from
+ * which on another process has one for itself, and FAKE_TORN_MIB=0,4000, what is free and can't be had. */
+static long setting(const char *name, int gpu, long otherwise) {
+	const char *at = getenv(name);
+	for (; at && gpu; gpu--) at = (at = strchr(at, ',')) ? at + 1 : NULL;
+	return at ? strtol(at, NULL, 10) : otherwise;
+}
+
+/* visible are the GPUs that CUDA_VISIBLE_DEVICES leaves, by number or by the beginning of the name GPU-fa4e000N; what it does not
+ * know ends it. */
+static int visible[GPUS], gpus;
+
+static void see(void) {
+	const char *list = getenv("CUDA_VISIBLE_DEVICES");
+	gpus = 0;
+	if (!list)
+		for (; gpus < GPUS; gpus++) visible[gpus] = gpus;
+	while (list && *list && gpus < GPUS) {
+		char *end;
+		long gpu = strncmp(list, "GPU-fa4e000", 11) ? strtol(list, &end, 10) : strtol(list + 11, &end, 10);
+		if (end == list || gpu < 0 || gpu >= GPUS) return;
+		visible[gpus++] = (int)gpu;
+		list = (list = strchr(list, ',')) ? list + 1 : NULL;
+	}
+}
 
 struct CUctx_st {
 	int gpu, retained;
 	size_t used;
+	long launches, opened;
+	CUresult lost; /* what it gives for good */
 };
-static struct CUctx_st contexts[GPUS] = {{0, 0, 0}, {1, 0, 0}};
+static struct CUctx_st contexts[GPUS];
 static __thread CUcontext current;
 static int started;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -54,7 +82,8 @@ struct CUfunc_st {
 	if (!started) return CUDA_ERROR_NOT_INITIALIZED
 #define CONTEXT \
 	STARTED;    \
-	if (!current || !current->retained) return CUDA_ERROR_INVALID_CONTEXT
+	if (!current || !current->retained) return CUDA_ERROR_INVALID_CONTEXT; \
+	if (current->lost) return current->lost
 
 CUcontext fake_context(void) { return current; }
 
@@ -112,7 +141,8 @@ CUresult fake_enqueue(CUstream s, CUresult (*run)(const void *), const void *arg
 /* ---- start, GPUs, contexts ---- */
 
 CUresult cuInit(unsigned flags) {
-	if (getenv("FAKE_NO_GPU")) return CUDA_ERROR_NO_DEVICE;
+	see();
+	if (getenv("FAKE_NO_GPU") || !gpus) return CUDA_ERROR_NO_DEVICE;
 	started = 1;
 	return flags ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
@@ -135,45 +165,48 @@ CUresult cuDriverGetVersion(int *v) {
 
 CUresult cuDeviceGetCount(int *n) {
 	STARTED;
-	*n = GPUS;
+	*n = gpus;
 	return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGet(CUdevice *d, int i) {
 	STARTED;
-	if (i < 0 || i >= GPUS) return CUDA_ERROR_INVALID_DEVICE;
+	if (i < 0 || i >= gpus) return CUDA_ERROR_INVALID_DEVICE;
 	*d = i;
 	return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGetName(char *name, int n, CUdevice d) {
 	STARTED;
-	snprintf(name, (size_t)n, "Fake GPU %d", d);
+	snprintf(name, (size_t)n, "Fake GPU");
+	(void)d;
 	return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGetAttribute(int *v, CUdevice_attribute a, CUdevice d) {
 	STARTED;
-	(void)d;
-	const char *capability = getenv("FAKE_CAPABILITY"); /* such as 75 */
 	if (a == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
-		*v = capability ? atoi(capability) / 10 : 9;
+		*v = (int)setting("FAKE_CAPABILITY", visible[d], 90) / 10;
 	else if (a == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)
-		*v = capability ? atoi(capability) % 10 : 0;
+		*v = (int)setting("FAKE_CAPABILITY", visible[d], 90) % 10;
 	else
 		return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;
 }
 
+static size_t memory(int gpu) { return (size_t)setting("FAKE_MEMORY_MIB", gpu, 4096) << 20; }
+
 CUresult cuDeviceTotalMem_v2(size_t *n, CUdevice d) {
 	STARTED;
-	(void)d;
-	*n = MEMORY;
+	*n = memory(visible[d]);
 	return CUDA_SUCCESS;
 }
 
 CUresult cuDevicePrimaryCtxRetain(CUcontext *c, CUdevice d) {
 	STARTED;
+	long taken = setting("FAKE_BUSY", visible[d], 0);
+	if (taken && ++contexts[d].opened >= taken) return 46; /* CUDA_ERROR_DEVICE_UNAVAILABLE, which is newer than cuda.h */
+	contexts[d].gpu = visible[d];
 	contexts[d].retained++;
 	*c = &contexts[d];
 	return CUDA_SUCCESS;
@@ -183,7 +216,7 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice d) {
 	STARTED;
 	if (!contexts[d].retained) return CUDA_ERROR_INVALID_CONTEXT;
 	/* The real one frees what is left; here it is a leak. */
-	if (contexts[d].retained == 1 && contexts[d].used) return CUDA_ERROR_ILLEGAL_STATE;
+	if (contexts[d].retained == 1 && contexts[d].used && !contexts[d].lost) return CUDA_ERROR_ILLEGAL_STATE;
 	contexts[d].retained--;
 	return CUDA_SUCCESS;
 }
@@ -195,12 +228,22 @@ CUresult cuCtxSetCurrent(CUcontext c) {
 	return CUDA_SUCCESS;
 }
 
+CUresult cuCtxSynchronize(void) {
+	CONTEXT;
+	pthread_mutex_lock(&lock);
+	CUresult fault = CUDA_SUCCESS;
+	for (CUstream s = streams; s && !fault; s = s->next) /* other threads' work is left to them */
+		if (s->context == current) fault = s->fault;
+	pthread_mutex_unlock(&lock);
+	return fault;
+}
+
 /* ---- memory ---- */
 
 CUresult cuMemAlloc_v2(CUdeviceptr *p, size_t n) {
 	CONTEXT;
 	if (!n) return CUDA_ERROR_INVALID_VALUE;
-	if (current->used + n > MEMORY) return CUDA_ERROR_OUT_OF_MEMORY;
+	if (current->used + n + ((size_t)setting("FAKE_TORN_MIB", current->gpu, 0) << 20) > memory(current->gpu)) return CUDA_ERROR_OUT_OF_MEMORY;
 	/* Between pages that nobody may touch, as near to the one behind as 256 bytes allow. Fresh memory is not zero. */
 	size_t pages = (n + PAGE - 1) / PAGE * PAGE;
 	struct allocation *a = calloc(1, sizeof *a);
@@ -239,8 +282,8 @@ CUresult cuMemFree_v2(CUdeviceptr p) {
 
 CUresult cuMemGetInfo_v2(size_t *free, size_t *total) {
 	CONTEXT;
-	*free = MEMORY - current->used;
-	*total = MEMORY;
+	*total = memory(current->gpu);
+	*free = *total - current->used;
 	return CUDA_SUCCESS;
 }
 
@@ -362,7 +405,7 @@ CUresult cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name) {
 }
 
 __thread unsigned host_thread, host_threads; /* what kernels.cu asks for */
-static unsigned launches;
+static __thread unsigned launches; /* of the thread, for the order must not change within one */
 
 unsigned fake_thread(unsigned t, unsigned threads) {
 	switch (launches % 3) {
@@ -381,6 +424,8 @@ struct launch {
 static CUresult run(const void *arguments) {
 	const struct launch *l = arguments;
 	if (l->function->module->context != current) return CUDA_ERROR_INVALID_CONTEXT;
+	long end = setting("FAKE_LOST_AT", current->gpu, 0);
+	if (end && ++current->launches >= end) return current->lost = CUDA_ERROR_LAUNCH_FAILED;
 	host_threads = l->threads;
 	launches++;
 	return l->function->kernel->run(l->words);
