@@ -57,6 +57,14 @@ func TestMeter(t *testing.T) {
 			func(d kernels.Device, b []kernels.Buffer) error {
 				return d.CrossEntropyForward(loss, b[0], b[1], nil, b[2], b[3])
 			}},
+		{"gradient of the loss", 0, []int{150, 50, 150},
+			func(d kernels.Device, b []kernels.Buffer) error {
+				return d.CrossEntropyBackward(loss, b[0], b[1], nil, 1, b[2])
+			}},
+		{"right answers", 0, []int{150, 50, 1},
+			func(d kernels.Device, b []kernels.Buffer) error {
+				return d.(kernels.Counter).CountRight(loss.N, loss.Classes, b[0], b[1], b[2])
+			}},
 		{"sum of squares", 0, []int{1000},
 			func(d kernels.Device, b []kernels.Buffer) error { _, err := d.SumSquares(b[0]); return err }},
 	}
@@ -80,7 +88,7 @@ func TestMeter(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if told, kept := m.Scratch(), int64(blasMemoryLen+d.scratchLen-taken(test.beyond)); told != kept {
+			if told, kept := m.Scratch(), int64(blasMemoryLen+stepLen+d.scratchLen-taken(test.beyond)); told != kept {
 				t.Errorf("%d bytes are told, %d kept", told, kept)
 			}
 		})

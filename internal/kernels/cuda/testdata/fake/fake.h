@@ -7,6 +7,7 @@
 #ifndef FAKE_H
 #define FAKE_H
 
+#include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,44 @@ CUcontext fake_stream_context(CUstream stream);
 
 /* Queues work with a copy of the n bytes of its arguments. Its result is an error code, which all that follows gives too. */
 CUresult fake_enqueue(CUstream stream, CUresult (*work)(const void *arguments), const void *arguments, size_t n);
+
+/* Work with a copy of its arguments. */
+enum { ARGUMENTS = 256 };
+struct work {
+	CUresult (*run)(const void *);
+	char arguments[ARGUMENTS];
+};
+
+/* Waits for a stream, as cuStreamSynchronize does. */
+CUresult fake_wait(CUstream stream);
+
+/* ---- graph.c: capture, and memory of the host that is not pageable ---- */
+
+/* Whether a stream captures, be it spoilt; and keeps work in its graph. */
+int fake_capturing(CUstream stream);
+CUresult fake_capture(CUstream stream, const struct work *work);
+
+/* Spoils the capture of a stream by a call that must not be, and gives the error of that. */
+CUresult fake_spoil(CUstream stream);
+
+/* The error of a call that a capture forbids for what it may do behind its back, success where none forbids it: one that
+ * this thread began, or any of the mode CU_STREAM_CAPTURE_MODE_GLOBAL. Relaxed ones forbid nothing. */
+CUresult fake_unsafe(void);
+#define SAFE                                 \
+	do {                                 \
+		CUresult r = fake_unsafe();  \
+		if (r) return r;             \
+	} while (0)
+
+/* Whether the n bytes at p are of cuMemAllocHost. */
+int fake_pinned(const void *p, size_t n);
+
+/* How much of a context's graphs, events and memory of the host is left. */
+int fake_leftovers(CUcontext context);
+
+/* What a kernel finds at an address that it read from memory; where there are not n bytes it does not come back. */
+void *host_pointer(uint64_t p, uint64_t n);
+extern __thread jmp_buf fake_fault;
 
 /* A kernel of kernels.cu, from the file that the tests write: its name, its parameters' number and sizes, and a function
  * that runs one thread after the other. */
