@@ -161,14 +161,14 @@ func (b *bench) step(x []float32, labels []int, i int) error {
 	if err != nil {
 		return err
 	}
-	out, err := program.Run(x, labels, uint64(i))
+	out, err := program.Train(x, labels, uint64(i), b.optimizer.Update(program, func(base float64) float64 { return base }))
 	if err != nil {
 		return err
 	}
 	if math.IsNaN(out.Loss) || math.IsInf(out.Loss, 0) {
 		return fmt.Errorf("the loss of step %d is %v", i+1, out.Loss)
 	}
-	return b.optimizer.Step(func(base float64) float64 { return base }, program.Gradient)
+	return nil
 }
 
 func (b *bench) close() error {

@@ -57,6 +57,8 @@ type training struct {
 	begun    time.Time // of this attempt
 	spent    float64   // seconds of the attempts before
 	saved    time.Time // the last checkpoint of this attempt, or its begin
+
+	uncaptured bool // see tellUncaptured
 }
 
 // train carries one run out, from its start or its last checkpoint, and leaves the best weights, the predictions and the
@@ -275,7 +277,6 @@ func (t *training) epoch(ctx context.Context) error {
 	number := p.Epoch + 1
 	start := time.Now()
 	before := p.Sum.Seconds
-	classes := len(t.data.Classes)
 	for batch, err := range t.sources[data.Train].Epoch(ctx, number, p.Step) {
 		if err != nil {
 			if ctx.Err() != nil {
@@ -287,21 +288,15 @@ func (t *training) epoch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		out, err := batch.run(program, batch.Labels, uint64(p.Total))
+		out, err := batch.train(program, uint64(p.Total), t.optimizer.Update(program, t.lr))
 		if err != nil {
 			return err
 		}
+		t.tellUncaptured(program)
 		if err := t.check("", out.Loss, number, p.Step+1); err != nil {
 			return err
 		}
-		if err := t.update(program.Gradient); err != nil {
-			return err
-		}
-		for i, class := range batch.Labels {
-			if argmax(out.Logits[i*classes:(i+1)*classes]) == class {
-				p.Sum.Correct++
-			}
-		}
+		p.Sum.Correct += out.Right
 		p.Sum.Seen += batch.N
 		p.Sum.Loss += out.Loss * float64(batch.N)
 		p.Step++
@@ -322,6 +317,14 @@ func (t *training) epoch(ctx context.Context) error {
 		return errInterrupted // the loader stopped early because ctx is done
 	}
 	return t.finishEpoch(ctx, number)
+}
+
+// tellUncaptured says once why the device does not replay whole steps, as it could.
+func (t *training) tellUncaptured(p *nn.Program) {
+	if err := p.Uncaptured(); err != nil && !t.uncaptured {
+		t.uncaptured = true
+		t.warn("steps are asked of %s one operation after the other, which is slower: %v", t.device.Name(), err)
+	}
 }
 
 // check fails a run whose loss is not a number any more, with the likely cause. which is "", or "validation ".
@@ -432,7 +435,7 @@ func (t *training) evaluate(ctx context.Context, split string) (*tally, []runlog
 		if err != nil {
 			return nil, nil, err
 		}
-		out, err := batch.run(program, nil, 0)
+		out, err := batch.evaluate(program)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -4,9 +4,10 @@ package kernels
 // computes may have capabilities beside those of a Device, each an interface here. Who finds one missing asks for the
 // single operations instead, and gets the same bits.
 
-// Capturer is a Device that can keep operations, and compute all of them again at the price of one call.
+// Capturer is a Device that can keep operations, and compute all of them again at the price of one call. What changes from
+// step to step must not be kept with them: dropout's step is told to Replay, the settings of an optimizer to an Update.
 type Capturer interface {
-	Device
+	Updater
 	// Capture calls do, and keeps the operations that it asks of the device instead of computing them. They were all computed
 	// before, over buffers of the same place, so that nothing is left to be made ready: do must not ask for Alloc, Free,
 	// Upload, Download or SumSquares. An error, do's own or of what can't be kept, leaves the device as it was.

@@ -96,6 +96,14 @@ func (p *Program) plan() error {
 			panic("nn: the nodes of a graph cannot be told apart")
 		}
 	}
+	if _, ok := p.store.dev.(kernels.Counter); ok && p.set.Training {
+		p.hostTally = make([]float32, len(p.losses)+1)
+		tally, err := p.store.dev.Alloc(len(p.hostTally))
+		if err != nil {
+			return fmt.Errorf("losses: %w", err)
+		}
+		p.tally = tally
+	}
 	p.places = planMemory(p.graph, p.keeps(), p.set.separate)
 	return p.slab.reserve(p.places.size)
 }

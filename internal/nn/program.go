@@ -26,12 +26,15 @@ type Program struct {
 	results func(Ref) *node
 
 	classWeights kernels.Buffer
+	tally        kernels.Buffer // losses and right answers, on a device that counts those; nil: the host does
+	steps        steps
 	places       *memoryPlan
 	slab         *Slab
 	ownSlab      bool
 	bound        int // the slab's version to which the results are bound
 
 	hostLabels, hostLogits []float32
+	hostTally              []float32
 	hostInput              []float32 // pictures on their way to a device with memory of its own
 }
 
@@ -44,7 +47,17 @@ type loss struct {
 // Result is what a run gives to the host.
 type Result struct {
 	Loss   float64   // mean over the batch, auxiliary part included; training only
-	Logits []float32 // (batch, classes), valid until the next run
+	Right  int       // pictures whose label has the greatest logit, the first of equals; Train only
+	Logits []float32 // (batch, classes), valid until the next run; Run only
+}
+
+// Update is what a step of training does with its gradients, before the next one reads the parameters: an optimizer's, of
+// the package optim.
+type Update interface {
+	// Prepare begins a step. What the update reads that is another in each step, it gives to the device.
+	Prepare() error
+	// Apply asks the device for the update. A device that replays the step does it unasked.
+	Apply() error
 }
 
 // Run takes pictures x (N,H,W,C) and, for training, their labels through the network and back. step numbers the training
@@ -53,16 +66,40 @@ type Result struct {
 //
 // An error is the device's and names the layer. Half a step may have moved running statistics then.
 func (p *Program) Run(x []float32, labels []int, step uint64) (Result, error) {
-	if len(x) != p.input.Shape().TotalSize() {
-		panic(fmt.Sprintf("nn: %d numbers for pictures of %v", len(x), p.input.Shape()))
-	}
-	return p.run(func(input kernels.Buffer) error { return p.store.dev.Upload(input, x) }, labels, step)
+	return p.run(p.given(x), labels, step, nil)
 }
 
 // RunFrom is Run with pictures that are not in memory yet: read writes the batch's picture i, (H,W,C), to dst, which is the
 // device's own memory where that can be.
 func (p *Program) RunFrom(read func(i int, dst []float32) error, labels []int, step uint64) (Result, error) {
-	return p.run(func(input kernels.Buffer) error {
+	return p.run(p.read(read), labels, step, nil)
+}
+
+// Train is Run, and then u with the gradients: a whole step. A device that can captures it the second time, and replays it
+// from then on.
+func (p *Program) Train(x []float32, labels []int, step uint64, u Update) (Result, error) {
+	return p.run(p.given(x), labels, step, u)
+}
+
+// TrainFrom is Train with pictures as those of RunFrom.
+func (p *Program) TrainFrom(read func(i int, dst []float32) error, labels []int, step uint64, u Update) (Result, error) {
+	return p.run(p.read(read), labels, step, u)
+}
+
+// Uncaptured says why the steps of this Program are not captured, on a device that can; nil where they are, or not yet.
+func (p *Program) Uncaptured() error { return p.steps.failed }
+
+// given loads pictures that are in memory.
+func (p *Program) given(x []float32) func(kernels.Buffer) error {
+	if len(x) != p.input.Shape().TotalSize() {
+		panic(fmt.Sprintf("nn: %d numbers for pictures of %v", len(x), p.input.Shape()))
+	}
+	return func(input kernels.Buffer) error { return p.store.dev.Upload(input, x) }
+}
+
+// read loads pictures that read gives.
+func (p *Program) read(read func(i int, dst []float32) error) func(kernels.Buffer) error {
+	return func(input kernels.Buffer) error {
 		dst, direct := input.(kernels.Host)
 		if !direct {
 			if p.hostInput == nil {
@@ -80,11 +117,14 @@ func (p *Program) RunFrom(read func(i int, dst []float32) error, labels []int, s
 			return nil
 		}
 		return p.store.dev.Upload(input, dst)
-	}, labels, step)
+	}
 }
 
-// run is Run with an input that load puts in place.
-func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64) (Result, error) {
+// run is Run, or with an update Train, with an input that load puts in place.
+func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64, u Update) (Result, error) {
+	if u != nil && !p.set.Training {
+		panic("nn: an update of a Program that is not for training")
+	}
 	if p.set.Training && len(labels) != p.set.Batch {
 		panic(fmt.Sprintf("nn: %d labels for pictures of %v", len(labels), p.input.Shape()))
 	}
@@ -109,10 +149,27 @@ func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64
 		return Result{}, err
 	}
 	p.moveStatistics()
-	if err := p.execute(step); err != nil {
+	if u != nil {
+		if err := u.Prepare(); err != nil {
+			return Result{}, err
+		}
+	}
+	err := p.steps.compute(p.store.dev, step, u, func() error {
+		if err := p.execute(step); err != nil || u == nil {
+			return err
+		}
+		if err := u.Apply(); err != nil {
+			return err
+		}
+		return p.sumUp()
+	})
+	if err != nil {
 		return Result{}, err
 	}
 	p.count()
+	if u != nil {
+		return p.fetchTally()
+	}
 	return p.fetch()
 }
 
@@ -129,8 +186,11 @@ func (p *Program) bind() error {
 	}
 	p.places.bind(p.graph, p.slab.buf)
 	p.bound = p.slab.version
-	return nil
+	return p.steps.forget()
 }
+
+// Bound counts how often the results, gradients among them, have got other places.
+func (p *Program) Bound() int { return p.bound }
 
 // refresh makes packed weights anew whose parameters have changed.
 func (p *Program) refresh() error {
@@ -170,12 +230,69 @@ func (p *Program) count() {
 	}
 }
 
+// sumUp has a device that counts right answers put them and the losses side by side.
+func (p *Program) sumUp() error {
+	if p.tally == nil {
+		return nil
+	}
+	dev, n := p.store.dev.(kernels.Counter), len(p.losses)
+	for i, l := range p.losses {
+		if err := dev.Add([]kernels.Buffer{p.lossOf(l)}, p.tally.Slice(i, i+1), kernels.Identity); err != nil {
+			return fmt.Errorf("loss: %w", err)
+		}
+	}
+	err := dev.CountRight(p.set.Batch, p.shape(p.net.Logits).Len(), p.buffer(p.logits), p.buffer(p.labels), p.tally.Slice(n, n+1))
+	if err != nil {
+		return fmt.Errorf("right answers: %w", err)
+	}
+	return nil
+}
+
+// lossOf is where a loss lies: behind the softmax.
+func (p *Program) lossOf(l loss) kernels.Buffer {
+	b := p.buffer(l.node)
+	return b.Slice(b.Len()-1, b.Len())
+}
+
+// fetchTally fetches what a step of training tells, and nothing else where the device has it ready.
+func (p *Program) fetchTally() (r Result, err error) {
+	if p.tally == nil {
+		r, err = p.fetch()
+		classes := len(r.Logits) / p.set.Batch
+		for i := 0; i < p.set.Batch && err == nil; i++ {
+			if row := r.Logits[i*classes : (i+1)*classes]; float32(greatest(row)) == p.hostLabels[i] {
+				r.Right++
+			}
+		}
+		r.Logits = nil
+		return r, err
+	}
+	if err := p.store.dev.Download(p.hostTally, p.tally); err != nil {
+		return r, fmt.Errorf("loss and right answers: %w", err)
+	}
+	for i, l := range p.losses {
+		r.Loss += float64(l.scale) * float64(p.hostTally[i])
+	}
+	r.Right = int(p.hostTally[len(p.losses)])
+	return r, nil
+}
+
+// greatest is the index of the greatest number, the first of equals.
+func greatest(v []float32) int {
+	best := 0
+	for i := range v {
+		if v[i] > v[best] {
+			best = i
+		}
+	}
+	return best
+}
+
 func (p *Program) fetch() (Result, error) {
 	var r Result
 	for _, l := range p.losses {
 		var v [1]float32
-		b := p.buffer(l.node)
-		if err := p.store.dev.Download(v[:], b.Slice(b.Len()-1, b.Len())); err != nil {
+		if err := p.store.dev.Download(v[:], p.lossOf(l)); err != nil {
 			return r, fmt.Errorf("loss: %w", err)
 		}
 		r.Loss += float64(l.scale) * float64(v[0])
@@ -219,6 +336,7 @@ func (p *Program) Kept(x Ref) ([]float32, Shape, error) {
 
 // Close frees what the Program does not share.
 func (p *Program) Close() error {
+	err := p.steps.forget()
 	if p.machine != nil {
 		p.machine.Close()
 		p.machine = nil
@@ -227,8 +345,12 @@ func (p *Program) Close() error {
 		p.store.dev.Free(p.classWeights)
 		p.classWeights = nil
 	}
+	if p.tally != nil {
+		p.store.dev.Free(p.tally)
+		p.tally = nil
+	}
 	if p.ownSlab {
 		p.slab.Close()
 	}
-	return nil
+	return err
 }
