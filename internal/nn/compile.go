@@ -265,6 +265,9 @@ func (p *Program) keeps() func(*node) bool {
 	for _, l := range p.losses {
 		kept[l.node] = true
 	}
+	if p.tally != nil {
+		kept[p.labels] = true // the right answers are counted in the end
+	}
 	for _, n := range append(p.params, p.input) {
 		if n != nil && n.Deriv() != nil {
 			kept[n.Deriv()] = true
