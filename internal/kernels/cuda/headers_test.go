@@ -164,7 +164,7 @@ func offsets(t *testing.T, header string, include ...string) string {
 	return string(out)
 }
 
-// TestLibraryDeclarations holds libraries.h against the headers of cuBLAS and cuDNN.
+// TestLibraryDeclarations holds libraries.h against the headers of the driver, cuBLAS and cuDNN.
 func TestLibraryDeclarations(t *testing.T) {
 	own := read(t, "libraries.h")
 	runtime := installs(t, "driver_types.h")
@@ -172,6 +172,7 @@ func TestLibraryDeclarations(t *testing.T) {
 		runtime = append(runtime, filepath.Dir(folder))
 	}
 	for _, library := range []struct{ header, own, number string }{
+		{"cuda.h", "DRIVER", "CU_"},
 		{"cublas_v2.h", "CUBLAS", "CUBLAS_"},
 		{"cudnn.h", "CUDNN", "CUDNN_"},
 	} {

@@ -3,10 +3,59 @@
 package cuda
 
 import (
+	"os"
 	"testing"
+
+	"gorgonia.org/cu"
 
 	"github.com/ftrun/ftrun/internal/kernels"
 )
+
+// TestMeterOfUpdates: an update takes the same memory of both.
+func TestMeterOfUpdates(t *testing.T) {
+	d, err := New(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, limit := range []float64{0, 1} {
+		held := func(on kernels.Updater, used func() int64) int64 {
+			var of []kernels.Updated
+			for _, n := range []int{3, 70000} {
+				var p [3]kernels.Buffer
+				for i := range p {
+					if p[i], err = on.Alloc(n); err != nil {
+						t.Fatal(err)
+					}
+					defer on.Free(p[i])
+				}
+				of = append(of, kernels.Updated{W: p[0], G: p[1], Moments: p[2:]})
+			}
+			before := used()
+			u, err := on.NewUpdate(of, limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer u.Close()
+			return used() - before
+		}
+		m := d.Meter(1).(*meter)
+		told, kept := held(m, m.Held), held(d, func() (n int64) {
+			err := d.within(func() error {
+				free, total, err := cu.MemInfo()
+				n = total - free
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		})
+		if told != kept && os.Getenv("FTRUN_CUDA_REAL") == "" { // a driver gives whole pages
+			t.Errorf("limit %v: %d bytes are told, %d kept", limit, told, kept)
+		}
+	}
+}
 
 // TestMeter: what a meter tells of the scratch memory is what the device keeps after the same operations. Of convolutions
 // of one group it lacks cuDNN's workspace, of which the fake wants a little more than a filter.
