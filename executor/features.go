@@ -38,12 +38,12 @@ func (b batch) evaluate(p *nn.Program) (nn.Result, error) {
 	return p.RunFrom(b.read, nil, 0)
 }
 
-// train takes a step of training on a batch; see nn.Program.Train.
-func (b batch) train(p *nn.Program, step uint64, u nn.Update) (nn.Result, error) {
+// begin begins a step of training on a batch; see nn.Program.Begin.
+func (b batch) begin(p *nn.Program, step uint64, u nn.Update) (finish func() (nn.Result, error), err error) {
 	if b.read == nil {
-		return p.Train(b.X, b.Labels, step, u)
+		return p.Begin(b.X, b.Labels, step, u)
 	}
-	return p.TrainFrom(b.read, b.Labels, step, u)
+	return p.BeginFrom(b.read, b.Labels, step, u)
 }
 
 // pictureBatches yields a loader's.

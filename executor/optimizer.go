@@ -69,7 +69,7 @@ func newSchedule(set *planner.Settings, steps int) optim.Schedule {
 
 // lr is the learning rate, at the step that comes next, of a group whose own rate is base.
 func (t *training) lr(base float64) float64 {
-	return t.schedule.LR(base, t.progress.Total, t.progress.Plateau.Reductions)
+	return t.schedule.LR(base, t.next(), t.progress.Plateau.Reductions)
 }
 
 // observe shows an epoch's figures to a plateau schedule, which watches what the run monitors.

@@ -55,6 +55,13 @@ type Update interface {
 // its guard against a norm of zero. Gradients are left alone where it is 1 or more.
 func ClipFactor(limit, norm float64) float64 { return limit / (norm + 1e-6) }
 
+// Fetcher is a Device that goes on while something comes back to the host.
+type Fetcher interface {
+	Device
+	// Fetch asks for src as it is after what was called before. wait, to be called once, waits for it and writes it to dst.
+	Fetch(src Buffer) (wait func(dst []float32) error, err error)
+}
+
 // Counter is a Device that counts right answers, so that a step of training need not give its logits to the host.
 type Counter interface {
 	Device

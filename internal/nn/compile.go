@@ -97,8 +97,7 @@ func (p *Program) plan() error {
 		}
 	}
 	if _, ok := p.store.dev.(kernels.Counter); ok && p.set.Training {
-		p.hostTally = make([]float32, len(p.losses)+1)
-		tally, err := p.store.dev.Alloc(len(p.hostTally))
+		tally, err := p.store.dev.Alloc(len(p.losses) + 1)
 		if err != nil {
 			return fmt.Errorf("losses: %w", err)
 		}

@@ -34,7 +34,6 @@ type Program struct {
 	bound        int // the slab's version to which the results are bound
 
 	hostLabels, hostLogits []float32
-	hostTally              []float32
 	hostInput              []float32 // pictures on their way to a device with memory of its own
 }
 
@@ -66,24 +65,44 @@ type Update interface {
 //
 // An error is the device's and names the layer. Half a step may have moved running statistics then.
 func (p *Program) Run(x []float32, labels []int, step uint64) (Result, error) {
-	return p.run(p.given(x), labels, step, nil)
+	return p.run(p.given(x), labels, step)
 }
 
 // RunFrom is Run with pictures that are not in memory yet: read writes the batch's picture i, (H,W,C), to dst, which is the
 // device's own memory where that can be.
 func (p *Program) RunFrom(read func(i int, dst []float32) error, labels []int, step uint64) (Result, error) {
-	return p.run(p.read(read), labels, step, nil)
+	return p.run(p.read(read), labels, step)
 }
 
 // Train is Run, and then u with the gradients: a whole step. A device that can captures it the second time, and replays it
 // from then on.
 func (p *Program) Train(x []float32, labels []int, step uint64, u Update) (Result, error) {
-	return p.run(p.given(x), labels, step, u)
+	finish, err := p.Begin(x, labels, step, u)
+	if err != nil {
+		return Result{}, err
+	}
+	return finish()
 }
 
-// TrainFrom is Train with pictures as those of RunFrom.
-func (p *Program) TrainFrom(read func(i int, dst []float32) error, labels []int, step uint64, u Update) (Result, error) {
-	return p.run(p.read(read), labels, step, u)
+// Begin asks for what Train does, and finish waits for its result. So the next step may begin, of this Program or another,
+// while the device computes. On a device that is no kernels.Fetcher all is computed when Begin returns.
+func (p *Program) Begin(x []float32, labels []int, step uint64, u Update) (finish func() (Result, error), err error) {
+	return p.train(p.given(x), labels, step, u)
+}
+
+// BeginFrom is Begin with pictures as those of RunFrom.
+func (p *Program) BeginFrom(read func(i int, dst []float32) error, labels []int, step uint64, u Update) (finish func() (Result, error), err error) {
+	return p.train(p.read(read), labels, step, u)
+}
+
+func (p *Program) train(load func(kernels.Buffer) error, labels []int, step uint64, u Update) (finish func() (Result, error), err error) {
+	if !p.set.Training {
+		panic("nn: a step of training on a Program that is not for it")
+	}
+	if err := p.compute(load, labels, step, u); err != nil {
+		return nil, err
+	}
+	return p.beginTally()
 }
 
 // Uncaptured says why the steps of this Program are not captured, on a device that can; nil where they are, or not yet.
@@ -120,19 +139,24 @@ func (p *Program) read(read func(i int, dst []float32) error) func(kernels.Buffe
 	}
 }
 
-// run is Run, or with an update Train, with an input that load puts in place.
-func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64, u Update) (Result, error) {
-	if u != nil && !p.set.Training {
-		panic("nn: an update of a Program that is not for training")
+// run is Run with an input that load puts in place.
+func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64) (Result, error) {
+	if err := p.compute(load, labels, step, nil); err != nil {
+		return Result{}, err
 	}
+	return p.fetch()
+}
+
+// compute computes Run's results or, where u is there, Train's, with an input that load puts in place.
+func (p *Program) compute(load func(kernels.Buffer) error, labels []int, step uint64, u Update) error {
 	if p.set.Training && len(labels) != p.set.Batch {
 		panic(fmt.Sprintf("nn: %d labels for pictures of %v", len(labels), p.input.Shape()))
 	}
 	if err := p.bind(); err != nil {
-		return Result{}, err
+		return err
 	}
 	if err := load(p.buffer(p.input)); err != nil {
-		return Result{}, fmt.Errorf("input: %w", err)
+		return fmt.Errorf("input: %w", err)
 	}
 	if p.set.Training {
 		for i, l := range labels {
@@ -142,16 +166,16 @@ func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64
 			p.hostLabels[i] = float32(l)
 		}
 		if err := p.store.dev.Upload(p.buffer(p.labels), p.hostLabels); err != nil {
-			return Result{}, fmt.Errorf("labels: %w", err)
+			return fmt.Errorf("labels: %w", err)
 		}
 	}
 	if err := p.refresh(); err != nil {
-		return Result{}, err
+		return err
 	}
 	p.moveStatistics()
 	if u != nil {
 		if err := u.Prepare(); err != nil {
-			return Result{}, err
+			return err
 		}
 	}
 	err := p.steps.compute(p.store.dev, step, u, func() error {
@@ -163,14 +187,10 @@ func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64
 		}
 		return p.sumUp()
 	})
-	if err != nil {
-		return Result{}, err
+	if err == nil {
+		p.count()
 	}
-	p.count()
-	if u != nil {
-		return p.fetchTally()
-	}
-	return p.fetch()
+	return err
 }
 
 // bind lays the results into the slab, where that has moved since the last time.
@@ -254,26 +274,47 @@ func (p *Program) lossOf(l loss) kernels.Buffer {
 	return b.Slice(b.Len()-1, b.Len())
 }
 
-// fetchTally fetches what a step of training tells, and nothing else where the device has it ready.
-func (p *Program) fetchTally() (r Result, err error) {
+// beginTally asks for what a step of training tells, and for nothing else where the device has it ready.
+func (p *Program) beginTally() (finish func() (Result, error), err error) {
 	if p.tally == nil {
-		r, err = p.fetch()
-		classes := len(r.Logits) / p.set.Batch
-		for i := 0; i < p.set.Batch && err == nil; i++ {
-			if row := r.Logits[i*classes : (i+1)*classes]; float32(greatest(row)) == p.hostLabels[i] {
-				r.Right++
-			}
+		r, err := p.hostTally()
+		return func() (Result, error) { return r, nil }, err
+	}
+	tally := make([]float32, p.tally.Len())
+	wait := func([]float32) error { return nil }
+	if dev, ok := p.store.dev.(kernels.Fetcher); ok {
+		wait, err = dev.Fetch(p.tally)
+	} else {
+		err = p.store.dev.Download(tally, p.tally)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loss and right answers: %w", err)
+	}
+	return func() (r Result, err error) {
+		if err := wait(tally); err != nil {
+			return r, fmt.Errorf("loss and right answers: %w", err)
 		}
-		r.Logits = nil
+		for i, l := range p.losses {
+			r.Loss += float64(l.scale) * float64(tally[i])
+		}
+		r.Right = int(tally[len(p.losses)])
+		return r, nil
+	}, nil
+}
+
+// hostTally is what a step of training tells, made of its logits.
+func (p *Program) hostTally() (Result, error) {
+	r, err := p.fetch()
+	if err != nil {
 		return r, err
 	}
-	if err := p.store.dev.Download(p.hostTally, p.tally); err != nil {
-		return r, fmt.Errorf("loss and right answers: %w", err)
+	classes := len(r.Logits) / p.set.Batch
+	for i, label := range p.hostLabels {
+		if row := r.Logits[i*classes : (i+1)*classes]; float32(greatest(row)) == label {
+			r.Right++
+		}
 	}
-	for i, l := range p.losses {
-		r.Loss += float64(l.scale) * float64(p.hostTally[i])
-	}
-	r.Right = int(p.hostTally[len(p.losses)])
+	r.Logits = nil
 	return r, nil
 }
 

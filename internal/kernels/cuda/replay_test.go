@@ -120,16 +120,29 @@ func (tr *trainee) epoch(t *testing.T) (told []float64) {
 		}
 		return x, labels
 	}
-	for _, n := range []int{4, 4, 4, 3} {
-		x, labels := pictures(n)
-		rate := func(base float64) float64 { return base / float64(1+tr.step) }
-		r, err := tr.programs[n].Train(x, labels, uint64(tr.step), tr.optimizer.Update(tr.programs[n], rate))
+	finish := func(step func() (nn.Result, error)) {
+		if step == nil {
+			return
+		}
+		r, err := step()
 		if err != nil {
 			t.Fatal(err)
 		}
 		told = append(told, r.Loss, float64(r.Right))
+	}
+	var before func() (nn.Result, error) // is finished when the next has begun
+	for _, n := range []int{4, 4, 4, 3} {
+		x, labels := pictures(n)
+		rate := func(base float64) float64 { return base / float64(1+tr.step) }
+		next, err := tr.programs[n].Begin(x, labels, uint64(tr.step), tr.optimizer.Update(tr.programs[n], rate))
+		if err != nil {
+			t.Fatal(err)
+		}
+		finish(before)
+		before = next
 		tr.step++
 	}
+	finish(before)
 	for range 2 {
 		x, _ := pictures(5)
 		r, err := tr.evaluates.Run(x, nil, 0)

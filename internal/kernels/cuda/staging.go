@@ -9,9 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"gorgonia.org/cu"
+
+	"github.com/ftrun/ftrun/internal/kernels"
 )
 
 // staging is memory of the host that the driver copies from and to by itself, because the system can't take it away. What is
@@ -21,6 +24,8 @@ type staging struct {
 	few, many []place
 	fewNext   int
 	manyNext  int
+	back      []*place // for what comes back
+	free      []*place // those of back that nothing comes back to
 }
 
 // place is a piece of staging.
@@ -57,13 +62,17 @@ func (s *staging) open() error {
 }
 
 func (s *staging) close() error {
-	var errs []error
+	places := slices.Clone(s.back)
 	for _, list := range [][]place{s.few, s.many} {
 		for i := range list {
-			errs = append(errs, list[i].free())
-			if list[i].done != (cu.Event{}) {
-				errs = append(errs, cu.DestroyEvent(&list[i].done))
-			}
+			places = append(places, &list[i])
+		}
+	}
+	var errs []error
+	for _, p := range places {
+		errs = append(errs, p.free())
+		if p.done != (cu.Event{}) {
+			errs = append(errs, cu.DestroyEvent(&p.done))
 		}
 	}
 	return errors.Join(errs...)
@@ -179,4 +188,50 @@ func download[T any](d *Device, dst []T, at cu.DevicePtr) error {
 		return fmt.Errorf("%s: download: %w", d.name, err)
 	}
 	return nil
+}
+
+// Fetch copies src to memory of the host, of which each fetch that is not waited for has its own.
+func (d *Device) Fetch(src kernels.Buffer) (wait func(dst []float32) error, err error) {
+	at, n := d.memory("Fetch", "src", src, src.Len()), 4*src.Len()
+	var p *place
+	err = d.within(func() (err error) {
+		if d.capturing {
+			return errCapturing
+		}
+		if p, err = d.staged.backPlace(n); err != nil {
+			return err
+		}
+		if err := cu.MemcpyDtoHAsync(p.memory, at, int64(n), d.stream); err != nil {
+			return err
+		}
+		return p.done.Record(d.stream)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: download: %w", d.name, err)
+	}
+	return func(dst []float32) error {
+		if len(dst) != n/4 {
+			panic(fmt.Sprintf("cuda: Fetch of %d elements to %d", n/4, len(dst)))
+		}
+		if err := d.within(p.done.Synchronize); err != nil {
+			return fmt.Errorf("%s: download: %w", d.name, err)
+		}
+		copy(bytesOf(dst), unsafe.Slice((*byte)(p.memory), n))
+		d.staged.free = append(d.staged.free, p)
+		return nil
+	}, nil
+}
+
+// backPlace takes a place that nothing comes back to.
+func (s *staging) backPlace(bytes int) (p *place, err error) {
+	if last := len(s.free) - 1; last >= 0 {
+		p, s.free = s.free[last], s.free[:last]
+	} else {
+		p = &place{}
+		s.back = append(s.back, p)
+		if p.done, err = cu.MakeEvent(cu.DisableTiming); err != nil {
+			return nil, err
+		}
+	}
+	return p, p.grow(max(bytes, 1))
 }
