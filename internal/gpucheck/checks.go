@@ -50,7 +50,7 @@ func (b *bench) checks() []check {
 	list = append(list,
 		b.tests("golden logits", "models.test", "^Test(Synthetic|File|Independent)Logits$"),
 		b.tests("golden trajectories", "models.test", "^TestTraining$"),
-		b.tests("one step against the reference", "cuda.test", "^TestStep$"),
+		b.tests("one step against the reference, replayed steps", "cuda.test", "^Test(Step|ReplayedSteps)$"),
 		b.sanitizer("memcheck"),
 		b.sanitizer("initcheck"),
 	)

@@ -187,7 +187,7 @@ func TestReplayedSteps(t *testing.T) {
 				t.Errorf("%d captures, %d replays, %d steps asked for", device.captures, device.replays, device.launches)
 			}
 
-			first, second := newTrainee(t, open(t, 0), cfg), newTrainee(t, open(t, 1), cfg)
+			first, second := newTrainee(t, open(t, 0), cfg), newTrainee(t, open(t, 0), cfg)
 			for range 2 {
 				first.epoch(t)
 			}
