@@ -68,7 +68,7 @@ func buildFakes(dir string) error {
 		return err
 	}
 	for library, sources := range map[string][]string{
-		"libcuda.so.1":    {fake("driver.c"), fake("graph.c"), adapters, "-x", "c", "kernels.cu"},
+		"libcuda.so.1":    {fake("driver.c"), fake("events.c"), fake("graph.c"), adapters, "-x", "c", "kernels.cu"},
 		"libcublas.so.13": {fake("cublas.c")},
 		"libcudnn.so.9":   {fake("cudnn.c")},
 	} {

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "../../driver/cuda.h"
 
@@ -30,6 +31,10 @@ CUcontext fake_stream_context(CUstream stream);
 
 /* Queues work with a copy of the n bytes of its arguments. Its result is an error code, which all that follows gives too. */
 CUresult fake_enqueue(CUstream stream, CUresult (*work)(const void *arguments), const void *arguments, size_t n);
+
+/* Has the work that calls it take so many milliseconds more, as events see it: what the fakes take does not tell. Without
+ * it work takes no time. */
+void fake_spend(double milliseconds);
 
 /* Work with a copy of its arguments. */
 enum { ARGUMENTS = 256 };
@@ -62,7 +67,7 @@ CUresult fake_unsafe(void);
 /* Whether the n bytes at p are of cuMemAllocHost. */
 int fake_pinned(const void *p, size_t n);
 
-/* How much of a context's graphs, events and memory of the host is left. */
+/* How much of a context's graphs and memory of the host is left. */
 int fake_leftovers(CUcontext context);
 
 /* What a kernel finds at an address that it read from memory; where there are not n bytes it does not come back. */

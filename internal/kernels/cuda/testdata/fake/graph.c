@@ -230,39 +230,3 @@ CUresult cuGraphLaunch(CUgraphExec e, CUstream s) {
 	if (e->owned.context != fake_context()) return CUDA_ERROR_INVALID_CONTEXT;
 	return fake_enqueue(s, replay, &e, sizeof e);
 }
-
-/* ---- events ---- */
-
-struct CUevent_st {
-	struct owned owned;
-	CUstream stream; /* of the last record; null: none */
-	int captured;    /* that was part of a capture */
-};
-
-CUresult cuEventCreate(CUevent *e, unsigned flags) {
-	if (!fake_context()) return CUDA_ERROR_INVALID_CONTEXT;
-	if (flags & ~3u) return CUDA_ERROR_INVALID_VALUE; /* blocking, without timing */
-	*e = calloc(1, sizeof **e);
-	own(&(*e)->owned, fake_context());
-	return CUDA_SUCCESS;
-}
-
-CUresult cuEventDestroy_v2(CUevent e) {
-	if (!e || !disown(&e->owned, NULL)) return CUDA_ERROR_INVALID_HANDLE;
-	free(e);
-	return CUDA_SUCCESS;
-}
-
-CUresult cuEventRecord(CUevent e, CUstream s) {
-	if (e->owned.context != fake_context() || fake_stream_context(s) != fake_context()) return CUDA_ERROR_INVALID_HANDLE;
-	e->stream = s;
-	e->captured = fake_capturing(s);
-	return CUDA_SUCCESS;
-}
-
-/* Waits for all that is queued, of which the event is a part. */
-CUresult cuEventSynchronize(CUevent e) {
-	if (e->owned.context != fake_context()) return CUDA_ERROR_INVALID_CONTEXT;
-	if (e->captured) return CUDA_ERROR_CAPTURED_EVENT;
-	return e->stream && fake_stream_context(e->stream) ? fake_wait(e->stream) : CUDA_SUCCESS;
-}

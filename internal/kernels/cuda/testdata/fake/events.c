@@ -1,0 +1,57 @@
+#define _GNU_SOURCE
+#include "fake.h"
+
+/* Events, and the time that they see: that of the work which the thread has done, as fake_spend has it. */
+
+struct CUevent_st {
+	CUcontext context;
+	CUstream stream; /* of the last record; null before */
+	int recorded;    /* the stream has come by */
+	double at;
+};
+
+static __thread double now;
+
+void fake_spend(double milliseconds) { now += milliseconds; }
+
+CUresult cuEventCreate(CUevent *e, unsigned flags) {
+	if (!fake_context()) return CUDA_ERROR_INVALID_CONTEXT;
+	if (flags & ~7u) return CUDA_ERROR_INVALID_VALUE;
+	*e = calloc(1, sizeof **e);
+	(*e)->context = fake_context();
+	return CUDA_SUCCESS;
+}
+
+CUresult cuEventDestroy_v2(CUevent e) {
+	if (e->context != fake_context()) return CUDA_ERROR_INVALID_CONTEXT;
+	free(e);
+	return CUDA_SUCCESS;
+}
+
+static CUresult record(const void *arguments) {
+	CUevent e = *(const CUevent *)arguments;
+	e->recorded = 1;
+	e->at = now;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuEventRecord(CUevent e, CUstream s) {
+	if (e->context != fake_context() || fake_stream_context(s) != e->context) return CUDA_ERROR_INVALID_HANDLE;
+	e->stream = s;
+	e->recorded = 0;
+	return fake_enqueue(s, record, &e, sizeof e);
+}
+
+CUresult cuStreamSynchronize(CUstream s);
+
+CUresult cuEventSynchronize(CUevent e) {
+	if (e->context != fake_context()) return CUDA_ERROR_INVALID_CONTEXT;
+	return e->stream ? cuStreamSynchronize(e->stream) : CUDA_SUCCESS;
+}
+
+CUresult cuEventElapsedTime(float *milliseconds, CUevent begin, CUevent end) {
+	if (begin->context != end->context || !begin->stream || !end->stream) return CUDA_ERROR_INVALID_HANDLE;
+	if (!begin->recorded || !end->recorded) return CUDA_ERROR_NOT_READY;
+	*milliseconds = (float)(end->at - begin->at);
+	return CUDA_SUCCESS;
+}
