@@ -150,6 +150,9 @@ func (c *Costs) prepare(s *planner.Settings) float64 {
 	return preparePixel * float64(s.Image.Crop*s.Image.Crop)
 }
 
+// Process is part of planner.Costs.
+func (c *Costs) Process() (threads int, memory int64) { return c.Threads, BaseMemory }
+
 // Features estimates what it takes to compute the features that runs share; zero where that can't be done, which is for the
 // run to tell.
 func (c *Costs) Features(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) planner.Estimate {

@@ -47,6 +47,7 @@ func (p *planning) assemble(diags spec.Diagnostics) *Plan {
 		}
 	}
 	datasets, settings := renumbering(len(p.datasets)), renumbering(len(p.settings))
+	launches := newLaunches()
 	for _, c := range p.settled {
 		if !c.chosen {
 			continue
@@ -55,9 +56,11 @@ func (p *planning) assemble(diags spec.Diagnostics) *Plan {
 			ID: c.id, Trajectory: c.trajectory, Config: c.config,
 			Settings: renumber(settings, c.settings, &plan.Settings, p.settings[c.settings]),
 			Dataset:  renumber(datasets, c.dataset, &plan.Datasets, &p.datasets[c.dataset]),
-			Sharing:  c.sharing, Seed: c.seed, Action: p.actions[c.id], Replaces: p.replaces[c.id], FromEpoch: p.epochs[c.id], Needs: p.needs(c), From: p.from[c.id], Params: c.params,
+			Sharing:  c.sharing, Seed: c.seed, Action: p.actions[c.id], Replaces: p.replaces[c.id], FromEpoch: p.epochs[c.id],
+			Launch: launches.index(c.launcher), Needs: p.needs(c), From: p.from[c.id], Params: c.params,
 		})
 	}
+	plan.Launches = launches.listed()
 	plan.Gates = p.gates()
 	return plan
 }

@@ -26,6 +26,25 @@ func BenchmarkPlan100k(b *testing.B) {
     }
   }
 }`},
+		{"10k settings, launchers", `launcher "slurm" "cluster" { gpus = matrix.lr > 50 ? 2 : 1 }
+sweep "s" {
+  dataset  = dataset.ants
+  launcher = launcher.slurm.cluster
+  seeds    = range(10)
+  matrix {
+    lr = range(1, 101)
+    wd = range(100)
+  }
+  run {
+    arch = "resnet18"
+    mode = "finetune"
+    optimizer {
+      kind         = "sgd"
+      lr           = matrix.lr / 1000
+      weight_decay = matrix.wd / 100000
+    }
+  }
+}`},
 		{"100k settings", `sweep "s" {
   dataset = dataset.ants
   matrix {

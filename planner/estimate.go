@@ -67,6 +67,7 @@ func (p *Plan) estimate(costs Costs) {
 		}
 		sharing.Saves += of.saves
 	}
+	p.completeLaunches(costs.Process())
 }
 
 // firsts visits the runs of the plan, by index, and says of each whether it is the first of its id: runs with the same id

@@ -28,6 +28,8 @@ func (f *fakeCosts) Features(*Settings, *Dataset, *Sharing) Estimate {
 	return Estimate{Seconds: 7, Memory: 3}
 }
 
+func (f *fakeCosts) Process() (int, int64) { return 4, 1 }
+
 func TestEstimates(t *testing.T) {
 	const src = `
 sweep "heads" {

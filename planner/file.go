@@ -46,6 +46,9 @@ func WriteJSON(w io.Writer, p *Plan) error {
 	if len(p.Estimates) > 0 {
 		writeList(b, "estimates", p.Estimates)
 	}
+	if len(p.Launches) > 0 {
+		writeList(b, "launches", p.Launches)
+	}
 	writeList(b, "runs", p.Runs)
 	if len(p.Gates) > 0 {
 		writeList(b, "gates", p.Gates)
@@ -252,6 +255,7 @@ func (p *Plan) verify() error {
 	}
 	var ids identifier
 	seen := make(map[string]bool, len(p.Runs))
+	awaited := map[string]int{} // ids that are needed and have not been seen, and the run that needs one
 	for i := range p.Runs {
 		r := &p.Runs[i]
 		if !inside(r.Config, p.Configs) || !inside(r.Settings, p.Settings) || !inside(r.Dataset, p.Datasets) || !inside(r.Sharing, p.Sharing) {
@@ -270,13 +274,24 @@ func (p *Plan) verify() error {
 		}
 		for _, need := range r.Needs {
 			if !seen[need] {
-				return fmt.Errorf("run %d waits for %q, which doesn't come before it", i, need)
+				awaited[need] = i
 			}
+		}
+		if waiter, awaited := awaited[r.ID]; awaited {
+			return fmt.Errorf("run %d waits for %q, which doesn't come before it", waiter, r.ID)
 		}
 		seen[r.ID] = true
 		if !slices.Contains([]Action{Create, Done, Resume, Replace}, r.Action) {
 			return fmt.Errorf("run %d has the unknown action %q", i, r.Action)
 		}
+	}
+	for id, i := range awaited { // of a part of a plan: see Only
+		if _, err := hex.DecodeString(id); err != nil || len(id) != idLen {
+			return fmt.Errorf("run %d waits for %q, which is no id", i, id)
+		}
+	}
+	if err := p.verifyLaunches(); err != nil {
+		return err
 	}
 	return p.verifyGates()
 }

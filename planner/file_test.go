@@ -151,7 +151,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"a wrong index", `"settings":1`, `"settings":99`, "that it doesn't hold"},
 		{"a negative index", `"configuration":1`, `"configuration":-1`, "that it doesn't hold"},
 		{"an unknown action", `"action":"create"`, `"action":"destroy"`, "unknown action"},
-		{"a run that waits for nothing there", `"needs":["`, `"needs":["x`, "doesn't come before it"},
+		{"a run that waits for what is no id", `"needs":["`, `"needs":["x`, "which is no id"},
+		{"a launch that isn't there", `"launch":0`, `"launch":1`, "refers to a launch that it doesn't hold"},
 		{"a data set without pictures", `"train":244`, `"train":0`, "lacks classes or pictures"},
 		{"a wrong type", `"epochs":15`, `"epochs":"15"`, "damaged"},
 		{"a label edited", `"sweep":"`, `"sweep":"x`, "its checksum does not fit its content"},
@@ -177,7 +178,7 @@ func TestLoadRefuses(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) {
-	for _, src := range []string{chain, tour, sweepOf("arch = \"alexnet\"\n mode = \"scratch\"")} {
+	for _, src := range []string{chain, tour, withLauncher("launcher = launcher.slurm.cluster"), sweepOf("arch = \"alexnet\"\n mode = \"scratch\"")} {
 		var b bytes.Buffer
 		if err := WriteJSON(&b, plan(f, newFakeWorld(), src, Options{})); err != nil {
 			f.Fatal(err)
@@ -198,7 +199,10 @@ func FuzzLoad(f *testing.F) {
 		for i := range p.Runs {
 			p.Name(&p.Runs[i])
 			p.Describe(&p.Runs[i])
+			_ = p.LaunchOf(&p.Runs[i]).String()
 		}
+		_, _ = p.Launcher() // which may be several
+		p.Only(func(r *Run) bool { return r.Seed == 0 })
 		for i := range p.Gates {
 			for _, c := range p.Judged(&p.Gates[i]) {
 				p.Configs[c].Name()

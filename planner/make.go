@@ -46,6 +46,9 @@ func Make(ctx context.Context, s *spec.Spec, w World, opt Options) (*Plan, spec.
 		return nil, diags
 	}
 	plan := p.assemble(diags)
+	if !p.opt.NoLaunch && !p.checkLaunches(plan) {
+		return nil, p.diagnostics()
+	}
 	if w.Costs != nil && p.left() {
 		plan.estimate(w.Costs)
 	}
@@ -105,6 +108,7 @@ type candidate struct {
 	combination int // index in the sweep's
 	seed        int64
 	run         *spec.Run // nil once it has been settled
+	launcher    *spec.Launcher
 
 	state     candidateState
 	upstream  []*candidate // of this plan, that it starts from
@@ -156,7 +160,7 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 	return p
 }
 
-// expand lists the sweeps' combinations with their seeds, and evaluates the run block for each. It gives up at MaxRuns.
+// expand lists the sweeps' combinations with their seeds, and evaluates the run block, and the launcher, for each. It gives up at MaxRuns.
 func (p *planning) expand() bool {
 	for _, sw := range p.spec.Sweeps {
 		state := &sweepState{Sweep: sw, checked: map[checkKey]bool{}}
@@ -192,7 +196,7 @@ func (p *planning) expand() bool {
 	return true
 }
 
-// evaluate evaluates the run blocks of all candidates, on all cores: it is the longest part of a big plan.
+// evaluate evaluates the run blocks and launchers of all candidates, on all cores: it is the longest part of a big plan.
 func (p *planning) evaluate() []spec.Diagnostics {
 	diags := make([]spec.Diagnostics, len(p.pending))
 	const chunk = 256
@@ -207,7 +211,11 @@ func (p *planning) evaluate() []spec.Diagnostics {
 					return
 				}
 				for i, c := range p.pending[lo:min(hi, len(p.pending))] {
-					c.run, diags[lo+i] = c.sweep.Run(c.sweep.combinations[c.combination], c.seed)
+					combination := c.sweep.combinations[c.combination]
+					c.run, diags[lo+i] = c.sweep.Run(combination, c.seed)
+					var d spec.Diagnostics
+					c.launcher, d = c.sweep.Launcher(combination, c.seed)
+					diags[lo+i] = append(diags[lo+i], d...)
 				}
 			}
 		})

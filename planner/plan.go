@@ -19,7 +19,8 @@ type Plan struct {
 	Sharing  []Sharing  `json:"sharing"`
 	// Estimates are distinct; runs refer by index.
 	Estimates []Estimate `json:"estimates,omitempty"`
-	Runs      []Run      `json:"runs"` // in an order of execution: a run comes after those that it waits for
+	Launches  []Launch   `json:"launches,omitempty"` // distinct ones; runs refer by index. None: this machine as the flags say
+	Runs      []Run      `json:"runs"`               // in an order of execution: a run comes after those that it waits for
 	Gates     []Gate     `json:"gates,omitempty"`
 	Warnings  []string   `json:"warnings,omitempty"`
 }
@@ -84,6 +85,7 @@ type Run struct {
 	Dataset    int      `json:"dataset"`
 	Sharing    int      `json:"sharing"`
 	Estimate   int      `json:"estimate"`
+	Launch     int      `json:"launch"`
 	Seed       int64    `json:"seed"`
 	Action     Action   `json:"action"`
 	Replaces   string   `json:"replaces,omitempty"`   // replace: when what is there was begun, so that it is replaced once

@@ -114,6 +114,8 @@ type Costs interface {
 	// Features estimates what computing all that sharing says takes, beside the run that does it; s is one of the runs' that
 	// share.
 	Features(s *Settings, d *Dataset, sharing *Sharing) Estimate
+	// Process tells what of the process these answers suppose: its threads, and the bytes that it holds beside its trainings.
+	Process() (threads int, memory int64)
 }
 
 // RunState is what the store holds of a run. Neither finished nor failed: pending, running or interrupted.
@@ -144,6 +146,8 @@ type Options struct {
 
 	// NoPower leaves out what gates could not find: nothing is to be trained by the plan.
 	NoPower bool
+	// NoLaunch lets runs be started in ways that one apply can't mix: none is to be started by the plan.
+	NoLaunch bool
 }
 
 // DefaultMaxRuns is the number of runs above which a plan wants to be asked for: a slip in a matrix is more likely.

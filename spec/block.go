@@ -99,7 +99,7 @@ func compileBlock[T any](m *module, bt *blockType[T], body *hclsyntax.Body, head
 				continue
 			}
 			if sc.sweep != nil && t.axis < 0 {
-				t.memo = newMemo(sc.sweep, t.expr)
+				t.memo = newMemo[cty.Value](sc.sweep, t.expr)
 			}
 			c.dynamic = append(c.dynamic, dynamic[T]{f, t})
 			continue
@@ -220,26 +220,30 @@ func (c *compiled[T]) fill(t *T, e *evaluation) (diags Diagnostics, present, sou
 // the combination without evaluating anything.
 type term struct {
 	expr hclsyntax.Expression
-	axis int           // the index of the axis, or -1
-	rest hcl.Traversal // what follows matrix.axis
-	memo *memo         // nil where the values are too many, or not known beforehand, to be remembered
+	axis int              // the index of the axis, or -1
+	rest hcl.Traversal    // what follows matrix.axis
+	memo *memo[cty.Value] // nil where the values are too many, or not known beforehand, to be remembered
 }
 
-// memo remembers an expression's value for each choice of values on the axes that it depends on: a condition on two
+// memo remembers what comes of expressions for each choice of values on the axes that they depend on: a condition on two
 // axes has a few values in a matrix of a hundred thousand combinations.
-type memo struct {
-	groups  []int // that the expression depends on
+type memo[V any] struct {
+	groups  []int // that the expressions depend on
 	lengths []int
-	values  []atomic.Pointer[cty.Value]
+	values  []atomic.Pointer[V]
 }
 
 const maxMemo = 4096
 
-// newMemo returns nil where the expression depends on the seed or on an axis whose values depend on others.
-func newMemo(s *Sweep, expr hclsyntax.Expression) *memo {
-	m := &memo{}
+// newMemo returns nil where an expression depends on the seed or on an axis whose values depend on others.
+func newMemo[V any](s *Sweep, exprs ...hclsyntax.Expression) *memo[V] {
+	m := &memo[V]{}
 	size := 1
-	for _, t := range expr.Variables() {
+	var references []hcl.Traversal
+	for _, expr := range exprs {
+		references = append(references, expr.Variables()...)
+	}
+	for _, t := range references {
 		name, _, named := stepName(t, 1)
 		if root := t.RootName(); root == "run" {
 			return nil
@@ -261,12 +265,12 @@ func newMemo(s *Sweep, expr hclsyntax.Expression) *memo {
 		size *= n
 		m.groups, m.lengths = append(m.groups, g), append(m.lengths, n)
 	}
-	m.values = make([]atomic.Pointer[cty.Value], size)
+	m.values = make([]atomic.Pointer[V], size)
 	return m
 }
 
 // slot is the place of the combination's value, or nil where it cannot be remembered.
-func (m *memo) slot(rows []int) *atomic.Pointer[cty.Value] {
+func (m *memo[V]) slot(rows []int) *atomic.Pointer[V] {
 	if m == nil || rows == nil {
 		return nil
 	}

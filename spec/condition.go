@@ -26,7 +26,7 @@ func (m *module) compileCondition(s *Sweep, a *hclsyntax.Attribute, sc scope) (c
 			return c, false, Diagnostics{d}
 		}
 		if c.term.axis < 0 {
-			c.term.memo = newMemo(s, a.Expr)
+			c.term.memo = newMemo[cty.Value](s, a.Expr)
 		}
 		return c, true, nil
 	}

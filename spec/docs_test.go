@@ -54,6 +54,9 @@ func TestDocumentationIsComplete(t *testing.T) {
 			names = append(names, p.Name)
 		}
 	}
+	for _, bt := range launcherTypes {
+		names = append(names, bt.names()...)
+	}
 	doc := reference(t)
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {

@@ -27,6 +27,9 @@ type Options struct {
 	Environ func() []string
 	// Dir is the working directory; "" is the process's.
 	Dir string
+	// Launcher chooses one for all sweeps, by its name or as kind.name; "" leaves each sweep its own. LocalLauncher, where
+	// none has that name, is this machine.
+	Launcher string
 	// Version of ftrun, which required_version is held against; "" skips the check.
 	Version string
 }
@@ -215,7 +218,7 @@ func (m *module) load(files, varFiles []string) Diagnostics {
 }
 
 // interpret reads the files and gives them their meaning, in the order in which meaning flows: the version that the files
-// are for, variables, locals, data sets, sweeps, gates.
+// are for, variables, locals, data sets, sweeps, launchers, gates.
 func (m *module) interpret(files, varFiles []string) Diagnostics {
 	var diags Diagnostics
 	for _, path := range files {
@@ -241,10 +244,12 @@ func (m *module) interpret(files, varFiles []string) Diagnostics {
 	m.root.Variables["var"] = cty.ObjectVal(m.spec.Inputs)
 	m.root.Variables["dataset"] = m.datasetObject()
 	m.root.Variables["sweep"] = m.sweepObject()
+	m.root.Variables["launcher"] = m.launcherObject()
 	diags = append(diags, m.validateVariables()...)
 	diags = append(diags, m.evaluateLocals()...)
 	diags = append(diags, m.decodeDatasets()...)
 	diags = append(diags, m.decodeSweeps()...)
+	diags = append(diags, m.decodeLaunchers()...)
 	diags = append(diags, m.decodeGates()...)
 	for _, sw := range m.spec.Sweeps {
 		sw.broken = diags.HasErrors()

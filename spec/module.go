@@ -28,6 +28,7 @@ type module struct {
 	datasets  map[string]*dataset
 	sweeps    map[string]*sweepBlock
 	gates     map[string]*hclsyntax.Block
+	launchers map[string]*launcher // by kind.name
 
 	functions     map[string]function.Function
 	functionNames []string
@@ -57,6 +58,7 @@ func newModule(opt Options) *module {
 		datasets:  map[string]*dataset{},
 		sweeps:    map[string]*sweepBlock{},
 		gates:     map[string]*hclsyntax.Block{},
+		launchers: map[string]*launcher{},
 	}
 }
 
@@ -67,10 +69,7 @@ type shape struct {
 	inner      map[string][]string // the attributes of blocks, to say where one belongs
 }
 
-var fileShape = shape{blocks: map[string]int{"ftrun": 0, "variable": 1, "locals": 0, "dataset": 1, "sweep": 1, "gate": 1}}
-
-// laterBlocks belong to the language but not yet to this version.
-var laterBlocks = []string{"launcher"}
+var fileShape = shape{blocks: map[string]int{"ftrun": 0, "variable": 1, "locals": 0, "dataset": 1, "sweep": 1, "gate": 1, "launcher": 2}}
 
 // check reports whatever of body is not of this shape; context places it for a sentence: "in a run block".
 func (s shape) check(body *hclsyntax.Body, context string) Diagnostics {
@@ -103,13 +102,13 @@ func (s shape) check(body *hclsyntax.Body, context string) Diagnostics {
 			candidates := append(slices.Clone(blockTypes), s.attributes...)
 			diags = append(diags, unknownIn("block", b.Type, context, candidates, b.TypeRange))
 		case len(b.Labels) < labels:
-			diags = append(diags, errorAt(b.TypeRange, "Missing label",
-				"A %s block has a label: %s \"…\" { }.", b.Type, b.Type))
-		case len(b.Labels) > labels:
-			text := "A %s block has no label."
-			if labels > 0 {
-				text = "A %s block has one label."
+			text := "A %s block has a label: %s \"…\" { }."
+			if labels > 1 {
+				text = "A %s block has two labels, its kind and its name: %s \"slurm\" \"…\" { }."
 			}
+			diags = append(diags, errorAt(b.TypeRange, "Missing label", text, b.Type, b.Type))
+		case len(b.Labels) > labels:
+			text := "A %s block has " + [...]string{"no label", "one label", "two labels"}[labels] + "."
 			diags = append(diags, errorAt(b.LabelRanges[labels], "Unexpected label", text, b.Type))
 		}
 	}
@@ -205,20 +204,7 @@ func (m *module) checkVersion() Diagnostics {
 func (m *module) declare() Diagnostics {
 	var diags Diagnostics
 	for _, body := range m.bodies {
-		later := hclsyntax.Blocks{}
-		rest := &hclsyntax.Body{Attributes: body.Attributes}
-		for _, b := range body.Blocks {
-			if slices.Contains(laterBlocks, b.Type) {
-				later = append(later, b)
-			} else {
-				rest.Blocks = append(rest.Blocks, b)
-			}
-		}
-		diags = append(diags, fileShape.check(rest, "at the top of a file")...)
-		for _, b := range later {
-			diags = append(diags, errorAt(headerOf(b), "Unsupported block",
-				"%s blocks are not supported by this version of ftrun.", b.Type))
-		}
+		diags = append(diags, fileShape.check(body, "at the top of a file")...)
 	}
 	m.eachBlock("ftrun", func(b *hclsyntax.Block) {
 		diags = append(diags, shape{attributes: []string{"required_version"}}.check(b.Body, "in an ftrun block")...)
@@ -273,7 +259,7 @@ func (m *module) declare() Diagnostics {
 		diags = append(diags, checkName("gate", b)...)
 		m.gates[name] = b
 	})
-	return diags
+	return append(diags, m.declareLaunchers()...)
 }
 
 func duplicate(kind, name string, rng, first hcl.Range) *hcl.Diagnostic {
@@ -281,12 +267,13 @@ func duplicate(kind, name string, rng, first hcl.Range) *hcl.Diagnostic {
 		quote(name), kind, first.Filename, first.Start.Line)
 }
 
-// checkName makes sure that a block's label can be written in a reference.
+// checkName makes sure that a block's name, its last label, can be written in a reference.
 func checkName(kind string, b *hclsyntax.Block) Diagnostics {
-	if hclsyntax.ValidIdentifier(b.Labels[0]) {
+	at := len(b.Labels) - 1
+	if hclsyntax.ValidIdentifier(b.Labels[at]) {
 		return nil
 	}
-	return Diagnostics{errorAt(b.LabelRanges[0], "Invalid name",
+	return Diagnostics{errorAt(b.LabelRanges[at], "Invalid name",
 		"The name of a %s starts with a letter and has letters, digits, underscores and dashes only, so that it can be "+
-			"referred to; %s has others.", kind, quote(b.Labels[0]))}
+			"referred to; %s has others.", kind, quote(b.Labels[at]))}
 }

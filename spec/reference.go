@@ -43,6 +43,10 @@ type scope struct {
 	inRun bool     // matrix of the whole sweep, and run.seed
 	sweep *Sweep   // whose matrix it is
 	only  string   // nothing but this root, in the validation of a variable
+
+	launches string // the sweep whose launcher it is
+	anyAxes  bool   // of a launcher that no sweep uses: there is no saying which
+	machine  bool   // of a launcher whose settings are a machine's, not a run's
 }
 
 // checkReferences reports references to what is not there and calls of functions that do not exist, without evaluating
@@ -70,7 +74,7 @@ func (m *module) checkReference(t hcl.Traversal, sc scope) *hcl.Diagnostic {
 	rng := t.SourceRange()
 	name, nameRange, named := stepName(t, 1)
 	switch {
-	case sc.only != "" && root != sc.only && slices.Contains([]string{"local", "dataset", "sweep", "matrix", "run"}, root):
+	case sc.only != "" && root != sc.only && slices.Contains([]string{"local", "dataset", "sweep", "launcher", "matrix", "run"}, root):
 		return errorAt(rng, "Reference out of place", "Only %s can be referred to here.", sc.only)
 	case root == "var":
 		return unknownMember(named, "variable", name, m.variables, nameRange)
@@ -93,10 +97,25 @@ func (m *module) checkReference(t hcl.Traversal, sc scope) *hcl.Diagnostic {
 			return unknownIn("attribute", attr, "of a sweep", []string{"best"}, r)
 		}
 		return nil
+	case root == "launcher":
+		return m.checkLauncherReference(t)
+	case (root == "matrix" || root == "run") && sc.machine:
+		return errorAt(rng, "Reference out of place", "A launcher of kind local holds the settings of a machine, which are the same for all "+
+			"runs: they can't depend on %s.", root)
+	case root == "matrix" && sc.anyAxes:
+		return nil
+	case root == "matrix" && sc.launches != "" && (named && !slices.Contains(sc.axes, name) || len(sc.axes) == 0):
+		d := unknownIn("axis", name, "in sweep "+quote(sc.launches)+", which uses this launcher", sc.axes, nameRange)
+		if len(sc.axes) == 0 {
+			d.Subject = &rng
+			d.Detail = fmt.Sprintf("Sweep %s, which uses this launcher, has no axes that could be referred to.", quote(sc.launches))
+		}
+		d.Detail += " Give that sweep a launcher of its own where the axis is not one for all."
+		return d
 	case root == "matrix" && sc.axes == nil && sc.later == nil:
 		return errorAt(rng, "Reference out of place",
-			"matrix is known in a sweep that has axes only: in its run and exclude blocks, in the when of its gates, and in "+
-				"axes after the one that is referred to.")
+			"matrix is known in a sweep that has axes only: in its run and exclude blocks, in the when of its gates, in "+
+				"launchers, and in axes after the one that is referred to.")
 	case root == "matrix" && named && slices.Contains(sc.later, name):
 		return errorAt(nameRange, "Reference out of place",
 			"Axis %s comes later. An axis may refer to axes before it only.", quote(name))
@@ -105,14 +124,14 @@ func (m *module) checkReference(t hcl.Traversal, sc scope) *hcl.Diagnostic {
 	case root == "matrix":
 		return nil
 	case root == "run" && !sc.inRun:
-		return errorAt(rng, "Reference out of place", "run.seed is known in a run block only.")
+		return errorAt(rng, "Reference out of place", "run.seed is known in run and launcher blocks only.")
 	case root == "run":
 		if named && name != "seed" {
 			return unknownIn("attribute", name, "of run", []string{"seed"}, nameRange)
 		}
 		return nil
 	}
-	roots := []string{"var", "local", "dataset", "sweep"}
+	roots := []string{"var", "local", "dataset", "sweep", "launcher"}
 	if sc.axes != nil {
 		roots = append(roots, "matrix")
 	}

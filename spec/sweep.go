@@ -18,8 +18,13 @@ type expansion struct {
 	excludes []condition
 	includes []Combination
 	run      *runBlock
-	header   hcl.Range // of the matrix block, or of the sweep
-	broken   bool      // loading has failed: what is known of the sweep is incomplete
+
+	uses      *launcher           // nil: this machine
+	launcher  *compiled[Launcher] // nil: this machine
+	launchers *memo[Launcher]     // nil where they are not to be remembered
+
+	header hcl.Range // of the matrix block, or of the sweep
+	broken bool      // loading has failed: what is known of the sweep is incomplete
 }
 
 // axis is a line of a matrix or zip block.
@@ -42,7 +47,7 @@ type group struct {
 
 var (
 	sweepShape = shape{
-		attributes: []string{"dataset", "seeds"},
+		attributes: []string{"dataset", "seeds", "launcher"},
 		blocks:     map[string]int{"matrix": 0, "zip": 0, "exclude": 0, "include": 0, "run": 0},
 		inner:      map[string][]string{runType.name: runType.names()},
 	}
@@ -84,6 +89,14 @@ func (m *module) decodeSweep(s *Sweep, b *hclsyntax.Block) Diagnostics {
 	s.Seeds = []int64{0}
 	if a := b.Body.Attributes["seeds"]; a != nil {
 		diags = append(diags, m.constant(a, func(v cty.Value) *problem { return setSeeds(s, v) })...)
+	}
+
+	if a := b.Body.Attributes["launcher"]; a != nil {
+		diags = append(diags, m.constant(a, func(v cty.Value) (p *problem) {
+			s.uses, p = m.asLauncher(v)
+			return p
+		})...)
+		s.Ranges["launcher"] = a.Expr.Range()
 	}
 
 	var matrix, run *hclsyntax.Block

@@ -32,6 +32,8 @@ func expand(s *Spec, loaded Diagnostics) Diagnostics {
 			}
 			_, d := sw.Run(c, sw.Seeds[0])
 			diags = append(diags, d...)
+			_, d = sw.Launcher(c, sw.Seeds[0])
+			diags = append(diags, d...)
 			for _, g := range s.GatesOf(sw.Name) {
 				_, d := g.Judges(c)
 				diags = append(diags, d...)

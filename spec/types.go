@@ -1,6 +1,8 @@
 package spec
 
 import (
+	"time"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -95,6 +97,32 @@ type Run struct {
 	Numerics      *string // "exact", "default", "fast"
 	Precision     *string // "fp32", "tf32", "bf16"
 	Deterministic *bool
+}
+
+// Launcher is a launcher block evaluated for one combination and seed. A nil pointer or an empty string is a setting not
+// given (or null).
+type Launcher struct {
+	Kind string // LocalLauncher, SlurmLauncher, K8sLauncher
+	Name string
+
+	// slurm and k8s: of one run
+	GPUs, CPUs  *int
+	Memory      *int64 // bytes; local: of all runs together
+	Time        *time.Duration
+	MaxParallel *int
+	Setup       string // shell lines
+
+	// slurm
+	Partition, Account, QOS, Constraint string
+	Extra                               []string // options of sbatch
+
+	// k8s
+	Image, Claim, Namespace string
+
+	// local
+	Parallelism, Threads *int
+	Cache                *int64 // bytes
+	Device               string
 }
 
 // Weights says what a run starts from: exactly one field is set.

@@ -93,6 +93,8 @@ func describe(v cty.Value) string {
 		return "dataset." + v.EncapsulatedValue().(*Dataset).Name
 	case ty == bestType:
 		return "sweep." + v.EncapsulatedValue().(*best).sweep + ".best"
+	case ty == launcherType:
+		return "launcher." + v.EncapsulatedValue().(*launcher).String()
 	case ty.IsObjectType() || ty.IsMapType():
 		return describeObject(v)
 	case ty.IsTupleType() || ty.IsListType() || ty.IsSetType():

@@ -53,6 +53,40 @@ func (r *running) check() error {
 	return checkDevice(r.device)
 }
 
+// take takes the settings of the plan's launcher where no flag is given.
+func (r *running) take(cmd *cobra.Command, p *planner.Plan) error {
+	l, err := p.Launcher()
+	if err != nil {
+		return err
+	}
+	switch l.Kind {
+	case planner.Slurm:
+		return fmt.Errorf("%s is a cluster's, and apply can't start jobs there yet: -launcher local trains here", l)
+	case planner.K8s:
+		return fmt.Errorf("%s is a cluster's, which apply has no client for: `ftrun plan -format k8s` prints the jobs, and -launcher local trains here", l)
+	}
+	given := cmd.Flags().Changed
+	if l.Parallelism > 0 && !given("parallelism") {
+		r.parallelism = l.Parallelism
+	}
+	if l.Threads > 0 && !given("threads") {
+		r.threads = l.Threads
+	}
+	if l.Memory > 0 && !given("memory-mib") {
+		r.memoryMiB = int(max(1, l.Memory>>20))
+	}
+	if l.Cache > 0 && !given("cache-mib") {
+		r.cacheMiB = int(l.Cache >> 20)
+	}
+	if l.Device != "" && !given("device") {
+		r.device = l.Device
+	}
+	if err := r.check(); err != nil {
+		return fmt.Errorf("%s: %w", l, err)
+	}
+	return nil
+}
+
 // mostMiB bounds what a person may say that there is of memory, so that its bytes can be counted.
 const mostMiB = 1 << 30
 
@@ -89,6 +123,9 @@ interrupted.`,
 			if err != nil {
 				return err
 			}
+			if err := r.take(cmd, p); err != nil {
+				return err
+			}
 			if changes(p) && !r.autoApprove && !r.json {
 				if err := a.ask(cmd.Context()); err != nil {
 					return err
@@ -98,6 +135,7 @@ interrupted.`,
 		},
 	}
 	in.flags(cmd)
+	in.launcherFlag(cmd)
 	ch.flags(cmd)
 	cmd.Flags().BoolVar(&r.json, "json", false, "one event a line instead of bars and tables; does not ask")
 	cmd.Flags().BoolVar(&r.autoApprove, "auto-approve", false, "do not ask")
@@ -140,7 +178,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 		}
 		return p, again, nil
 	}
-	for _, flag := range []string{"var", "var-file", "target", "exclude", "replace", "max-runs"} {
+	for _, flag := range []string{"var", "var-file", "target", "exclude", "replace", "max-runs", "launcher"} {
 		if cmd.Flags().Changed(flag) {
 			return nil, "", fmt.Errorf("-%s has no effect on a saved plan: give it to `ftrun plan`, or name the file to apply", flag)
 		}

@@ -117,6 +117,8 @@ func (c *costs) Features(s *planner.Settings, d *planner.Dataset, sharing *plann
 	return c.of.Features(s, d, sharing)
 }
 
+func (c *costs) Process() (threads int, memory int64) { return c.threads, executor.BaseMemory }
+
 // stopwatch is a sink that keeps, for later estimates, how fast trainings went, and hands all events on.
 type stopwatch struct {
 	runlog.Sink

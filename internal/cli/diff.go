@@ -15,7 +15,7 @@ import (
 
 func (a *app) diffCommand() *cobra.Command {
 	var in inputs
-	ch := choices{noPower: true}
+	ch := choices{noPower: true, noLaunch: true}
 	var format string
 	var detailed bool
 	cmd := &cobra.Command{

@@ -10,7 +10,7 @@ import (
 
 func (a *app) graphCommand() *cobra.Command {
 	var in inputs
-	var ch choices
+	ch := choices{noLaunch: true}
 	cmd := &cobra.Command{
 		Use:     "graph FILE|DIR",
 		Short:   "Draw which runs wait for which, as DOT",

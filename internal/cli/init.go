@@ -24,7 +24,7 @@ and writes both to .ftrun.lock.hcl. What differs from the lock is an error; -upg
 		Example: "  ftrun init sweep.hcl\n  ftrun init -upgrade sweep.hcl",
 		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := a.plan(cmd.Context(), args[0], &in, &choices{maxRuns: maxRuns}, nil, false)
+			p, err := a.plan(cmd.Context(), args[0], &in, &choices{maxRuns: maxRuns, noLaunch: true}, nil, false)
 			if err != nil {
 				return err
 			}

@@ -23,6 +23,7 @@ type choices struct {
 	targets, excludes, replace []string
 	maxRuns                    int
 	noPower                    bool // of gates is told
+	noLaunch                   bool // is to come of the plan
 }
 
 func (c *choices) flags(cmd *cobra.Command) {
@@ -102,6 +103,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 		},
 	}
 	in.flags(cmd)
+	in.launcherFlag(cmd)
 	ch.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the plan as JSON (docs/plan-json.md)")
 	cmd.Flags().DurationVar(&budget, "budget", 0, "say which runs would be finished within `TIME`, such as 30m")
@@ -127,6 +129,7 @@ func (a *app) plan(ctx context.Context, target string, in *inputs, ch *choices, 
 	}
 	p, diags := planner.Make(ctx, s, world, planner.Options{
 		Target: target, Targets: ch.targets, Excludes: ch.excludes, Replace: ch.replace, MaxRuns: ch.maxRuns, NoPower: ch.noPower,
+		NoLaunch: ch.noLaunch,
 	})
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

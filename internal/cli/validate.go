@@ -17,6 +17,7 @@ import (
 type inputs struct {
 	vars     []string
 	varFiles []string
+	launcher string // of commands that have launcherFlag
 }
 
 func (in *inputs) flags(cmd *cobra.Command) {
@@ -24,12 +25,16 @@ func (in *inputs) flags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&in.varFiles, "var-file", nil, "read variables from `FILE`; may be given again")
 }
 
+func (in *inputs) launcherFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&in.launcher, "launcher", "", "start all runs by the launcher `NAME` of the files, or \"local\": on this machine")
+}
+
 func (in *inputs) read(a *app, target string) (*spec.Spec, spec.Diagnostics, error) {
 	vars, err := assignments(in.vars)
 	if err != nil {
 		return nil, nil, err
 	}
-	s, diags := spec.Load(target, spec.Options{Vars: vars, VarFiles: in.varFiles, Environ: a.environ, Version: Version()})
+	s, diags := spec.Load(target, spec.Options{Vars: vars, VarFiles: in.varFiles, Launcher: in.launcher, Environ: a.environ, Version: Version()})
 	return s, diags, nil
 }
 
@@ -118,7 +123,7 @@ func assignments(vars []string) (map[string]string, error) {
 	return out, nil
 }
 
-// evaluate evaluates every run of a spec and counts them, and every gate for each configuration.
+// evaluate evaluates every run of a spec with its launcher and counts them, and every gate for each configuration.
 func evaluate(ctx context.Context, s *spec.Spec, maxRuns int) (runs int, diags spec.Diagnostics, err error) {
 	for _, sw := range s.Sweeps {
 		gates := s.GatesOf(sw.Name)
@@ -143,6 +148,8 @@ func evaluate(ctx context.Context, s *spec.Spec, maxRuns int) (runs int, diags s
 						reports.Count(int64(maxRuns)), sw.Name, reports.Count(int64(sw.Size())), sw.Size())
 				}
 				_, d := sw.Run(c, seed)
+				diags = append(diags, d...)
+				_, d = sw.Launcher(c, seed)
 				diags = append(diags, d...)
 			}
 		}

@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"models":                      {"internal/nn"},
 	"reports":                     {"internal/runlog", "internal/stats", "internal/settings", "internal/durable"},
 	"internal/settings":           {},
+	"internal/slurm":              {},
 	"internal/runlog":             {"internal/durable"},
 	"internal/nn":                 {"internal/kernels"},
 	"internal/nn/optim":           {"internal/nn", "internal/kernels"},

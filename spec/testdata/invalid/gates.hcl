@@ -169,7 +169,7 @@ gate "seeds" {
 gate "places" {
   sweep = sweep.s
   min   = matrix.mode == "extract" ? 0.5 : 0.6 # ERROR: Reference out of place: matrix is known in a sweep that has axes only
-  when  = run.seed == 1                        # ERROR: Reference out of place: run.seed is known in a run block only.
+  when  = run.seed == 1                        # ERROR: Reference out of place: run.seed is known in run and launcher blocks only.
 }
 
 gate "condition" {

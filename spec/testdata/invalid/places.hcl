@@ -1,6 +1,6 @@
 locals {
   a = matrix.arch # ERROR: Reference out of place: matrix is known in a sweep that has axes only
-  b = run.seed    # ERROR: Reference out of place: run.seed is known in a run block only.
+  b = run.seed    # ERROR: Reference out of place: run.seed is known in run and launcher blocks only.
 }
 
 dataset "d" { kind = "synthetic" }
