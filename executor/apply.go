@@ -47,7 +47,9 @@ type Options struct {
 	FeatureMemory int64
 	// CacheBytes bounds the memory for decoded pictures of all runs together, which is less where runs need it.
 	CacheBytes int64
-	Version    string // of ftrun, kept with results
+	// Timings has devices that have a choice of algorithms measure them, and keeps what they find; nil: nothing is measured.
+	Timings kernels.Timings
+	Version string // of ftrun, kept with results
 }
 
 // Summary counts what became of the plan's runs, each distinct id once.
@@ -94,6 +96,9 @@ func Apply(ctx context.Context, o Options) (Summary, error) {
 	}
 	device, path, err := describe(o.Device)
 	if err != nil {
+		return Summary{}, err
+	}
+	if err := e.checkPrecisions(); err != nil {
 		return Summary{}, err
 	}
 	e.emit(runlog.ApplyStarted{Runs: len(e.runs), Done: e.summary.Done, Device: device, Path: path, Threads: o.Threads})

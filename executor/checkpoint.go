@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/nn/optim"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/weights"
@@ -25,6 +26,8 @@ type progress struct {
 	History []runlog.Epoch `json:"history"`
 	Seconds float64        `json:"seconds"` // wall time so far
 	Plateau optim.Plateau  `json:"plateau"` // of the schedule of that kind
+	// Algorithms are those that the device has chosen by measuring, without which the rest would have other bits.
+	Algorithms kernels.Algorithms `json:"algorithms,omitempty"`
 }
 
 // check finds what can't be said of a training of so many steps an epoch.
@@ -97,7 +100,7 @@ func (t *training) saveCheckpoint() error {
 	for _, m := range state.Moments {
 		tensors = append(tensors, weights.Tensor{Name: optimPrefix + m.Name, Shape: []int{len(m.Values)}, Float: m.Values})
 	}
-	t.progress.Seconds = t.seconds()
+	t.progress.Seconds, t.progress.Algorithms = t.seconds(), t.algorithms()
 	note, err := json.Marshal(t.progress)
 	if err != nil {
 		return err

@@ -240,11 +240,11 @@ func (c *Costs) evaluations(net *nn.Net, numerics kernels.Numerics, batch int) (
 
 // courseKey is what a course depends on.
 type courseKey struct {
-	arch, trainable, batchNorm, numerics, optimizer string
-	classes, crop, batch                            int
-	train, val, test                                int // pictures
-	momentum, clip, weighted, pretrained            bool
-	sharesTrain, sharesVal                          bool
+	arch, trainable, batchNorm, numerics, precision, optimizer string
+	classes, crop, batch                                       int
+	train, val, test                                           int // pictures
+	momentum, clip, weighted, pretrained                       bool
+	sharesTrain, sharesVal                                     bool
 }
 
 // course is what the parts of a training take.
@@ -260,7 +260,7 @@ type course struct {
 
 func courseKeyOf(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) courseKey {
 	return courseKey{
-		arch: s.Arch, trainable: strings.Join(s.Trainable, " "), batchNorm: s.BatchNorm, numerics: s.Numerics, optimizer: s.Optimizer.Kind,
+		arch: s.Arch, trainable: strings.Join(s.Trainable, " "), batchNorm: s.BatchNorm, numerics: s.Numerics, precision: s.Precision, optimizer: s.Optimizer.Kind,
 		classes: len(d.Classes), crop: s.Image.Crop, batch: s.BatchSize,
 		train: d.Pictures[data.Train], val: d.Pictures[data.Val], test: d.Pictures[data.Test],
 		momentum: s.Optimizer.Momentum != 0, clip: s.GradClip > 0, weighted: s.ClassWeights != "", pretrained: s.Weights.Kind != "none",
@@ -357,7 +357,7 @@ func CalibrateSteps(ctx context.Context, device kernels.Device, threads int, p *
 	k, err := (&Costs{Device: device, Threads: threads, Speeds: p}).rehearse(&planner.Settings{
 		Arch: arch, Trainable: []string{"**"}, BatchNorm: models.BatchNormAuto, Epochs: 1, BatchSize: batch,
 		Image: planner.Image{Crop: info.Crop}, Optimizer: planner.Optimizer{Kind: "sgd", LR: 1, Momentum: 0.9},
-		Weights: planner.Weights{Kind: "none"}, Numerics: kernels.Default.String(),
+		Weights: planner.Weights{Kind: "none"}, Numerics: kernels.Default.String(), Precision: kernels.FP32.String(),
 	}, &planner.Dataset{Classes: []string{"a", "b"}, Pictures: map[string]int{data.Train: batch, data.Val: batch}}, &planner.Sharing{})
 	if err != nil {
 		return err

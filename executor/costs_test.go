@@ -27,7 +27,7 @@ func costed(arch, mode string, batch int) (*planner.Settings, *planner.Dataset) 
 	return &planner.Settings{
 			Arch: arch, Trainable: []string{trainable}, BatchNorm: models.BatchNormAuto, Epochs: 10, BatchSize: batch,
 			Image: planner.Image{Crop: info.Crop}, Optimizer: planner.Optimizer{Kind: "sgd", LR: 1, Momentum: 0.9},
-			Weights: planner.Weights{Kind: "none"}, Numerics: kernels.Default.String(),
+			Weights: planner.Weights{Kind: "none"}, Numerics: kernels.Default.String(), Precision: "fp32",
 		}, &planner.Dataset{
 			Classes: []string{"a", "b"}, Pictures: map[string]int{data.Train: 100, data.Val: 40},
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -191,6 +192,14 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
+	how, err := tuning(t.set)
+	if err != nil {
+		return err
+	}
+	how.Nondeterministic = false
+	if err := kernels.Tune(device, how); err != nil {
+		return err
+	}
 	dropped(t.params.Memory()) // what reading the run's weights left: the frozen part may not fit where that lay
 	before, params, err := t.frozenPart(device, v.cut)
 	if err != nil {
@@ -213,7 +222,7 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 	if err != nil {
 		return err
 	}
-	report := t.reporter(v)
+	report, fixed := t.reporter(v), fixedBatch(device)
 	for {
 		lo, hi, missing := w.Missing()
 		if !missing {
@@ -227,15 +236,16 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 				return err
 			}
 			report(done)
-			program, err := programs.evaluation(batch.N)
+			n := max(batch.N, fixed)
+			program, err := programs.evaluation(n)
 			if err != nil {
 				return err
 			}
-			out, err := program.Run(batch.X, nil, 0)
+			out, err := program.Run(padded(batch.X, n*t.net.Input.Len()), nil, 0)
 			if err != nil {
 				return err
 			}
-			values = append(values, out.Logits...)
+			values = append(values, out.Logits[:batch.N*v.Len()]...)
 			if done += batch.N; done%features.BlockPictures != 0 && done < v.Pictures {
 				continue
 			}
@@ -251,6 +261,14 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 			return ctx.Err()
 		}
 	}
+}
+
+// padded is x with as many zeros behind it as n elements ask for.
+func padded(x []float32, n int) []float32 {
+	if len(x) == n {
+		return x
+	}
+	return append(slices.Clip(x), make([]float32, n-len(x))...)
 }
 
 // frozenPart is the part of the network that leads to a cut, with the run's parameters on another device.

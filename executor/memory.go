@@ -1,6 +1,8 @@
 package executor
 
 import (
+	"cmp"
+
 	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/features"
 	"github.com/ftrun/ftrun/internal/kernels"
@@ -70,6 +72,9 @@ func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *pl
 // Those of a smaller last batch lie in the same memory.
 func rehearse(meter kernels.Meter, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing) (*training, error) {
 	t := &training{run: &planner.Run{}, set: set, device: meter}
+	if err := tuneMeter(meter, set); err != nil {
+		return nil, err
+	}
 	if err := t.describe(len(of.Classes)); err != nil {
 		return nil, err
 	}
@@ -152,7 +157,8 @@ func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of
 }
 
 // fillBatch is the number of pictures, of so many, that go through the frozen part before a cut together, a block, or such a
-// part of one that the limits allow, and the bytes that are held then.
+// part of one that the limits allow, and the bytes that are held then. On a device whose results may depend on that number it
+// is the same whatever the limits, and a smaller last batch is padded.
 func (t *training) fillBatch(device kernels.Device, threads int, cut *nn.Cut, pictures int, limits FeatureLimits) (batch int, held int64, err error) {
 	before := t.net.Before(cut.At)
 	numerics, err := kernels.ParseNumerics(t.set.Numerics)
@@ -160,19 +166,23 @@ func (t *training) fillBatch(device kernels.Device, threads int, cut *nn.Cut, pi
 		return 0, 0, err
 	}
 	block := 4 * int64(min(features.BlockPictures, pictures)) * int64(cut.Shape.Len())
-	for batch = features.BlockPictures; ; batch /= 2 {
+	fixed := fixedBatch(device)
+	for batch = cmp.Or(fixed, features.BlockPictures); ; batch /= 2 {
 		meter := device.Meter(threads)
+		if err := tuneMeter(meter, t.set); err != nil {
+			return 0, 0, err
+		}
 		params, err := nn.NewParamStore(meter, before)
 		if err != nil {
 			return 0, 0, err
 		}
 		programs := newPrograms(before, params, nn.Settings{Numerics: numerics})
-		if err := programs.rehearse(programKey{batch: min(batch, pictures)}); err != nil {
+		if err := programs.rehearse(programKey{batch: max(fixed, min(batch, pictures))}); err != nil {
 			return 0, 0, err
 		}
 		held = meter.Peak() + meter.Scratch() + data.EpochMemory(pictures, batch, t.set.Image.Crop, threads) + nn.CopyMemory + 2*block
 		held += garbageAllowed(held)
-		if batch == 1 || programs.memory() <= limits.Results && held <= limits.All {
+		if batch == fixed || batch == 1 || programs.memory() <= limits.Results && held <= limits.All {
 			return batch, held, nil
 		}
 	}

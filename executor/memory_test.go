@@ -40,7 +40,7 @@ func TestRehearsalTakesWhatTrainingTakes(t *testing.T) {
 		for _, mode := range modes {
 			t.Run(arch+" "+mode.name, func(t *testing.T) {
 				set := &planner.Settings{Arch: arch, Trainable: mode.trainable, BatchNorm: mode.batchNorm, BatchSize: 3,
-					Image: planner.Image{Crop: info.MinSize()}, Optimizer: planner.Optimizer{Kind: "adam"}, Numerics: mode.numerics}
+					Image: planner.Image{Crop: info.MinSize()}, Optimizer: planner.Optimizer{Kind: "adam"}, Numerics: mode.numerics, Precision: "fp32"}
 				told, err := rehearse(device.Meter(1), set, of, mode.sharing)
 				if err != nil {
 					t.Fatal(err)
@@ -94,7 +94,7 @@ func BenchmarkRunMemory(b *testing.B) {
 		for _, trainable := range []string{"**", "head"} {
 			b.Run(arch+" "+trainable, func(b *testing.B) {
 				set := &planner.Settings{Arch: arch, Trainable: []string{trainable}, BatchNorm: models.BatchNormAuto, BatchSize: 8,
-					Image: planner.Image{Crop: info.Crop}, Optimizer: planner.Optimizer{Kind: "sgd", Momentum: 0.9}, Numerics: "default"}
+					Image: planner.Image{Crop: info.Crop}, Optimizer: planner.Optimizer{Kind: "sgd", Momentum: 0.9}, Numerics: "default", Precision: "fp32"}
 				for b.Loop() {
 					if _, err := RunMemory(device, 2, set, of, &planner.Sharing{}); err != nil {
 						b.Fatal(err)

@@ -34,6 +34,10 @@ func SortOf(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing, c
 	if decodedBytes(s, d, sharing) > float64(cacheBytes) {
 		decoded = " decoded each epoch"
 	}
-	return Sort(fmt.Sprintf("%s %s bn %s, crop %d, batch %d, %s, %s%s%s%s", s.Arch, strings.Join(s.Trainable, " "), s.BatchNorm,
-		s.Image.Crop, s.BatchSize, s.Numerics, s.Optimizer.Kind, augmented, shared, decoded))
+	precision := ""
+	if s.Precision != "fp32" {
+		precision = " " + s.Precision
+	}
+	return Sort(fmt.Sprintf("%s %s bn %s, crop %d, batch %d, %s%s, %s%s%s%s", s.Arch, strings.Join(s.Trainable, " "), s.BatchNorm,
+		s.Image.Crop, s.BatchSize, s.Numerics, precision, s.Optimizer.Kind, augmented, shared, decoded))
 }

@@ -88,6 +88,7 @@ func (t *training) restore(ctx context.Context, c checkpoint) (mended []string, 
 	if c.dir != t.dir && !t.passes(p) {
 		return nil, fmt.Errorf("the checkpoint of run %s lies where this run does not come by", c.dir.ID)
 	}
+	t.adopt(p.Algorithms)
 	if err := t.setState(file, p); err != nil {
 		return nil, fmt.Errorf("the checkpoint %w", err)
 	}

@@ -142,7 +142,10 @@ func (t *training) prepare(ctx context.Context) (told []string, err error) {
 
 // build makes everything that the steps need, and checks it. The parameters have no values yet.
 func (t *training) build(ctx context.Context) error {
-	var err error
+	err := t.tune()
+	if err != nil {
+		return err
+	}
 	if t.data, err = t.datasets.open(ctx, t.run.Dataset); err != nil {
 		return err
 	}
@@ -212,6 +215,7 @@ func (t *training) begin(ctx context.Context) error {
 	if err := t.prepareOptimizer(); err != nil {
 		return err
 	}
+	t.adopt(nil)
 	*t.progress = progress{Path: t.device.Path()}
 	t.progress.Plateau.Higher = runlog.Monitors[t.set.Monitor]
 	if t.set.Schedule != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"math"
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/nn"
@@ -33,6 +34,9 @@ func (want logits) check(t *testing.T, what string, got []float32) {
 		first = want.First16F64
 	}
 	band := logitsBand * want.Std
+	if coarse > 0 { // of 1 and of the logits, and of small logits a share all the same
+		band = min(coarse*(1+math.Hypot(want.Mean, want.Std)), 0.1*want.Std)
+	}
 	near(t, what, values[:16], first, band)
 	s := summarise(got)
 	near(t, what+" mean and std", []float64{s.Mean, s.Std}, []float64{want.Mean, want.Std}, band)
@@ -43,7 +47,7 @@ func (want logits) check(t *testing.T, what string, got []float32) {
 				best = i
 			}
 		}
-		if best != *want.Argmax {
+		if best != *want.Argmax && (coarse == 0 || values[best]-values[*want.Argmax] > band) {
 			t.Errorf("%s: the largest is %d, want %d", what, best, *want.Argmax)
 		}
 	}
@@ -164,5 +168,5 @@ func TestIndependentLogits(t *testing.T) {
 	s := store(t, device(t), net, fileWeights(t, net, "squeezenet1_1-d30c1927.pth"))
 	got, _ := evaluate(t, net, s, x)
 	// PyTorch is 1.4e-4 away, of logits up to 280.
-	near(t, "logits", doubles(got), doubles(want), 5e-4)
+	near(t, "logits", doubles(got), doubles(want), max(5e-4, coarse*(1+summarise(want).rms())))
 }

@@ -65,9 +65,9 @@ func TestTraining(t *testing.T) {
 			for i, run := range golden.Runs {
 				t.Run(run.Mode, func(t *testing.T) {
 					if run.Mode == "finetune" {
-						golden.check(t, i, x, test.gradient, test.drift)
+						golden.check(t, i, x, test.gradient, max(test.drift, coarse))
 					} else {
-						golden.check(t, i, x, test.gradient, headBand)
+						golden.check(t, i, x, test.gradient, max(headBand, coarse))
 					}
 				})
 			}
@@ -152,7 +152,7 @@ func (g trajectory) check(t *testing.T, run int, x []float32, gradient, drift fl
 		}
 		losses = append(losses, r.Loss)
 		if step == 0 {
-			near(t, "first logits", doubles(r.Logits), slices.Concat(want.Logits...), firstLogitBand)
+			near(t, "first logits", doubles(r.Logits), slices.Concat(want.Logits...), max(firstLogitBand, coarse))
 			for name, summary := range want.Gradients {
 				values, err := program.GradientTorch(entry(t, net, name))
 				if err != nil {
@@ -163,7 +163,7 @@ func (g trajectory) check(t *testing.T, run int, x []float32, gradient, drift fl
 		}
 		optimizer.step()
 	}
-	near(t, "first loss", losses[:1], want.LossesF64[:1], firstLossBand)
+	near(t, "first loss", losses[:1], want.LossesF64[:1], max(firstLossBand, coarse))
 	near(t, "losses", losses, want.LossesF64, drift)
 	for name, summary := range want.After {
 		i := entry(t, net, name)
@@ -178,7 +178,9 @@ func (g trajectory) check(t *testing.T, run int, x []float32, gradient, drift fl
 		exact := want.AfterF64[name]
 		got := summarise(values)
 		// A bias that started from 0 may have moved by less than a step of lr times a gradient of 1.
-		near(t, name+" first8", got.First8, exact.First8, drift*max(summary.rms(), float64(g.LR)))
+		if coarse == 0 {
+			near(t, name+" first8", got.First8, exact.First8, drift*max(summary.rms(), float64(g.LR)))
+		}
 		near(t, name+" l2", []float64{got.L2}, []float64{exact.L2}, drift*max(exact.L2, float64(g.LR)))
 	}
 	if want.EvalF64 != nil {

@@ -296,6 +296,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 		Plan: p, Store: store, Events: sink,
 		Device:  func(threads int) (kernels.Device, error) { return openDevice(r.device, threads) },
 		Threads: a.processors(r.threads), Parallelism: r.parallelism, FailFast: r.failFast,
+		Timings: newTimings(timingsPath()),
 		Weights: weightsCache(),
 		Pin:     func(file, sha256 string) error { return lock.pin(file, sha256, false) },
 		NoShare: r.noShare, FeatureMemory: featureMemory,

@@ -19,8 +19,8 @@ import (
 
 // benching are the flags of bench.
 type benching struct {
-	arch, mode, numerics, format, device string
-	batch, threads, steps                int
+	arch, mode, numerics, precision, format, device string
+	batch, threads, steps                           int
 }
 
 func (a *app) benchCommand() *cobra.Command {
@@ -43,6 +43,7 @@ whole process has held.`,
 	f.StringVar(&o.arch, "arch", "", "the `ARCH` to time, such as resnet18")
 	f.StringVar(&o.mode, "mode", "finetune", "`MODE`: "+strings.Join(executor.BenchModes, ", "))
 	f.StringVar(&o.numerics, "numerics", kernels.Default.String(), "how convolutions are computed, `HOW`: exact, default, fast")
+	f.StringVar(&o.precision, "precision", kernels.FP32.String(), "what a GPU multiplies `IN`: fp32, tf32, bf16")
 	f.IntVar(&o.batch, "batch", 8, "pictures in a step")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
 	f.StringVar(&o.device, "device", "auto", deviceFlag)
@@ -57,6 +58,7 @@ type benchLine struct {
 	Arch            string  `json:"arch"`
 	Mode            string  `json:"mode"`
 	Numerics        string  `json:"numerics"`
+	Precision       string  `json:"precision"`
 	Batch           int     `json:"batch"`
 	Threads         int     `json:"threads"`
 	Device          string  `json:"device"`
@@ -77,12 +79,19 @@ func (a *app) bench(ctx context.Context, o *benching) error {
 	if err != nil {
 		return err
 	}
+	precision, err := kernels.ParsePrecision(o.precision)
+	if err != nil {
+		return err
+	}
 	o.threads = a.processors(o.threads)
 	device, err := openDevice(o.device, o.threads)
 	if err != nil {
 		return err
 	}
 	defer device.Close()
+	if err := kernels.Tune(device, kernels.Tuning{Precision: precision, Timings: newTimings(timingsPath())}); err != nil {
+		return err
+	}
 	peak := peakOf(device)
 	r, err := executor.Bench(ctx, executor.BenchOptions{Arch: o.arch, Mode: o.mode, Batch: o.batch, Steps: o.steps,
 		Numerics: numerics, Device: device})
@@ -90,7 +99,7 @@ func (a *app) bench(ctx context.Context, o *benching) error {
 		return err
 	}
 	line := benchLine{
-		Version: Version(), Arch: o.arch, Mode: o.mode, Numerics: o.numerics, Batch: o.batch, Threads: o.threads,
+		Version: Version(), Arch: o.arch, Mode: o.mode, Numerics: o.numerics, Precision: o.precision, Batch: o.batch, Threads: o.threads,
 		Device: device.Name(), Path: device.Path(), Steps: o.steps,
 		Seconds: round(r.Seconds, 5), ImagesPerSecond: round(r.ImagesPerSecond, 2), PeakMiB: peakResident() >> 20,
 		GFLOPS: round(r.GFLOPS, 2), PeakGFLOPS: round(max(peak, peakOf(device))/1e9, 2),
@@ -125,8 +134,8 @@ func (o *benching) check() error {
 
 // text is the line for a person.
 func (l benchLine) text() string {
-	s := fmt.Sprintf("%s %s, batch %d, threads %d, %s (%s, %s numerics): %.4g s a step, %.4g pictures a second, %.4g GFLOP/s",
-		l.Arch, l.Mode, l.Batch, l.Threads, l.Device, l.Path, l.Numerics, l.Seconds, l.ImagesPerSecond, l.GFLOPS)
+	s := fmt.Sprintf("%s %s, batch %d, threads %d, %s (%s, %s numerics, %s): %.4g s a step, %.4g pictures a second, %.4g GFLOP/s",
+		l.Arch, l.Mode, l.Batch, l.Threads, l.Device, l.Path, l.Numerics, l.Precision, l.Seconds, l.ImagesPerSecond, l.GFLOPS)
 	if l.PeakGFLOPS > 0 {
 		s += fmt.Sprintf(" of a peak of %.4g", l.PeakGFLOPS)
 	}

@@ -154,7 +154,7 @@ func TestMemoryIsKnownWithoutSpeeds(t *testing.T) {
 	defer costs.close()
 	set := &planner.Settings{
 		Arch: "squeezenet1_1", Trainable: []string{"**"}, BatchNorm: "auto", Epochs: 1, BatchSize: 2, Image: planner.Image{Crop: 64},
-		Optimizer: planner.Optimizer{Kind: "sgd"}, Weights: planner.Weights{Kind: "none"}, Numerics: "default",
+		Optimizer: planner.Optimizer{Kind: "sgd"}, Weights: planner.Weights{Kind: "none"}, Numerics: "default", Precision: "fp32",
 	}
 	of := &planner.Dataset{Classes: []string{"a", "b"}, Pictures: map[string]int{"train": 10, "val": 4}}
 	if e := costs.Training(set, of, &planner.Sharing{}, 0); e.Memory == 0 || e.Disk == 0 || e.Seconds != 0 {

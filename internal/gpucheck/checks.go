@@ -36,6 +36,8 @@ var (
 		"inception_v3"}
 	timedModes   = []string{"finetune", "extract"}
 	timedBatches = []int{8, 128}
+	// Those that are also timed beside torch.compile, which takes a minute to compile, and in bfloat16.
+	timedMore = []string{"resnet18", "mobilenet_v2"}
 )
 
 // checks are all there are, the most important first. Fakes run those that take them no minutes.
@@ -51,23 +53,34 @@ func (b *bench) checks() []check {
 		b.tests("golden logits", "models.test", "^Test(Synthetic|File|Independent)Logits$"),
 		b.tests("golden trajectories", "models.test", "^TestTraining$"),
 		b.tests("one step against the reference, replayed steps", "cuda.test", "^Test(Step|ReplayedSteps)$"),
+		b.tests("precisions and measured algorithms", "cuda.test", "^Test((Step)?Precision|Algorithms.*)$"),
+		b.tests("golden logits in TF32", "models.test", "^Test(Synthetic|File|Independent)Logits$", "FTRUN_GOLDEN_PRECISION=tf32"),
+		b.tests("golden trajectories in TF32", "models.test", "^TestTraining$", "FTRUN_GOLDEN_PRECISION=tf32"),
 		b.sanitizer("memcheck"),
 		b.sanitizer("initcheck"),
 	)
-	for _, batch := range timedBatches {
-		for _, mode := range timedModes {
-			for _, arch := range timedArchs {
-				list = append(list, b.speed(arch, mode, batch))
+	for _, precision := range []string{"tf32", "bf16"} {
+		archs := timedArchs
+		if precision == "bf16" {
+			archs = timedMore
+		}
+		for _, batch := range timedBatches {
+			for _, mode := range timedModes {
+				for _, arch := range archs {
+					list = append(list, b.speed(arch, mode, batch, precision))
+				}
 			}
 		}
 	}
 	return list
 }
 
-// tests runs tests of a program.
-func (b *bench) tests(name, program, pattern string) check {
+// tests runs tests of a program, with more in its environment.
+func (b *bench) tests(name, program, pattern string, environment ...string) check {
 	return check{name, func(ctx context.Context) result {
-		return b.runTests(name, b.command(ctx, b.file(program), "-test.v", "-test.run", pattern))
+		cmd := b.command(ctx, b.file(program), "-test.v", "-test.run", pattern)
+		cmd.Env = append(cmd.Env, environment...)
+		return b.runTests(name, cmd)
 	}}
 }
 
@@ -166,25 +179,25 @@ func outcomeOf(output []byte) (o outcome) {
 // rounds is how often each program times a step, in alternation, each time in a new process.
 const rounds = 2
 
-// speed times a step of an architecture, beside PyTorch in float32, which is what the device computes in, and in TF32, which
-// is PyTorch's default.
-func (b *bench) speed(arch, mode string, batch int) check {
-	name := fmt.Sprintf("%s %s, batch %d", arch, mode, batch)
+// speed times a step of an architecture beside PyTorch in the same precision: TF32, which is PyTorch's default (there linear
+// layers are float32), or bfloat16, and beside torch.compile with CUDA graphs where that is wanted.
+func (b *bench) speed(arch, mode string, batch int, precision string) check {
+	name := fmt.Sprintf("%s %s, batch %d, %s", arch, mode, batch, precision)
 	return check{name, func(ctx context.Context) result {
 		n := fmt.Sprint(batch)
 		r := result{Figures: map[string][]float64{}}
-		programs := []struct {
+		type program struct {
 			name    string
 			command []string
-		}{{"ftrun", []string{b.file("ftrun"), "bench", "-arch", arch, "-mode", mode, "-batch", n, "-steps", "20", "-device", "cuda:0",
-			"-format", "json"}}}
+		}
+		programs := []program{{"ftrun", []string{b.file("ftrun"), "bench", "-arch", arch, "-mode", mode, "-batch", n, "-steps", "20",
+			"-device", "cuda:0", "-precision", precision, "-format", "json"}}}
 		if b.torch != "" {
-			for _, precision := range []string{"fp32", "tf32"} {
-				programs = append(programs, struct {
-					name    string
-					command []string
-				}{"torch " + precision, []string{b.python, b.file("shared/peers/torch_step.py"), arch, mode, n, "--device", "cuda",
-					"--steps", "20", "--precision", precision}})
+			torch := []string{b.python, b.file("shared/peers/torch_step.py"), arch, mode, n, "--device", "cuda", "--steps", "20",
+				"--precision", precision}
+			programs = append(programs, program{"torch", torch})
+			if slices.Contains(timedMore, arch) {
+				programs = append(programs, program{"torch.compile", append(slices.Clip(torch), "--compile")})
 			}
 		}
 		var failures []error

@@ -72,8 +72,11 @@ func TestAllIsRunOnceAndKept(t *testing.T) {
 		"| conformance suite | passed | 1 tests passed | ",
 		"| golden logits | passed | 1 tests passed | ",
 		// A step of 8 pictures at 40 a second beside one at 10.
-		"| resnet18 finetune, batch 8 | passed | 200.00 ms a step; torch fp32 800.00 ms: 4.00 times as fast; torch tf32 800.00",
-		"| alexnet extract, batch 128 | **failed** |  | ",
+		"| resnet18 finetune, batch 8, tf32 | passed | 200.00 ms a step; torch 800.00 ms: 4.00 times as fast; torch.compile 800.00",
+		"| golden trajectories in TF32 | passed | 1 tests passed | ",
+		"| squeezenet1_1 extract, batch 128, tf32 | passed | 3200.00 ms a step; torch 12800.00 ms: 4.00 times as fast | ",
+		"| mobilenet_v2 extract, batch 128, bf16 | passed | 3200.00 ms a step; torch 12800.00 ms: 4.00 times as fast; torch.compile 12800.00",
+		"| alexnet extract, batch 128, tf32 | **failed** |  | ",
 		"no memory left",
 	} {
 		if !strings.Contains(out, want) {
@@ -88,7 +91,7 @@ func TestAllIsRunOnceAndKept(t *testing.T) {
 	if err := json.Unmarshal(data, &kept); err != nil {
 		t.Fatal(err)
 	}
-	at := slices.IndexFunc(kept.Results, func(r result) bool { return r.Name == "resnet18 finetune, batch 8" })
+	at := slices.IndexFunc(kept.Results, func(r result) bool { return r.Name == "resnet18 finetune, batch 8, tf32" })
 	if at < 0 || !slices.Equal(kept.Results[at].Figures["ftrun"], []float64{0.2, 0.2}) {
 		t.Errorf("the figures of a step are not kept:\n%s", data)
 	}
@@ -115,7 +118,7 @@ func TestBudget(t *testing.T) {
 		t.Error(err)
 	}
 	for _, want := range []string{
-		"| conformance suite | passed |", "| golden logits | not run yet |", "| mobilenet_v2 extract, batch 128 | not run yet |",
+		"| conformance suite | passed |", "| golden logits | not run yet |", "| mobilenet_v2 extract, batch 128, bf16 | not run yet |",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)

@@ -8,8 +8,6 @@ import "C"
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -25,28 +23,19 @@ import (
 // cuDNN says it does not support: slower by far, but right. Which those are follows from the call alone, never from what
 // was called before, so that a run has the same bits again; Unsupported tells them.
 
-// The algorithms are those of cuDNN that are deterministic and need no more memory than a transformed operand.
-const (
-	forwardAlgorithm = C.CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM
-	dataAlgorithm    = C.CUDNN_CONVOLUTION_BWD_DATA_ALGO_1
-	filterAlgorithm  = C.CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1
-)
-
 // convolution is a shape as cuDNN knows it.
 type convolution struct {
-	x, y, filter, how     unsafe.Pointer // descriptors
-	forward, data, weight direction
+	x, y, filter, how unsafe.Pointer // descriptors
+	directions        [3]direction   // by pass.index
 }
 
-// direction is one of the three computations of a convolution.
-type direction struct {
-	own       bool     // cuDNN does not support it
-	workspace C.size_t // bytes
-}
-
-// convolution returns the descriptors of c, made at its first use. StepY and the numerics make no difference to them.
+// convolution returns the descriptors of c, made at its first use. StepY makes no difference to them; the numerics do to what
+// may be chosen.
 func (d *Device) convolution(c kernels.Conv) (*convolution, error) {
-	c.StepY, c.Numerics = 0, 0
+	c.StepY = 0
+	if c.Numerics != kernels.Fast {
+		c.Numerics = kernels.Exact
+	}
 	if v, ok := d.convolutions[c]; ok {
 		return v, nil
 	}
@@ -60,71 +49,57 @@ func (d *Device) convolution(c kernels.Conv) (*convolution, error) {
 
 func (v *convolution) open(d *Device, c kernels.Conv) error {
 	size := func(n int) C.int { return C.int(n) }
-	const f, nhwc = C.CUDNN_DATA_FLOAT, C.CUDNN_TENSOR_NHWC
+	const nhwc = C.CUDNN_TENSOR_NHWC
+	kind, math := C.int(C.CUDNN_DATA_FLOAT), C.int(C.CUDNN_DEFAULT_MATH) // which has TF32 for float32
+	switch d.tuning.Precision {
+	case kernels.FP32:
+		math = C.CUDNN_FMA_MATH
+	case kernels.BF16:
+		kind = C.CUDNN_DATA_BFLOAT16
+	}
 	steps := []func() C.int{
 		func() C.int { return C.call_cudnnCreateTensorDescriptor(&v.x) },
 		func() C.int {
-			return C.call_cudnnSetTensor4dDescriptor(v.x, nhwc, f, size(c.N), size(c.C), size(c.H), size(c.W))
+			return C.call_cudnnSetTensor4dDescriptor(v.x, nhwc, kind, size(c.N), size(c.C), size(c.H), size(c.W))
 		},
 		func() C.int { return C.call_cudnnCreateTensorDescriptor(&v.y) },
 		func() C.int {
-			return C.call_cudnnSetTensor4dDescriptor(v.y, nhwc, f, size(c.N), size(c.K), size(c.P()), size(c.Q()))
+			return C.call_cudnnSetTensor4dDescriptor(v.y, nhwc, kind, size(c.N), size(c.K), size(c.P()), size(c.Q()))
 		},
 		func() C.int { return C.call_cudnnCreateFilterDescriptor(&v.filter) },
 		func() C.int {
-			return C.call_cudnnSetFilter4dDescriptor(v.filter, f, nhwc, size(c.K), size(c.C), size(c.R), size(c.S))
+			return C.call_cudnnSetFilter4dDescriptor(v.filter, kind, nhwc, size(c.K), size(c.C), size(c.R), size(c.S))
 		},
 		func() C.int { return C.call_cudnnCreateConvolutionDescriptor(&v.how) },
 		func() C.int {
 			return C.call_cudnnSetConvolution2dDescriptor(v.how, size(c.PadH), size(c.PadW), size(c.StrideH), size(c.StrideW), 1, 1,
-				C.CUDNN_CROSS_CORRELATION, f)
+				C.CUDNN_CROSS_CORRELATION, C.CUDNN_DATA_FLOAT) // the sums, whatever the operands are
 		},
-		func() C.int { return C.call_cudnnSetConvolutionMathType(v.how, C.CUDNN_FMA_MATH) }, // without TF32
+		func() C.int { return C.call_cudnnSetConvolutionMathType(v.how, math) },
 	}
 	for _, step := range steps {
 		if err := cudnnError(step()); err != nil {
 			return err
 		}
 	}
-	for _, ask := range []struct {
-		what   string
-		of     *direction
-		status C.int
-	}{
-		{forwardPass, &v.forward, C.call_cudnnGetConvolutionForwardWorkspaceSize(d.dnn, v.x, v.filter, v.how, v.y,
-			forwardAlgorithm, &v.forward.workspace)},
-		{dataGradient, &v.data, C.call_cudnnGetConvolutionBackwardDataWorkspaceSize(d.dnn, v.filter, v.y, v.how, v.x,
-			dataAlgorithm, &v.data.workspace)},
-		{weightGradient, &v.weight, C.call_cudnnGetConvolutionBackwardFilterWorkspaceSize(d.dnn, v.x, v.y, v.how, v.filter,
-			filterAlgorithm, &v.weight.workspace)},
-	} {
-		err := cudnnError(ask.status)
-		if ask.of.own = d.isUnsupported(ask.what, c, err); err != nil && !ask.of.own {
-			return err
-		}
-	}
 	return nil
 }
 
-// The three directions, as errors name them.
-const (
-	forwardPass    = "convolution"
-	dataGradient   = "gradient of the input of a convolution"
-	weightGradient = "gradient of the weights of a convolution"
-)
-
-// isUnsupported says whether an error is cuDNN's word that it does not support a computation, and keeps which that is.
-func (d *Device) isUnsupported(what string, c kernels.Conv, err error) bool {
-	if !errors.Is(err, errUnsupported) {
-		return false
+// forgetConvolutions closes the descriptors of all.
+func (d *Device) forgetConvolutions() error {
+	err := d.within(func() error {
+		var errs []error
+		for c, v := range d.convolutions {
+			errs = append(errs, v.close())
+			delete(d.convolutions, c)
+		}
+		return errors.Join(errs...)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.name, err)
 	}
-	c.StepY, c.Numerics = 0, 0
-	d.unsupported[fmt.Sprintf("%s (%v)", what, c)] = true
-	return true
+	return nil
 }
-
-// Unsupported lists the convolutions asked for so far that cuDNN does not support, and that kernels of ours compute.
-func (d *Device) Unsupported() []string { return slices.Sorted(maps.Keys(d.unsupported)) }
 
 func (v *convolution) close() error {
 	var errs []error
@@ -218,47 +193,105 @@ func (d *Device) convForward(op string, c kernels.Conv, x, w kernels.Buffer, pac
 	if err != nil {
 		return err
 	}
-	if v.forward.own {
-		return instead()
+	narrow := d.tuning.Precision == kernels.BF16
+	scratch := forwardScratch(c, d.tuning.Precision, packed, rs == ys)
+	at := func(parts []cu.DevicePtr) operands {
+		if narrow {
+			return operands{x: parts[0], filter: parts[1], y: parts[2]}
+		}
+		o := operands{x: xs, filter: ws, y: ys}
+		if scratch[0] > 0 {
+			o.filter = parts[0]
+		}
+		if scratch[1] > 0 {
+			o.y = parts[1]
+		}
+		return o
 	}
-	filter, result := forwardScratch(c, packed, rs == ys)
-	parts, err := d.take(int(v.forward.workspace), filter, result)
+	way, o, err := d.prepare(forwardPass, v, c, scratch, at)
 	if err != nil {
 		return err
 	}
-	from, to := ws, ys
-	if !packed {
-		from = parts[1]
-		if err := d.toFilter(c, ws, from); err != nil {
-			return err
+	if way.own {
+		return instead()
+	}
+	switch {
+	case narrow:
+		err = d.narrow(c.LenX(), xs, o.x)
+		if err == nil && packed {
+			err = d.narrow(c.LenW(), ws, o.filter)
+		} else if err == nil {
+			err = d.narrowFilter(c, ws, o.filter)
 		}
+	case !packed:
+		err = d.toFilter(c, ws, o.filter)
 	}
-	if result > 0 {
-		to = parts[2]
+	if err != nil {
+		return err
 	}
-	err = d.dnnCall(forwardPass, c, func(one, zero unsafe.Pointer) C.int {
-		return C.call_cudnnConvolutionForward(d.dnn, one, v.x, address(xs), v.filter, address(from), v.how, forwardAlgorithm,
-			address(parts[0]), v.forward.workspace, zero, v.y, address(to))
-	})
+	err = d.runPass(forwardPass, v, c, way.algorithm, o)
 	if d.isUnsupported(forwardPass, c, err) {
 		return instead()
 	}
-	if err != nil || to == ys && bs == 0 && rs == 0 && act == kernels.Identity {
+	if narrow && err == nil {
+		return d.launch("finish_bfloat16", m*c.K, o.y, bs, rs, ys, m, c.K, c.PositionY(), act)
+	}
+	if err != nil || o.y == ys && bs == 0 && rs == 0 && act == kernels.Identity {
 		return err
 	}
-	return d.launch("finish_convolution", m*c.K, to, bs, rs, ys, m, c.K, c.PositionY(), act)
+	return d.launch("finish_convolution", m*c.K, o.y, bs, rs, ys, m, c.K, c.PositionY(), act)
 }
 
-// forwardScratch is how many bytes a forward pass needs beside its operands and cuDNN's workspace: for the filter where the
-// weights are not packed, and for the result where it has to pass the residual, which y holds, or other channels.
-func forwardScratch(c kernels.Conv, packed, overResidual bool) (filter, result int) {
+// prepare chooses how a pass is computed, takes the scratch memory that it needs, with a workspace where it is cuDNN's, and
+// says where its operands lie: see choose.
+func (d *Device) prepare(p *pass, v *convolution, c kernels.Conv, scratch []int, at func([]cu.DevicePtr) operands) (*direction, operands, error) {
+	way, err := d.choose(p, v, c, scratch, at)
+	if err != nil || way.own {
+		return way, operands{}, err
+	}
+	parts, err := d.take(append([]int{int(way.workspace)}, scratch...)...)
+	if err != nil {
+		return nil, operands{}, err
+	}
+	o := at(parts[1:])
+	o.workspace, o.workspaceLen = parts[0], way.workspace
+	return way, o, nil
+}
+
+// forwardScratch is how many bytes a forward pass needs beside its operands and cuDNN's workspace: in bfloat16 for x, the
+// filter and y; else for the filter where the weights are not packed, and for the result where it has to pass the residual,
+// which y holds, or other channels.
+func forwardScratch(c kernels.Conv, p kernels.Precision, packed, overResidual bool) []int {
+	results := c.N * c.P() * c.Q() * c.K
+	if p == kernels.BF16 {
+		return []int{2 * c.LenX(), 2 * c.LenW(), 2 * results}
+	}
+	filter, result := 0, 0
 	if !packed {
 		filter = 4 * c.LenW()
 	}
 	if c.StepY != 0 || overResidual {
-		result = 4 * c.N * c.P() * c.Q() * c.K
+		result = 4 * results
 	}
-	return filter, result
+	return []int{filter, result}
+}
+
+// gradientScratch is the same for the two gradients, of which one reads the filter and the other one writes it.
+func gradientScratch(c kernels.Conv, p kernels.Precision) []int {
+	if p == kernels.BF16 {
+		return []int{2 * c.LenX(), 2 * c.LenW(), 2 * c.LenY()}
+	}
+	return []int{4 * c.LenW()}
+}
+
+// gradientOperands is where those of a gradient lie: x and dy, or dx and dy, in float32, or all in scratch memory.
+func gradientOperands(xs, dys cu.DevicePtr) func(parts []cu.DevicePtr) operands {
+	return func(parts []cu.DevicePtr) operands {
+		if len(parts) == 3 {
+			return operands{x: parts[0], filter: parts[1], y: parts[2]}
+		}
+		return operands{x: xs, filter: parts[0], y: dys}
+	}
 }
 
 // ConvBackwardData: w (R,S,C/G,K), dy (N,P,Q,K) → dx (N,H,W,C).
@@ -277,24 +310,32 @@ func (d *Device) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) erro
 	if err != nil {
 		return err
 	}
-	if v.data.own {
-		return own()
-	}
-	parts, err := d.take(int(v.data.workspace), 4*c.LenW())
+	way, o, err := d.prepare(dataPass, v, c, gradientScratch(c, d.tuning.Precision), gradientOperands(dxs, dys))
 	if err != nil {
 		return err
 	}
-	if err := d.toFilter(c, ws, parts[1]); err != nil {
-		return err
-	}
-	err = d.dnnCall(dataGradient, c, func(one, zero unsafe.Pointer) C.int {
-		return C.call_cudnnConvolutionBackwardData(d.dnn, one, v.filter, address(parts[1]), v.y, address(dys), v.how,
-			dataAlgorithm, address(parts[0]), v.data.workspace, zero, v.x, address(dxs))
-	})
-	if d.isUnsupported(dataGradient, c, err) {
+	if way.own {
 		return own()
 	}
-	return err
+	narrow := d.tuning.Precision == kernels.BF16
+	if narrow {
+		if err = d.narrowFilter(c, ws, o.filter); err == nil {
+			err = d.narrow(c.LenY(), dys, o.y)
+		}
+	} else {
+		err = d.toFilter(c, ws, o.filter)
+	}
+	if err != nil {
+		return err
+	}
+	err = d.runPass(dataPass, v, c, way.algorithm, o)
+	if d.isUnsupported(dataPass, c, err) {
+		return own()
+	}
+	if err != nil || !narrow {
+		return err
+	}
+	return d.widen(c.LenX(), 1, o.x, dxs)
 }
 
 // ConvBackwardWeights: x (N,H,W,C), dy (N,P,Q,K) → dw (R,S,C/G,K).
@@ -322,34 +363,33 @@ func (d *Device) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) e
 	if err != nil {
 		return err
 	}
-	if v.weight.own {
-		return own()
-	}
-	parts, err := d.take(int(v.weight.workspace), 4*c.LenW())
+	way, o, err := d.prepare(weightPass, v, c, gradientScratch(c, d.tuning.Precision), gradientOperands(xs, dys))
 	if err != nil {
 		return err
 	}
-	err = d.dnnCall(weightGradient, c, func(one, zero unsafe.Pointer) C.int {
-		return C.call_cudnnConvolutionBackwardFilter(d.dnn, one, v.x, address(xs), v.y, address(dys), v.how, filterAlgorithm,
-			address(parts[0]), v.weight.workspace, zero, v.filter, address(parts[1]))
-	})
-	if d.isUnsupported(weightGradient, c, err) {
+	if way.own {
+		return own()
+	}
+	narrow := d.tuning.Precision == kernels.BF16
+	if narrow {
+		if err = d.narrow(c.LenX(), xs, o.x); err == nil {
+			err = d.narrow(c.LenY(), dys, o.y)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	err = d.runPass(weightPass, v, c, way.algorithm, o)
+	if d.isUnsupported(weightPass, c, err) {
 		return own()
 	}
 	if err != nil {
 		return err
 	}
-	return d.fromFilter(c, parts[1], dws)
-}
-
-// dnnCall makes a call of cuDNN that computes a result anew: 1 times it, and 0 times what was there.
-func (d *Device) dnnCall(what string, c kernels.Conv, call func(one, zero unsafe.Pointer) C.int) error {
-	one, zero := C.float(1), C.float(0)
-	err := d.within(func() error { return cudnnError(call(unsafe.Pointer(&one), unsafe.Pointer(&zero))) })
-	if err != nil {
-		return fmt.Errorf("%s: %s (%v): %w", d.name, what, c, err)
+	if narrow {
+		return d.widen(c.K, c.R*c.S*c.C, o.filter, dws)
 	}
-	return nil
+	return d.fromFilter(c, o.filter, dws)
 }
 
 func address(p cu.DevicePtr) C.uintptr_t { return C.uintptr_t(p) }

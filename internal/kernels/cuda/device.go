@@ -40,9 +40,19 @@ type Device struct {
 	staged       staging
 	convolutions map[kernels.Conv]*convolution
 	unsupported  map[string]bool // see Unsupported
+
+	model      string // what its maker calls it
+	capability int    // as sm_ has it
+	tuning     kernels.Tuning
+	algorithms kernels.Algorithms // chosen by measuring
 }
 
-var _ kernels.Device = (*Device)(nil)
+var (
+	_ kernels.Device     = (*Device)(nil)
+	_ kernels.Tunable    = (*Device)(nil)
+	_ kernels.Chooser    = (*Device)(nil)
+	_ kernels.BatchBound = (*Device)(nil)
+)
 
 // blasMemoryLen is what NVIDIA recommends for the newest GPUs, in bytes; older ones do with less.
 const blasMemoryLen = 32 << 20
@@ -61,7 +71,7 @@ func New(index int) (*Device, error) {
 	}
 	g := gpus[index]
 	d := &Device{name: fmt.Sprintf("cuda:%d", index), mostBlocks: mostBlocks, convolutions: map[kernels.Conv]*convolution{},
-		unsupported: map[string]bool{}}
+		unsupported: map[string]bool{}, model: g.Name, capability: 10*g.Major + g.Minor, algorithms: kernels.Algorithms{}}
 	if err := d.open(g); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("opening %s (%s): %w", d.name, g.Name, err)
@@ -337,6 +347,15 @@ func taken(bytes ...int) (n int) {
 	return n
 }
 
+// shrinkScratch leaves so much of the scratch memory, which may have been more for a while.
+func (d *Device) shrinkScratch(bytes int) error {
+	if d.scratchLen <= bytes {
+		return nil
+	}
+	return d.within(func() error { return d.growScratch(bytes) })
+}
+
+// growScratch replaces the scratch memory by so much.
 func (d *Device) growScratch(bytes int) (err error) {
 	if d.scratch != 0 {
 		if err := d.stream.Synchronize(); err != nil {
@@ -348,6 +367,9 @@ func (d *Device) growScratch(bytes int) (err error) {
 		d.scratch, d.scratchLen = 0, 0
 	}
 	d.scratchMoves++
+	if bytes == 0 {
+		return nil
+	}
 	if d.scratch, err = d.allocate(bytes); err == nil {
 		d.scratchLen = bytes
 	}

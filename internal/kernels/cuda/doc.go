@@ -3,8 +3,9 @@
 // where they are missing (docs/gpu.md).
 //
 // gorgonia.org/cu gives contexts, memory, streams, modules and launches; it is linked against the archive that
-// driver/forward.c makes. Convolutions of one group are cuDNN's, matrix products cuBLAS's, both by deterministic
-// algorithms and in float32 without TF32. Everything else is in kernels.cu, of which clang makes kernels.ptx.
+// driver/forward.c makes. Convolutions of one group are cuDNN's (conv.go, and algorithm.go for which of its algorithms), matrix
+// products cuBLAS's, both by deterministic algorithms and in float32 without TF32 unless Tune says otherwise (precision.go).
+// Everything else is in kernels.cu, of which clang makes kernels.ptx.
 //
 // # The same bits
 //

@@ -90,7 +90,7 @@ var (
 // adapterSource is C that runs each kernel of kernels.cu from the words of its launch: see struct fake_kernel of fake.h.
 func adapterSource(kernels string) string {
 	var c, table strings.Builder
-	c.WriteString("#include <string.h>\n#include \"fake.h\"\ntypedef uint32_t u32;\ntypedef unsigned long long u64;\n" +
+	c.WriteString("#include <string.h>\n#include \"fake.h\"\ntypedef uint16_t u16;\ntypedef uint32_t u32;\ntypedef unsigned long long u64;\n" +
 		"extern __thread unsigned host_thread, host_threads;\n")
 	for _, k := range kernelHead.FindAllStringSubmatch(kernels, -1) {
 		name, parameters := k[1], strings.Split(k[2], ",")

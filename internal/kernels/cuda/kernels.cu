@@ -9,6 +9,7 @@
  * are made in two kernels: chunks of rows, of a number that the shape decides, in float32 and one after the other; then,
  * a column a thread, the chunks' sums in float64. */
 
+typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
@@ -134,6 +135,47 @@ KERNEL(transpose)(const float *x, float *y, u32 n, u32 rows, u32 cols) {
 	EACH(i, n * rows * cols) {
 		u32 row = i % rows, column = i / rows % cols, matrix = i / rows / cols;
 		y[i] = x[(matrix * rows + row) * cols + column];
+	}
+}
+
+/* ---- bfloat16: the upper half of a float32 ---- */
+
+typedef union {
+	float value;
+	u32 bits;
+} word;
+
+/* The nearest, of two the even one. A NaN stays one. */
+FUNCTION u16 rounded(float x) {
+	word w = {x};
+	if (x != x) return (u16)(w.bits >> 16 | 0x40);
+	return (u16)((w.bits + 0x7fff + (w.bits >> 16 & 1)) >> 16);
+}
+
+FUNCTION float widened(u16 x) {
+	word w;
+	w.bits = (u32)x << 16;
+	return w.value;
+}
+
+/* x (rows,cols) → y (cols,rows) */
+KERNEL(to_bfloat16)(const float *x, u16 *y, u32 rows, u32 cols) {
+	EACH(i, rows * cols) y[i] = rounded(x[i % rows * cols + i / rows]);
+}
+
+/* x (rows,cols) → y (cols,rows) */
+KERNEL(from_bfloat16)(const u16 *x, float *y, u32 rows, u32 cols) {
+	EACH(i, rows * cols) y[i] = widened(x[i % rows * cols + i / rows]);
+}
+
+/* As finish_convolution. */
+KERNEL(finish_bfloat16)(const u16 *x, const float *bias, const float *residual, float *y, u32 m, u32 k, u32 step, u32 act) {
+	EACH(i, m * k) {
+		u32 row = i / k, column = i % k;
+		float v = widened(x[i]);
+		if (residual) v += residual[i];
+		if (bias) v += bias[column];
+		y[row * step + column] = activated(act, v);
 	}
 }
 

@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"fmt"
+	"unsafe"
 
 	"gorgonia.org/cu"
 
@@ -41,10 +42,28 @@ func (d *Device) LinearBackwardWeights(l kernels.Linear, x, dy, dw kernels.Buffe
 	return d.multiply(C.CUBLAS_OP_N, C.CUBLAS_OP_T, l.I, l.O, l.N, xs, l.I, dys, l.O, d.memory(op, "dw", dw, l.O*l.I))
 }
 
-// multiply computes c (m,n) = op(a) (m,k) · op(b) (k,n), all counted by columns, which are lda, ldb and m elements apart.
+// multiply computes c (m,n) = op(a) (m,k) · op(b) (k,n), all counted by columns, which are lda, ldb and m elements apart, and dense.
 func (d *Device) multiply(opA, opB C.int, m, n, k int, a cu.DevicePtr, lda int, b cu.DevicePtr, ldb int, c cu.DevicePtr) error {
 	one, zero := C.float(1), C.float(0)
+	if d.tuning.Precision == kernels.BF16 {
+		parts, err := d.take(2*m*k, 2*k*n)
+		if err != nil {
+			return err
+		}
+		if err := d.narrow(m*k, a, parts[0]); err != nil {
+			return err
+		}
+		if err := d.narrow(k*n, b, parts[1]); err != nil {
+			return err
+		}
+		a, b = parts[0], parts[1]
+	}
 	err := d.within(func() error {
+		if d.tuning.Precision == kernels.BF16 {
+			return cublasError(C.call_cublasGemmEx(d.blas, opA, opB, C.int(m), C.int(n), C.int(k), unsafe.Pointer(&one), address(a),
+				C.CUDA_R_16BF, C.int(lda), address(b), C.CUDA_R_16BF, C.int(ldb), unsafe.Pointer(&zero), address(c), C.CUDA_R_32F, C.int(m),
+				C.CUBLAS_COMPUTE_32F, C.CUBLAS_GEMM_DEFAULT))
+		}
 		return cublasError(C.call_cublasSgemm_v2(d.blas, opA, opB, C.int(m), C.int(n), C.int(k), &one, address(a), C.int(lda),
 			address(b), C.int(ldb), &zero, address(c), C.int(m)))
 	})

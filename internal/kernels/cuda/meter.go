@@ -8,12 +8,22 @@ import "github.com/ftrun/ftrun/internal/kernels"
 // the operations in what scratch memory they take: TestMeter holds it to what they leave.
 type meter struct {
 	*kernels.Hollow
-	scratch int // bytes
+	scratch   int // bytes
+	precision kernels.Precision
 }
 
-// Meter returns a Meter for a device like this one. Threads mean nothing to it.
+// Tune says how the device would be told to compute.
+func (m *meter) Tune(how kernels.Tuning) error {
+	m.precision = how.Precision
+	return nil
+}
+
+// FixedBatch is the device's.
+func (m *meter) FixedBatch() int { return fixedBatch }
+
+// Meter returns a Meter for a device like this one, and told the same. Threads mean nothing to it.
 func (d *Device) Meter(int) kernels.Meter {
-	return &meter{Hollow: kernels.NewHollow(&Device{name: d.name, path: d.path})}
+	return &meter{Hollow: kernels.NewHollow(&Device{name: d.name, path: d.path}), precision: d.tuning.Precision}
 }
 
 func (m *meter) Scratch() int64 { return int64(blasMemoryLen + stepLen + m.scratch) }
@@ -28,7 +38,7 @@ func (m *meter) convForward(c kernels.Conv, packed, overResidual bool) error {
 	if c.Groups > 1 {
 		return nil
 	}
-	return m.take(forwardScratch(c, packed, overResidual))
+	return m.take(forwardScratch(c, m.precision, packed, overResidual)...)
 }
 
 func (m *meter) ConvForward(c kernels.Conv, x, w, bias, y kernels.Buffer, act kernels.Activation) error {
@@ -44,14 +54,34 @@ func (m *meter) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) error
 	if c.Groups > 1 {
 		return nil
 	}
-	return m.take(4 * c.LenW())
+	return m.take(gradientScratch(c, m.precision)...)
 }
 
 func (m *meter) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) error {
 	if c.Groups > 1 {
 		return m.take(cut(c.N*c.P()*c.Q(), c.LenW()).bytes(1, c.LenW()))
 	}
-	return m.take(4 * c.LenW())
+	return m.take(gradientScratch(c, m.precision)...)
+}
+
+func (m *meter) LinearForward(l kernels.Linear, x, w, bias, y kernels.Buffer, act kernels.Activation) error {
+	return m.multiply(l.N*l.I, l.O*l.I)
+}
+
+func (m *meter) LinearBackwardData(l kernels.Linear, w, dy, dx kernels.Buffer) error {
+	return m.multiply(l.O*l.I, l.N*l.O)
+}
+
+func (m *meter) LinearBackwardWeights(l kernels.Linear, x, dy, dw kernels.Buffer) error {
+	return m.multiply(l.N*l.I, l.N*l.O)
+}
+
+// multiply is the product of matrices of so many elements.
+func (m *meter) multiply(a, b int) error {
+	if m.precision != kernels.BF16 {
+		return nil
+	}
+	return m.take(2*a, 2*b)
 }
 
 func (m *meter) SumRows(rows, c int, x, y kernels.Buffer) error {

@@ -32,10 +32,7 @@ func TestStep(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer gpu.Close()
-			net, err := models.Build(arch, 2, 32)
-			if err != nil {
-				t.Fatal(err)
-			}
+			net := build(t, arch)
 			loss, gradients := step(t, ref.New(), net)
 			distances := func(d kernels.Device) (ofLoss, ofGradients float64) {
 				l, g := step(t, d, net)
@@ -56,6 +53,16 @@ func TestStep(t *testing.T) {
 			}
 		})
 	}
+}
+
+// build is a network for small pictures of two classes.
+func build(t *testing.T, arch string) *nn.Net {
+	t.Helper()
+	net, err := models.Build(arch, 2, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
 }
 
 // step takes a training step on noise, and returns the loss and the gradients in torch's order.

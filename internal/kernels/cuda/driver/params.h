@@ -14,6 +14,11 @@
 #define PARAMS12(a, ...) a x12, PARAMS11(__VA_ARGS__)
 #define PARAMS13(a, ...) a x13, PARAMS12(__VA_ARGS__)
 #define PARAMS14(a, ...) a x14, PARAMS13(__VA_ARGS__)
+#define PARAMS15(a, ...) a x15, PARAMS14(__VA_ARGS__)
+#define PARAMS16(a, ...) a x16, PARAMS15(__VA_ARGS__)
+#define PARAMS17(a, ...) a x17, PARAMS16(__VA_ARGS__)
+#define PARAMS18(a, ...) a x18, PARAMS17(__VA_ARGS__)
+#define PARAMS19(a, ...) a x19, PARAMS18(__VA_ARGS__)
 
 #define NAMES0
 #define NAMES1 x1
@@ -30,3 +35,8 @@
 #define NAMES12 x12, NAMES11
 #define NAMES13 x13, NAMES12
 #define NAMES14 x14, NAMES13
+#define NAMES15 x15, NAMES14
+#define NAMES16 x16, NAMES15
+#define NAMES17 x17, NAMES16
+#define NAMES18 x18, NAMES17
+#define NAMES19 x19, NAMES18

@@ -1,7 +1,7 @@
 #include "fake.h"
 
 /* Statuses of cuBLAS. */
-enum { OK = 0, NOT_INITIALIZED = 1, INVALID_VALUE = 7, EXECUTION_FAILED = 13 };
+enum { OK = 0, NOT_INITIALIZED = 1, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
 
 struct handle {
 	CUcontext context;
@@ -65,19 +65,29 @@ int cublasSetAtomicsMode(void *p, int mode) {
 }
 
 struct product {
-	int ta, tb, m, n, k, lda, ldb, ldc;
+	int ta, tb, m, n, k, lda, ldb, ldc, narrow, tf32;
 	float alpha, beta;
 	CUdeviceptr a, b, c;
 };
 
-/* The bytes of a matrix of that many columns, each of rows elements, ld apart. */
-static size_t bytes(int rows, int columns, int ld) { return 4 * ((size_t)(columns - 1) * (size_t)ld + (size_t)rows); }
+/* The elements of a matrix of that many columns, each of rows elements, ld apart. */
+static size_t elements(int rows, int columns, int ld) { return (size_t)(columns - 1) * (size_t)ld + (size_t)rows; }
+
+/* What is read of a factor. */
+static float *factor(const struct product *p, CUdeviceptr at, size_t n) {
+	const void *memory = fake_memory(at, (p->narrow ? 2 : 4) * n);
+	if (!memory) return NULL;
+	float *x = fake_read(memory, n, p->narrow);
+	if (p->tf32)
+		for (size_t i = 0; i < n; i++) x[i] = fake_tf32(x[i]);
+	return x;
+}
 
 static CUresult multiply(const void *arguments) {
 	const struct product *p = arguments;
-	const float *a = fake_memory(p->a, p->ta ? bytes(p->k, p->m, p->lda) : bytes(p->m, p->k, p->lda));
-	const float *b = fake_memory(p->b, p->tb ? bytes(p->n, p->k, p->ldb) : bytes(p->k, p->n, p->ldb));
-	float *c = fake_memory(p->c, bytes(p->m, p->n, p->ldc));
+	float *a = factor(p, p->a, p->ta ? elements(p->k, p->m, p->lda) : elements(p->m, p->k, p->lda));
+	float *b = factor(p, p->b, p->tb ? elements(p->n, p->k, p->ldb) : elements(p->k, p->n, p->ldb));
+	float *c = fake_memory(p->c, 4 * elements(p->m, p->n, p->ldc));
 	if (!a || !b || !c) return CUDA_ERROR_ILLEGAL_ADDRESS;
 	for (int j = 0; j < p->n; j++)
 		for (int i = 0; i < p->m; i++) {
@@ -87,15 +97,30 @@ static CUresult multiply(const void *arguments) {
 			float *to = &c[j * p->ldc + i];
 			*to = (float)(p->alpha * sum + (p->beta != 0 ? (double)p->beta * *to : 0));
 		}
+	free(a);
+	free(b);
 	return CUDA_SUCCESS;
+}
+
+static int start(struct handle *h, struct product q) {
+	if (!h->stream || !h->workspace_len || h->atomics) return NOT_INITIALIZED; /* what makes results repeat */
+	if (q.m < 1 || q.n < 1 || q.k < 1 || q.lda < (q.ta ? q.k : q.m) || q.ldb < (q.tb ? q.n : q.k) || q.ldc < q.m) return INVALID_VALUE;
+	return fake_enqueue(h->stream, multiply, &q, sizeof q) ? EXECUTION_FAILED : OK;
 }
 
 int cublasSgemm_v2(void *handle, int ta, int tb, int m, int n, int k, const float *alpha, CUdeviceptr a, int lda,
 	CUdeviceptr b, int ldb, const float *beta, CUdeviceptr c, int ldc) {
 	void *p = handle;
 	HANDLE;
-	if (!h->stream || !h->workspace_len || h->math || h->atomics) return NOT_INITIALIZED; /* what makes results repeat */
-	if (m < 1 || n < 1 || k < 1 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m) return INVALID_VALUE;
-	struct product q = {ta, tb, m, n, k, lda, ldb, ldc, *alpha, *beta, a, b, c};
-	return fake_enqueue(h->stream, multiply, &q, sizeof q) ? EXECUTION_FAILED : OK;
+	if (h->math != 0 && h->math != 3) return NOT_INITIALIZED; /* float32, or TF32 */
+	return start(h, (struct product){ta, tb, m, n, k, lda, ldb, ldc, 0, h->math == 3, *alpha, *beta, a, b, c});
+}
+
+/* Factors of bfloat16, a result and sums of float32, also where they are added in parts. */
+int cublasGemmEx(void *handle, int ta, int tb, int m, int n, int k, const void *alpha, CUdeviceptr a, int type_a, int lda,
+	CUdeviceptr b, int type_b, int ldb, const void *beta, CUdeviceptr c, int type_c, int ldc, int compute, int algorithm) {
+	void *p = handle;
+	HANDLE;
+	if (type_a != 14 || type_b != 14 || type_c != 0 || compute != 68 || algorithm != -1 || h->math != 16) return NOT_SUPPORTED;
+	return start(h, (struct product){ta, tb, m, n, k, lda, ldb, ldc, 1, 0, *(const float *)alpha, *(const float *)beta, a, b, c});
 }

@@ -10,7 +10,7 @@ struct handle {
 	CUstream stream;
 };
 struct tensor { /* also a filter: n is then k */
-	int n, c, h, w;
+	int n, c, h, w, narrow; /* of bfloat16 */
 };
 struct convolution {
 	int pad_h, pad_w, stride_h, stride_w, math;
@@ -72,9 +72,9 @@ int cudnnDestroyConvolutionDescriptor(void *p) { return destroy(p); }
 
 /* The two take format and type the other way round. */
 int cudnnSetTensor4dDescriptor(void *p, int format, int type, int n, int c, int h, int w) {
-	if (format != 1 || type != 0) return NOT_SUPPORTED; /* NHWC of float */
+	if (format != 1 || (type != 0 && type != 9)) return NOT_SUPPORTED; /* NHWC of float or bfloat16 */
 	if (n < 1 || c < 1 || h < 1 || w < 1) return BAD_PARAM;
-	*(struct tensor *)p = (struct tensor){n, c, h, w};
+	*(struct tensor *)p = (struct tensor){n, c, h, w, type == 9};
 	return OK;
 }
 
@@ -103,23 +103,54 @@ struct job {
 	CUdeviceptr from_x, from_y, from_filter, workspace;
 	size_t workspace_len;
 	int direction; /* 0 forward, 1 the gradient of x, 2 of the filter */
+	int algorithm;
 };
 
 static size_t len(struct tensor t) { return (size_t)t.n * (size_t)t.c * (size_t)t.h * (size_t)t.w; }
 
-/* Shapes that go together, without TF32, by the algorithm of the direction that is deterministic: number 1 in all three. */
+enum { FLOAT_ONLY = 1, UNORDERED = 2 };
+
+/* The algorithms of each direction: whether they are for float alone, and whether they add in any order. Those that are
+ * left out, here as in the real one, are refused. */
+static const struct {
+	int there, is;
+} algorithms[3][8] = {
+	{{1, 0}, {1, 0}, {1, FLOAT_ONLY}, {0, 0}, {1, FLOAT_ONLY}, {0, 0}, {1, FLOAT_ONLY}, {1, FLOAT_ONLY}},
+	{{1, UNORDERED}, {1, 0}, {0, 0}, {0, 0}, {1, FLOAT_ONLY}, {1, FLOAT_ONLY}},
+	{{1, UNORDERED}, {1, 0}, {1, FLOAT_ONLY}, {1, UNORDERED}, {0, 0}, {1, FLOAT_ONLY}},
+};
+
+/* Shapes that go together, by an algorithm that is there. FAKE_CUDNN_LACKS is the number of one that is not. */
 static int check(const struct job *j, int algorithm) {
 	const struct tensor *x = &j->x, *y = &j->y, *f = &j->filter;
 	const struct convolution *c = &j->how;
-	if (algorithm != 1 || c->math != 3) return NOT_SUPPORTED;
+	const char *lacks = getenv("FAKE_CUDNN_LACKS");
+	if (algorithm < 0 || algorithm > 7 || !algorithms[j->direction][algorithm].there) return NOT_SUPPORTED;
+	if (lacks && atoi(lacks) == algorithm) return NOT_SUPPORTED;
+	if (c->math != 0 && c->math != 3) return NOT_SUPPORTED;
+	if (x->narrow != y->narrow || x->narrow != f->narrow || (x->narrow && c->math)) return NOT_SUPPORTED;
+	if (x->narrow && algorithms[j->direction][algorithm].is == FLOAT_ONLY) return NOT_SUPPORTED;
 	if (x->n != y->n || f->c != x->c || f->n != y->c) return BAD_PARAM;
 	if (y->h != (x->h + 2 * c->pad_h - f->h) / c->stride_h + 1) return BAD_PARAM;
 	if (y->w != (x->w + 2 * c->pad_w - f->w) / c->stride_w + 1) return BAD_PARAM;
 	return OK;
 }
 
-/* Some memory, different in each direction, so that one taken for another is found. */
-static size_t workspace(const struct job *j) { return 4 * len(j->filter) + 1024 * (size_t)(j->direction + 1); }
+/* Some memory, different in each direction and for each algorithm, so that one taken for another is found; that of the
+ * explicit product, forward, is large. */
+static size_t workspace(const struct job *j, int algorithm) {
+	size_t n = 4 * len(j->filter) + 1024 * (size_t)(j->direction + 1);
+	if (algorithm == 1) return n;
+	return n + 512 * (size_t)(algorithm + 1) + (j->direction == 0 && algorithm == 2 ? 4 * len(j->y) : 0);
+}
+
+/* Milliseconds, of which which algorithm needs the fewest changes with the shape. */
+static double cost(const struct job *j, int algorithm) {
+	unsigned mix = (unsigned)(j->filter.n * 31 + j->filter.c * 17 + j->filter.h * 7 + j->y.h * 3 + algorithm * 13 + j->direction);
+	mix = (mix ^ mix >> 5) * 2654435761u;
+	mix = (mix ^ mix >> 15) * 2246822519u;
+	return 0.1 + (double)(mix >> 24) / 256;
+}
 
 /* Whether FAKE_CUDNN_REFUSES asks that all convolutions be refused here: by "queries" of a workspace, or by "calls". */
 static int refused(const char *where) {
@@ -130,7 +161,7 @@ static int refused(const char *where) {
 static int size_of(struct job j, int algorithm, size_t *n) {
 	int status = check(&j, algorithm);
 	if (refused("queries")) return NOT_SUPPORTED_LAYOUT;
-	if (status == OK) *n = workspace(&j);
+	if (status == OK) *n = workspace(&j, algorithm);
 	return status;
 }
 
@@ -152,18 +183,35 @@ int cudnnGetConvolutionBackwardFilterWorkspaceSize(void *h, void *x, void *y, vo
 		.how = *(struct convolution *)c, .direction = 2}, algorithm, n);
 }
 
-static void finish(const struct job *j, float *to, const double *sum, size_t n) {
-	for (size_t i = 0; i < n; i++)
-		to[i] = (float)(j->alpha * sum[i] + (j->beta != 0 ? (double)j->beta * to[i] : 0));
+static void finish(const struct job *j, void *to, const double *sum, size_t n) {
+	for (size_t i = 0; i < n; i++) {
+		union { float value; uint32_t word; } u = {(float)(j->alpha * sum[i])};
+		if (j->x.narrow) {
+			u.value = fake_bfloat16(u.value);
+			((uint16_t *)to)[i] = (uint16_t)(u.word >> 16);
+		} else
+			((float *)to)[i] = u.value;
+	}
+}
+
+/* The operand as the algorithm reads it: rounded to TF32 where the math mode lets it be. */
+static float *operand(const struct job *j, const void *from, struct tensor t) {
+	float *x = fake_read(from, len(t), t.narrow);
+	if (!j->how.math && !t.narrow)
+		for (size_t i = 0; i < len(t); i++) x[i] = fake_tf32(x[i]);
+	return x;
 }
 
 static CUresult convolve(const void *arguments) {
 	const struct job *j = arguments;
 	struct tensor x = j->x, y = j->y, f = j->filter;
-	float *xs = fake_memory(j->from_x, 4 * len(x)), *ys = fake_memory(j->from_y, 4 * len(y));
-	float *fs = fake_memory(j->from_filter, 4 * len(f)), *ws = fake_memory(j->workspace, j->workspace_len);
-	if (!xs || !ys || !fs || !ws) return CUDA_ERROR_ILLEGAL_ADDRESS;
+	size_t element = x.narrow ? 2 : 4;
+	void *at_xs = fake_memory(j->from_x, element * len(x)), *at_ys = fake_memory(j->from_y, element * len(y));
+	void *at_fs = fake_memory(j->from_filter, element * len(f)), *ws = fake_memory(j->workspace, j->workspace_len);
+	if (!at_xs || !at_ys || !at_fs || !ws) return CUDA_ERROR_ILLEGAL_ADDRESS;
 	memset(ws, 0xff, j->workspace_len); /* where it overlaps an operand, the result shows it */
+	float *xs = operand(j, at_xs, x), *ys = operand(j, at_ys, y), *fs = operand(j, at_fs, f);
+	fake_spend(cost(j, j->algorithm));
 	size_t results = len(j->direction == 0 ? y : j->direction == 1 ? x : f);
 	double *sum = calloc(results, sizeof *sum);
 	/* Forward reads the filter by k, as RSCK: what lies side by side in the innermost loop goes faster. */
@@ -193,7 +241,16 @@ static CUresult convolve(const void *arguments) {
 								for (int c = 0; c < x.c; c++) sum[at_f + c] += (double)ys[at_y + k] * xs[at_x + c];
 						}
 					}
-	finish(j, j->direction == 0 ? ys : j->direction == 1 ? xs : fs, sum, results);
+	/* Another algorithm is another order of additions: to be seen in the last bits. One that adds in any order has others
+	 * each time. */
+	static unsigned calls;
+	int unordered = algorithms[j->direction][j->algorithm].is == UNORDERED;
+	double other = 1 + 6e-8 * (j->algorithm - 1) + (unordered ? 3e-7 * (__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) % 4) : 0);
+	for (size_t i = 0; i < results; i++) sum[i] *= other;
+	finish(j, j->direction == 0 ? at_ys : j->direction == 1 ? at_xs : at_fs, sum, results);
+	free(xs);
+	free(ys);
+	free(fs);
 	free(sum);
 	free(turned);
 	return CUDA_SUCCESS;
@@ -204,26 +261,28 @@ static int start(struct handle *h, const void *alpha, const void *beta, struct j
 	int status = check(&j, algorithm);
 	if (status != OK) return status;
 	if (refused("calls")) return NOT_SUPPORTED;
-	if (j.workspace_len < workspace(&j) || !fake_memory(j.workspace, j.workspace_len)) return BAD_PARAM;
+	if (j.workspace_len != workspace(&j, algorithm) || !fake_memory(j.workspace, j.workspace_len)) return BAD_PARAM;
 	j.alpha = *(const float *)alpha;
 	j.beta = *(const float *)beta;
+	j.algorithm = algorithm;
+	if (j.alpha != 1 || j.beta != 0) return BAD_PARAM; /* what is asked for nowhere */
 	return fake_enqueue(h->stream, convolve, &j, sizeof j) ? EXECUTION_FAILED : OK;
 }
 
 int cudnnConvolutionForward(void *h, const void *alpha, void *x, CUdeviceptr from_x, void *f, CUdeviceptr from_filter, void *c,
 	int algorithm, CUdeviceptr ws, size_t n, const void *beta, void *y, CUdeviceptr to) {
 	return start(h, alpha, beta, (struct job){*(struct tensor *)x, *(struct tensor *)y, *(struct tensor *)f,
-		*(struct convolution *)c, 0, 0, from_x, to, from_filter, ws, n, 0}, algorithm);
+		*(struct convolution *)c, 0, 0, from_x, to, from_filter, ws, n, 0, 0}, algorithm);
 }
 
 int cudnnConvolutionBackwardData(void *h, const void *alpha, void *f, CUdeviceptr from_filter, void *y, CUdeviceptr from_y,
 	void *c, int algorithm, CUdeviceptr ws, size_t n, const void *beta, void *x, CUdeviceptr to) {
 	return start(h, alpha, beta, (struct job){*(struct tensor *)x, *(struct tensor *)y, *(struct tensor *)f,
-		*(struct convolution *)c, 0, 0, to, from_y, from_filter, ws, n, 1}, algorithm);
+		*(struct convolution *)c, 0, 0, to, from_y, from_filter, ws, n, 1, 0}, algorithm);
 }
 
 int cudnnConvolutionBackwardFilter(void *h, const void *alpha, void *x, CUdeviceptr from_x, void *y, CUdeviceptr from_y,
 	void *c, int algorithm, CUdeviceptr ws, size_t n, const void *beta, void *f, CUdeviceptr to) {
 	return start(h, alpha, beta, (struct job){*(struct tensor *)x, *(struct tensor *)y, *(struct tensor *)f,
-		*(struct convolution *)c, 0, 0, from_x, from_y, to, ws, n, 2}, algorithm);
+		*(struct convolution *)c, 0, 0, from_x, from_y, to, ws, n, 2, 0}, algorithm);
 }

@@ -167,10 +167,11 @@ CUresult cuDeviceGetName(char *name, int n, CUdevice d) {
 CUresult cuDeviceGetAttribute(int *v, CUdevice_attribute a, CUdevice d) {
 	STARTED;
 	(void)d;
+	const char *capability = getenv("FAKE_CAPABILITY"); /* such as 75 */
 	if (a == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
-		*v = 9;
+		*v = capability ? atoi(capability) / 10 : 9;
 	else if (a == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)
-		*v = 0;
+		*v = capability ? atoi(capability) % 10 : 0;
 	else
 		return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;

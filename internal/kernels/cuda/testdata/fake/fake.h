@@ -74,6 +74,31 @@ int fake_leftovers(CUcontext context);
 void *host_pointer(uint64_t p, uint64_t n);
 extern __thread jmp_buf fake_fault;
 
+/* The nearest bfloat16, as the float32 that has its bits for its upper half; the nearest of TF32's. The even one of two. */
+static inline float fake_round(float x, int bits) {
+	union { float value; uint32_t word; } u = {x};
+	if (x != x) return x;
+	u.word += (1u << (bits - 1)) - 1 + (u.word >> bits & 1);
+	u.word &= ~0u << bits;
+	return u.value;
+}
+static inline float fake_bfloat16(float x) { return fake_round(x, 16); }
+static inline float fake_tf32(float x) { return fake_round(x, 13); }
+
+/* n floats of an array of float or of bfloat16, in memory of the host's own; and back. */
+static inline float *fake_read(const void *from, size_t n, int narrow) {
+	float *to = malloc(4 * n + 1);
+	for (size_t i = 0; i < n; i++) {
+		union { float value; uint32_t word; } u;
+		if (narrow)
+			u.word = (uint32_t)((const uint16_t *)from)[i] << 16;
+		else
+			u.value = ((const float *)from)[i];
+		to[i] = u.value;
+	}
+	return to;
+}
+
 /* A kernel of kernels.cu, from the file that the tests write: its name, its parameters' number and sizes, and a function
  * that runs one thread after the other. */
 struct fake_kernel {
