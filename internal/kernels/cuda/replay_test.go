@@ -179,7 +179,7 @@ func TestReplayedSteps(t *testing.T) {
 				if epoch == 2 {
 					growScratch(t, device)
 				}
-				same(t, "replayed", epoch, want[epoch], replayed.epoch(t))
+				sameNumbers(t, "replayed", epoch, want[epoch], replayed.epoch(t))
 			}
 			// The first runs of each of the three programs are one that is asked for, and one that is captured, for which it is asked
 			// for too; and so again after the scratch memory has moved.
@@ -193,7 +193,7 @@ func TestReplayedSteps(t *testing.T) {
 			}
 			resume(t, first, second)
 			for epoch := 2; epoch < epochs; epoch++ {
-				same(t, "resumed", epoch, want[epoch], second.epoch(t))
+				sameNumbers(t, "resumed", epoch, want[epoch], second.epoch(t))
 			}
 
 			if fakes == "" {
@@ -202,7 +202,7 @@ func TestReplayedSteps(t *testing.T) {
 			t.Setenv("FAKE_NO_CAPTURE", "1")
 			refused := newTrainee(t, open(t, 0), cfg)
 			for epoch := range epochs {
-				same(t, "not captured", epoch, want[epoch], refused.epoch(t))
+				sameNumbers(t, "not captured", epoch, want[epoch], refused.epoch(t))
 			}
 			if err := refused.programs[4].Uncaptured(); err == nil {
 				t.Error("nothing tells that steps are not captured")
@@ -211,8 +211,8 @@ func TestReplayedSteps(t *testing.T) {
 	}
 }
 
-// same wants an epoch to tell the same.
-func same(t *testing.T, which string, epoch int, want, got []float64) {
+// sameNumbers wants an epoch to tell the same.
+func sameNumbers(t *testing.T, which string, epoch int, want, got []float64) {
 	t.Helper()
 	for i := range want {
 		if got[i] != want[i] {
