@@ -21,18 +21,19 @@ var _ kernels.Capturer = (*Device)(nil)
 // errCapturing is what operations give that can't be captured.
 var errCapturing = errors.New("not while operations are captured")
 
-// driverError is the error that a status of the driver stands for, of the functions that gorgonia.org/cu lacks.
-func driverError(status C.int) error {
-	if status == 0 {
+// driverError is the error that a status of the driver stands for, of the functions that gorgonia.org/cu lacks: one of those
+// that it gives itself.
+func driverError(status C.int) error { return result(cu.Success, int(status)) }
+
+// result makes an error of the type of success, to which gorgonia.org/cu gives no name that can be used.
+func result[T interface {
+	~int
+	error
+}](success T, status int) error {
+	if T(status) == success {
 		return nil
 	}
-	var name, text *C.char
-	C.call_cuGetErrorName(status, &name)
-	C.call_cuGetErrorString(status, &text)
-	if name == nil || text == nil { // it does not know its own
-		return fmt.Errorf("CUDA: status %d", status)
-	}
-	return fmt.Errorf("%s (%s)", C.GoString(text), C.GoString(name))
+	return T(status)
 }
 
 // capture is a CUDA graph, ready to be launched.
