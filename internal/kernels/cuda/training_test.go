@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/ftrun/ftrun/internal/runlog"
@@ -76,7 +77,7 @@ func TestTraining(t *testing.T) {
 	if fakes != "" { // which have two GPUs
 		other = "cuda:1"
 	}
-	cpu, gpu, again := train(t, "cpu"), train(t, other), train(t, "cuda:0")
+	cpu, gpu, again := train(t, "cpu", sweep), train(t, other, sweep), train(t, "cuda:0", sweep)
 	furthest := 0.0
 	if len(cpu) != 3 || len(gpu) != 3 {
 		t.Fatalf("%d runs on the CPU, %d on the GPU", len(cpu), len(gpu))
@@ -105,8 +106,68 @@ func TestTraining(t *testing.T) {
 	t.Logf("losses are at most %.2g apart", furthest)
 }
 
-// train applies the sweep on a device, and returns the epochs by run.
-func train(t *testing.T, device string) map[string][]runlog.Epoch {
+// precise trains a network in the precisions that only a GPU has.
+const precise = `
+dataset "shapes" {
+  kind     = "synthetic"
+  task     = "shapes"
+  classes  = 2
+  pictures = { train = 10, val = 4 }
+  size     = 64
+}
+sweep "coarse" {
+  dataset = dataset.shapes
+  matrix {
+    precision = ["fp32", "tf32", "bf16"]
+  }
+  run {
+    arch       = "squeezenet1_1"
+    mode       = "scratch"
+    epochs     = 1
+    batch_size = 4
+    precision  = matrix.precision
+    image { crop = 64 }
+  }
+}
+`
+
+// TestTrainingInEachPrecision trains the same network in each precision by the command: losses are near each other and none
+// is another's, so each run has what it asks for; and what was chosen is kept for the next apply.
+func TestTrainingInEachPrecision(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	losses := map[float64]string{}
+	var first float64
+	runs := train(t, "cuda:0", precise)
+	if len(runs) != 3 {
+		t.Fatalf("%d runs, want 3", len(runs))
+	}
+	for run, epochs := range runs {
+		loss := epochs[len(epochs)-1].TrainLoss
+		if first == 0 {
+			first = loss
+		}
+		if math.IsNaN(loss) || math.Abs(loss-first) > 5e-2 {
+			t.Errorf("%s: training loss %v, another's is %v", run, loss, first)
+		}
+		if losses[loss] != "" {
+			t.Errorf("%s and %s have the same training loss, %v", run, losses[loss], loss)
+		}
+		losses[loss] = run
+	}
+	kept, err := os.ReadFile(filepath.Join(cache, "ftrun", "algorithms.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"convolution, `, `, batch 4, fp32"`, `, batch 4, tf32"`, `, batch 4, bf16"`} {
+		if fakes != "" && !strings.Contains(string(kept), want) {
+			t.Errorf("algorithms.json has no %s", want)
+		}
+	}
+}
+
+// train applies a sweep on a device, and returns the epochs by run.
+func train(t *testing.T, device, sweep string) map[string][]runlog.Epoch {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "sweep.hcl"), []byte(sweep), 0o644); err != nil {
