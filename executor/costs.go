@@ -308,14 +308,7 @@ func (c *Costs) rehearse(s *planner.Settings, d *planner.Dataset, sharing *plann
 		return nil, err
 	}
 	t.progress, t.schedule = &progress{}, newSchedule(s, 1)
-	needed := t.programs.train.Needed(true)
-	err = t.update(func(i int) kernels.Buffer {
-		if !needed[t.net.Params[i].Layer] {
-			return nil
-		}
-		return kernels.Extent(t.params.Buffer(i).Len())
-	})
-	if err != nil {
+	if err := t.optimizer.Step(t.lr, t.rehearsedGradients()); err != nil {
 		return nil, err
 	}
 	step := recorder.Take()

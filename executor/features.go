@@ -30,12 +30,20 @@ type batch struct {
 	read func(i int, dst []float32) error // gives the features of its picture i; nil: X holds pictures
 }
 
-// run takes a batch through a program; see nn.Program.Run.
-func (b batch) run(p *nn.Program, labels []int, step uint64) (nn.Result, error) {
+// evaluate takes a batch through a program; see nn.Program.Run.
+func (b batch) evaluate(p *nn.Program) (nn.Result, error) {
 	if b.read == nil {
-		return p.Run(b.X, labels, step)
+		return p.Run(b.X, nil, 0)
 	}
-	return p.RunFrom(b.read, labels, step)
+	return p.RunFrom(b.read, nil, 0)
+}
+
+// begin begins a step of training on a batch; see nn.Program.Begin.
+func (b batch) begin(p *nn.Program, step uint64, u nn.Update) (finish func() (nn.Result, error), err error) {
+	if b.read == nil {
+		return p.Begin(b.X, b.Labels, step, u)
+	}
+	return p.BeginFrom(b.read, b.Labels, step, u)
 }
 
 // pictureBatches yields a loader's.

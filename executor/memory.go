@@ -44,6 +44,9 @@ func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *pl
 	if err != nil {
 		return Memory{}, err
 	}
+	if err := t.optimizer.Rehearse(t.rehearsedGradients()); err != nil {
+		return Memory{}, err
+	}
 	all := t.bytes(func(int) bool { return true })
 	m := Memory{Start: all}
 	if set.Weights.Kind != "none" {
@@ -105,6 +108,17 @@ func rehearse(meter kernels.Meter, set *planner.Settings, of *planner.Dataset, s
 		err = t.programs.rehearse(programKey{batch(max(of.Pictures[data.Val], of.Pictures[data.Test])), false})
 	}
 	return t, err
+}
+
+// rehearsedGradients stand for those of a training program.
+func (t *training) rehearsedGradients() func(param int) kernels.Buffer {
+	needed := t.programs.train.Needed(true)
+	return func(i int) kernels.Buffer {
+		if !needed[t.net.Params[i].Layer] {
+			return nil
+		}
+		return kernels.Extent(t.params.Buffer(i).Len())
+	}
 }
 
 // cutOf is where the part of the network begins that a split's pictures go through.

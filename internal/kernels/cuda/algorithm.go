@@ -205,9 +205,12 @@ func (d *Device) fastest(p *pass, v *convolution, c kernels.Conv, candidates []c
 const clearlyFaster = 0.97
 
 // measure runs each candidate over the operands, whose contents are of no account, and gives the fastest. Nothing else is
-// under way on the stream, and no graph is being captured: a step's first run is not.
+// under way on the stream, and nothing is captured: a step's first run is not.
 func (d *Device) measure(p *pass, v *convolution, c kernels.Conv, candidates []candidate, scratch []int,
 	at func([]cu.DevicePtr) operands) (best candidate, err error) {
+	if d.capturing {
+		return candidates[0], fmt.Errorf("measuring algorithms: %w", errCapturing)
+	}
 	before := d.scratchLen
 	var parts []cu.DevicePtr
 	for {

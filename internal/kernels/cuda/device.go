@@ -34,6 +34,11 @@ type Device struct {
 	blasMemory   cu.DevicePtr
 	scratch      cu.DevicePtr // what one operation needs beside its operands
 	scratchLen   int          // bytes
+	changes      int          // of what captures hold on to: the scratch memory's place, how convolutions are computed
+	step         cu.DevicePtr // the step of the capture that is replayed, in two words
+	capturing    bool         // see Capture
+	draws        bool         // the capture has a dropout
+	staged       staging
 	convolutions map[kernels.Conv]*convolution
 	unsupported  map[string]bool // see Unsupported
 	lost         bool            // see kernels.ErrLost
@@ -53,6 +58,9 @@ var (
 
 // blasMemoryLen is what NVIDIA recommends for the newest GPUs, in bytes; older ones do with less.
 const blasMemoryLen = 32 << 20
+
+// stepLen is what the step's number takes, in bytes.
+const stepLen = 8
 
 // New opens the GPU of that index. The error says what is missing, and what to install.
 func New(index int) (*Device, error) {
@@ -91,6 +99,12 @@ func (d *Device) open(g GPU) (err error) {
 			return err
 		}
 		if d.blasMemory, err = d.allocate(blasMemoryLen); err != nil {
+			return err
+		}
+		if d.step, err = d.allocate(stepLen); err != nil {
+			return err
+		}
+		if err := d.staged.open(); err != nil {
 			return err
 		}
 		stream := unsafe.Pointer(d.stream.C())
@@ -195,7 +209,8 @@ func (d *Device) Close() error {
 		if d.blas != nil {
 			errs = append(errs, cublasError(C.call_cublasDestroy_v2(d.blas)))
 		}
-		for _, memory := range []cu.DevicePtr{d.scratch, d.blasMemory} {
+		errs = append(errs, d.staged.close())
+		for _, memory := range []cu.DevicePtr{d.scratch, d.blasMemory, d.step} {
 			if memory != 0 {
 				errs = append(errs, cu.MemFree(memory))
 			}
@@ -262,6 +277,9 @@ func (d *Device) Alloc(n int) (kernels.Buffer, error) {
 	}
 	b := buffer{device: d, len: n}
 	err := d.within(func() (err error) {
+		if d.capturing {
+			return errCapturing
+		}
 		bytes := 4 * max(n, 1) // the driver gives no memory of length 0
 		if b.at, err = d.allocate(bytes); err != nil {
 			return err
@@ -293,6 +311,9 @@ func (d *Device) allocate(bytes int) (cu.DevicePtr, error) {
 // Free gives a buffer back, when what was called before is done with it.
 func (d *Device) Free(b kernels.Buffer) {
 	at := d.memory("Free", "the buffer", b, b.Len())
+	if d.capturing {
+		panic("cuda: Free while operations are captured")
+	}
 	// An error here is that of an operation before, and the next one gives it again.
 	_ = d.within(func() error {
 		if err := d.stream.Synchronize(); err != nil {
@@ -302,44 +323,14 @@ func (d *Device) Free(b kernels.Buffer) {
 	})
 }
 
-// Upload copies src to dst, and is done with src when it returns.
+// Upload copies src to dst. It is done with src when it returns, not with the copy.
 func (d *Device) Upload(dst kernels.Buffer, src []float32) error {
-	at := d.memory("Upload", "dst", dst, len(src))
-	if len(src) == 0 {
-		return nil
-	}
-	err := d.copied("upload", func() error {
-		return cu.MemcpyHtoDAsync(at, unsafe.Pointer(&src[0]), int64(4*len(src)), d.stream)
-	})
-	runtime.KeepAlive(src) // the copy may be under way after its call
-	return err
+	return upload(d, d.memory("Upload", "dst", dst, len(src)), src)
 }
 
 // Download copies src to dst, when what was called before is computed.
 func (d *Device) Download(dst []float32, src kernels.Buffer) error {
-	at := d.memory("Download", "src", src, len(dst))
-	if len(dst) == 0 {
-		return nil
-	}
-	err := d.copied("download", func() error {
-		return cu.MemcpyDtoHAsync(unsafe.Pointer(&dst[0]), at, int64(4*len(dst)), d.stream)
-	})
-	runtime.KeepAlive(dst)
-	return err
-}
-
-// copied runs a copy and waits for it: the memory of the host is Go's, which the driver must not keep.
-func (d *Device) copied(what string, run func() error) error {
-	err := d.within(func() error {
-		if err := run(); err != nil {
-			return err
-		}
-		return d.stream.Synchronize()
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %s: %w", d.name, what, err)
-	}
-	return nil
+	return download(d, dst, d.memory("Download", "src", src, len(dst)))
 }
 
 // scratchAlign is where parts of the scratch memory begin, in bytes: what the driver's own allocations give.
@@ -352,7 +343,9 @@ func (d *Device) take(bytes ...int) ([]cu.DevicePtr, error) {
 	for i := range bytes {
 		parts[i] = cu.DevicePtr(taken(bytes[:i]...))
 	}
-	if n := taken(bytes...); n > d.scratchLen {
+	if n := taken(bytes...); n > d.scratchLen && d.capturing {
+		return nil, fmt.Errorf("scratch memory: %w", errCapturing)
+	} else if n > d.scratchLen {
 		if err := d.within(func() error { return d.growScratch(n) }); err != nil {
 			return nil, fmt.Errorf("scratch memory: %w", err)
 		}
@@ -390,6 +383,7 @@ func (d *Device) growScratch(bytes int) (err error) {
 		}
 		d.scratch, d.scratchLen = 0, 0
 	}
+	d.changes++
 	if bytes == 0 {
 		return nil
 	}

@@ -32,7 +32,8 @@ var capturing = []error{cu.StreamCaptureUnsupported, cu.StreamCaptureInvalidated
 	cu.StreamCaptureUnjoined, cu.StreamCaptureIsolation, cu.StreamCaptureImplicit, cu.StreamCaptureWrongThread}
 
 // blame says of an error, in the thread that has the device's context, what became of the device. A status of cuBLAS or cuDNN
-// does not tell, nor does a number of the driver that is newer than this program: then the context is asked.
+// does not tell, nor does a number of the driver that is newer than this program: then the context is asked, but not while it
+// captures. A capture that fails is followed by the same operations without one, whose errors tell.
 func (d *Device) blame(err error) error {
 	if err == nil || errors.Is(err, errUnsupported) || errors.Is(err, kernels.ErrMemory) || errors.Is(err, kernels.ErrLost) {
 		return err
@@ -41,6 +42,9 @@ func (d *Device) blame(err error) error {
 		return fault{err, kernels.ErrMemory}
 	}
 	if !isOne(err, lost) {
+		if d.capturing {
+			return err
+		}
 		answer := cu.Synchronize()
 		if answer == nil || isOne(answer, capturing) {
 			return err

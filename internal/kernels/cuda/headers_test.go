@@ -164,7 +164,7 @@ func offsets(t *testing.T, header string, include ...string) string {
 	return string(out)
 }
 
-// TestLibraryDeclarations holds libraries.h against the headers of cuBLAS and cuDNN.
+// TestLibraryDeclarations holds libraries.h against the headers of the driver, cuBLAS and cuDNN.
 func TestLibraryDeclarations(t *testing.T) {
 	own := read(t, "libraries.h")
 	runtime := installs(t, "driver_types.h")
@@ -181,6 +181,7 @@ func TestLibraryDeclarations(t *testing.T) {
 		header, own string
 		numbers     *regexp.Regexp
 	}{
+		{"cuda.h", "DRIVER", regexp.MustCompile("^CU_")},
 		{"cublas_v2.h", "CUBLAS", regexp.MustCompile("^(CUBLAS|CUDA_R)_")},
 		{"cudnn.h", "CUDNN", regexp.MustCompile("^CUDNN_")},
 	} {

@@ -8,7 +8,7 @@
 
 /* Declared as NVIDIA's library exports them, without the names that cuda.h gives to older editions. */
 
-enum { GPUS = 2, PAGE = 4096, QUEUE = 64, ARGUMENTS = 256 };
+enum { GPUS = 2, PAGE = 4096, QUEUE = 64 };
 
 /* The machine is what the environment says, lists by GPU:
  * FAKE_MEMORY_MIB=4096,64, FAKE_CAPABILITY=90,75, FAKE_LOST_AT=0,5000, the launch at which a GPU is lost, FAKE_BUSY=0,3, the opening from
@@ -48,10 +48,6 @@ static __thread CUcontext current;
 static int started;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-struct work {
-	CUresult (*run)(const void *);
-	char arguments[ARGUMENTS];
-};
 struct CUstream_st {
 	CUcontext context;
 	CUresult fault;
@@ -120,6 +116,14 @@ void *fake_operand(CUdeviceptr p, int *bad) {
 	return host;
 }
 
+void *host_pointer(uint64_t p, uint64_t n) {
+	if (!p) return NULL;
+	void *host = fake_memory(p, n);
+	if (!host) longjmp(fake_fault, 1);
+	return host;
+}
+__thread jmp_buf fake_fault;
+
 static CUresult drain(CUstream s) {
 	for (unsigned i = 0; i < s->queued && !s->fault; i++) s->fault = s->queue[i].run(s->queue[i].arguments);
 	s->queued = 0;
@@ -130,12 +134,20 @@ CUresult fake_enqueue(CUstream s, CUresult (*run)(const void *), const void *arg
 	CONTEXT;
 	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
 	if (n > ARGUMENTS) return CUDA_ERROR_INVALID_VALUE;
+	struct work w = {.run = run};
+	memcpy(w.arguments, arguments, n);
+	if (fake_capturing(s)) return fake_capture(s, &w);
 	if (s->queued == QUEUE) drain(s);
 	if (s->fault) return s->fault;
-	struct work *w = &s->queue[s->queued++];
-	w->run = run;
-	memcpy(w->arguments, arguments, n);
+	s->queue[s->queued++] = w;
 	return CUDA_SUCCESS;
+}
+
+CUresult fake_wait(CUstream s) {
+	CONTEXT;
+	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
+	if (fake_capturing(s)) return fake_spoil(s);
+	return drain(s);
 }
 
 /* ---- start, GPUs, contexts ---- */
@@ -216,7 +228,8 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice d) {
 	STARTED;
 	if (!contexts[d].retained) return CUDA_ERROR_INVALID_CONTEXT;
 	/* The real one frees what is left; here it is a leak. */
-	if (contexts[d].retained == 1 && contexts[d].used && !contexts[d].lost) return CUDA_ERROR_ILLEGAL_STATE;
+	int left = contexts[d].used || fake_leftovers(&contexts[d]);
+	if (contexts[d].retained == 1 && left && !contexts[d].lost) return CUDA_ERROR_ILLEGAL_STATE;
 	contexts[d].retained--;
 	return CUDA_SUCCESS;
 }
@@ -230,6 +243,7 @@ CUresult cuCtxSetCurrent(CUcontext c) {
 
 CUresult cuCtxSynchronize(void) {
 	CONTEXT;
+	if (fake_spoil_all(current)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	pthread_mutex_lock(&lock);
 	CUresult fault = CUDA_SUCCESS;
 	for (CUstream s = streams; s && !fault; s = s->next) /* other threads' work is left to them */
@@ -242,6 +256,7 @@ CUresult cuCtxSynchronize(void) {
 
 CUresult cuMemAlloc_v2(CUdeviceptr *p, size_t n) {
 	CONTEXT;
+	SAFE;
 	if (!n) return CUDA_ERROR_INVALID_VALUE;
 	if (current->used + n + ((size_t)setting("FAKE_TORN_MIB", current->gpu, 0) << 20) > memory(current->gpu)) return CUDA_ERROR_OUT_OF_MEMORY;
 	/* Between pages that nobody may touch, as near to the one behind as 256 bytes allow. Fresh memory is not zero. */
@@ -265,6 +280,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr *p, size_t n) {
 
 CUresult cuMemFree_v2(CUdeviceptr p) {
 	CONTEXT;
+	SAFE;
 	pthread_mutex_lock(&lock);
 	struct allocation **at = &allocations;
 	while (*at && (CUdeviceptr)(uintptr_t)(*at)->data + OFFSET != p) at = &(*at)->next;
@@ -291,7 +307,7 @@ struct copy {
 	CUdeviceptr device;
 	char *host;
 	size_t n;
-	int fill;
+	unsigned fill;
 };
 
 static CUresult upload(const void *arguments) {
@@ -314,13 +330,23 @@ static CUresult fill(const void *arguments) {
 	const struct copy *c = arguments;
 	void *to = fake_memory(c->device, c->n);
 	if (!to) return CUDA_ERROR_ILLEGAL_ADDRESS;
-	memset(to, c->fill, c->n);
+	memset(to, (int)c->fill, c->n);
+	return CUDA_SUCCESS;
+}
+
+static CUresult fill_words(const void *arguments) {
+	const struct copy *c = arguments;
+	char *to = fake_memory(c->device, c->n);
+	if (!to) return CUDA_ERROR_ILLEGAL_ADDRESS;
+	for (size_t i = 0; i < c->n; i += 4) memcpy(to + i, &c->fill, 4);
 	return CUDA_SUCCESS;
 }
 
 static CUresult copying(CUstream s, CUresult (*how)(const void *), struct copy c) {
 	CONTEXT;
 	if (!fake_memory(c.device, c.n)) return CUDA_ERROR_INVALID_VALUE;
+	/* A copy from or to pageable memory is no part of a graph. */
+	if (c.host && fake_capturing(s) && !fake_pinned(c.host, c.n)) return fake_spoil(s);
 	return fake_enqueue(s, how, &c, sizeof c);
 }
 
@@ -334,6 +360,11 @@ CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t n, CUstream s) 
 
 CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char v, size_t n, CUstream s) {
 	return copying(s, fill, (struct copy){to, NULL, n, v});
+}
+
+CUresult cuMemsetD32Async(CUdeviceptr to, unsigned v, size_t n, CUstream s) {
+	if (to % 4) return CUDA_ERROR_INVALID_VALUE;
+	return copying(s, fill_words, (struct copy){to, NULL, 4 * n, v});
 }
 
 /* ---- streams ---- */
@@ -350,15 +381,12 @@ CUresult cuStreamCreate(CUstream *s, unsigned flags) {
 	return CUDA_SUCCESS;
 }
 
-CUresult cuStreamSynchronize(CUstream s) {
-	CONTEXT;
-	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
-	return drain(s);
-}
+CUresult cuStreamSynchronize(CUstream s) { return fake_wait(s); }
 
 CUresult cuStreamDestroy_v2(CUstream s) {
 	CONTEXT;
 	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
+	if (fake_capturing(s)) return fake_spoil(s);
 	drain(s);
 	pthread_mutex_lock(&lock);
 	CUstream *at = &streams;
@@ -373,6 +401,7 @@ CUresult cuStreamDestroy_v2(CUstream s) {
 
 CUresult cuModuleLoadData(CUmodule *m, const void *image) {
 	CONTEXT;
+	SAFE;
 	if (!strstr(image, ".target sm_")) return CUDA_ERROR_INVALID_PTX;
 	*m = calloc(1, sizeof **m);
 	(*m)->context = current;
@@ -382,6 +411,7 @@ CUresult cuModuleLoadData(CUmodule *m, const void *image) {
 
 CUresult cuModuleUnload(CUmodule m) {
 	CONTEXT;
+	SAFE;
 	if (m->context != current) return CUDA_ERROR_INVALID_CONTEXT;
 	free(m->text);
 	m->context = NULL; /* what is left of it stays, so that its functions find it unloaded */
