@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"time"
 
@@ -67,10 +66,8 @@ func Prepare(store *runlog.Store, p *planner.Plan, arrays []Array) (*Folder, err
 func (f *Folder) JobName(array int) string { return fmt.Sprintf("ftrun-%s-%d", f.ID, array+1) }
 
 func openFolder(store *runlog.Store, id string) *Folder {
-	return &Folder{ID: id, Dir: filepath.Join(launchesDir(store), id)}
+	return &Folder{ID: id, Dir: filepath.Join(store.Launches().Dir, id)}
 }
-
-func launchesDir(store *runlog.Store) string { return filepath.Join(store.Dir, "launches") }
 
 // Record is a launch's launch.json: its arrays and their jobs. It is written before and after each submission, so that
 // whoever reads it knows of every job, or by which name to look for it.
@@ -136,23 +133,6 @@ func (f *Folder) write(r *Record) error {
 		return err
 	}
 	return durable.Write(f.recordPath(), raw)
-}
-
-var folderName = regexp.MustCompile(`^[0-9a-f]{12}$`)
-
-// folders lists the launches of a store, sorted by id.
-func folders(store *runlog.Store) ([]*Folder, error) {
-	entries, err := os.ReadDir(launchesDir(store))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the store: %w", err)
-	}
-	var all []*Folder
-	for _, e := range entries {
-		if e.IsDir() && folderName.MatchString(e.Name()) {
-			all = append(all, openFolder(store, e.Name()))
-		}
-	}
-	return all, nil
 }
 
 // Over tells whether no task reads a launch's folder any more, by its id. Of one that was printed, and not submitted by apply,

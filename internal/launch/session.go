@@ -246,13 +246,14 @@ func (s *Session) todo() (runs []*planner.Run, byID map[string]*planner.Run) {
 // attach looks through the launches that are not closed, closes those of which nothing is left, and takes up the tasks of
 // the others that carry out runs of the plan, or make features for them.
 func (s *Session) attach(ctx context.Context) error {
-	all, err := folders(s.Store)
+	all, err := s.Store.LaunchIDs()
 	if err != nil {
 		return err
 	}
 	var open []*launched
 	var ids []string
-	for _, f := range all {
+	for _, id := range all {
+		f := openFolder(s.Store, id)
 		record, err := f.read()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // printed, and not submitted by apply

@@ -356,13 +356,13 @@ func TestALaunchOfWhichNothingIsLeftIsClosed(t *testing.T) {
 	b.begin()
 	b.cluster.set("100", 0, "", nil)
 	b.begin()
-	all, err := folders(b.store)
+	all, err := b.store.LaunchIDs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	closed := 0
-	for _, f := range all {
-		r, err := f.read()
+	for _, id := range all {
+		r, err := openFolder(b.store, id).read()
 		if err != nil {
 			t.Fatal(err)
 		}

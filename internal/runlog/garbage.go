@@ -38,15 +38,14 @@ type Needs struct {
 // halfWritten is the age at which a hidden file beside the runs is no write under way any more.
 const halfWritten = time.Hour
 
-var launchName = regexp.MustCompile(`^[0-9a-f]{12}$`)
-
 var featureName = regexp.MustCompile(`^[0-9a-f]{16,64}$`)
 
 // FeaturesDir is where features that runs share are kept, one entry named by its hash for each.
 func (s *Store) FeaturesDir() string { return filepath.Join(s.Dir, "features") }
 
 // Garbage lists what nothing needs: what killed processes have left half-written, checkpoints that no training will go on
-// from, features that no run is waiting for, launches that are over, and runs that nothing names. Nothing is listed of a run that is being trained.
+// from, features that no run is waiting for, launches that are over, and runs that nothing names. Nothing is listed of a run that
+// is being trained.
 func (s *Store) Garbage(needs Needs) ([]Garbage, error) {
 	ids, err := s.IDs()
 	if err != nil {
@@ -91,13 +90,13 @@ func (s *Store) Garbage(needs Needs) ([]Garbage, error) {
 			}
 		}
 	}
-	launches, err := os.ReadDir(s.Launches().Dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the store: %w", err)
+	launches, err := s.LaunchIDs()
+	if err != nil {
+		return nil, err
 	}
-	for _, e := range launches {
-		if e.IsDir() && launchName.MatchString(e.Name()) && needs.Launch != nil && !needs.Launch(e.Name()) {
-			all = append(all, Garbage{Path: s.within(filepath.Join(s.Launches().Dir, e.Name())), Why: "plans and logs of jobs that have all ended"})
+	for _, id := range launches {
+		if needs.Launch != nil && !needs.Launch(id) {
+			all = append(all, Garbage{Path: s.within(filepath.Join(s.Launches().Dir, id)), Why: "plans and logs of jobs that have all ended"})
 		}
 	}
 	trajectories, err := s.Trajectories()

@@ -88,6 +88,23 @@ func (s *Store) Launches() *Run {
 
 const launchesDir = "launches"
 
+var launchName = regexp.MustCompile(`^[0-9a-f]{12}$`)
+
+// LaunchIDs lists what was handed to schedulers, sorted: the folders in Launches that are named by twelve hex digits.
+func (s *Store) LaunchIDs() ([]string, error) {
+	entries, err := os.ReadDir(s.Launches().Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the store: %w", err)
+	}
+	var ids []string
+	for _, e := range entries {
+		if e.IsDir() && launchName.MatchString(e.Name()) {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids, nil
+}
+
 const makingSuffix = ".making"
 
 // Run names one run's folder.
