@@ -21,7 +21,7 @@ import (
 // arithmetic.
 func (d *Device) Tune(how kernels.Tuning) error {
 	if how.Precision != kernels.FP32 && d.capability < 80 {
-		return fmt.Errorf("%s (%s, compute capability %d.%d) has no %s: that needs 8.0, which GPUs have since Ampere; set precision to \"fp32\"",
+		return fmt.Errorf("%s (%s, compute capability %d.%d) has no %s: that needs 8.0, which GPUs have since Ampere; set precision to \"fp32\", or choose other GPUs (-device)",
 			d.name, d.model, d.capability/10, d.capability%10, how.Precision)
 	}
 	mode := C.int(C.CUBLAS_DEFAULT_MATH)
