@@ -209,7 +209,12 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 		return err
 	}
 	cfg.Shuffle = false
-	loader, err := data.NewLoader(cfg)
+	pictures, err := newPictures(device, t.set.Image, cfg.BatchSize)
+	defer func() { err = errors.Join(err, pictures.close()) }()
+	if err != nil {
+		return err
+	}
+	loader, err := pictures.batchesOf(cfg, false)
 	if err != nil {
 		return err
 	}
@@ -231,7 +236,7 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 			if err != nil {
 				return err
 			}
-			out, err := program.Run(batch.X, nil, 0)
+			out, err := batch.evaluate(program)
 			if err != nil {
 				return err
 			}

@@ -170,6 +170,9 @@ func (t *training) fillBatch(device kernels.Device, threads int, cut *nn.Cut, pi
 		if err := programs.rehearse(programKey{batch: min(batch, pictures)}); err != nil {
 			return 0, 0, err
 		}
+		if _, err := newPictures(meter, t.set.Image, batch); err != nil {
+			return 0, 0, err
+		}
 		held = meter.Peak() + meter.Scratch() + data.EpochMemory(pictures, batch, t.set.Image.Crop, threads) + nn.CopyMemory + 2*block
 		held += garbageAllowed(held)
 		if batch == 1 || programs.memory() <= limits.Results && held <= limits.All {

@@ -8,6 +8,8 @@ type Normalizer interface {
 	Device
 	// NewPixels returns room for that many bytes of pictures, of which one call of Normalize shows so many windows at most.
 	NewPixels(bytes, windows int) (Pixels, error)
+	// Available is the number of bytes of the device's memory that nobody has taken.
+	Available() (int64, error)
 }
 
 // Pixels is pictures in a device's memory, each of rows of pixels of three bytes (R, G, B).
