@@ -123,8 +123,8 @@ func (b *pictureBatches) keep() {
 // load makes the input of a batch.
 func (b *pictureBatches) load(d *data.Batch, view int, input kernels.Buffer) error {
 	size := b.to.size()
-	windows := make([]kernels.Window, d.N)
-	for i := range windows {
+	windows := make([]kernels.Window, input.Len()/size) // a larger program gets black ones beside them
+	for i := range d.N {
 		windows[i] = kernels.Window{At: i * size, H: b.to.crop, W: b.to.crop}
 	}
 	room := b.to.room
