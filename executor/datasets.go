@@ -45,15 +45,7 @@ func (d *datasets) open(ctx context.Context, i int) (*data.Dataset, error) {
 	return set, nil
 }
 
-// loader makes a loader of one split for a run: augmented and shuffled for training, in order for evaluation.
-func (d *datasets) loader(set *data.Dataset, run *planner.Run, s *planner.Settings, split string, workers int) (*data.Loader, error) {
-	cfg, err := d.loaderConfig(set, run, s, split, workers)
-	if err != nil {
-		return nil, err
-	}
-	return data.NewLoader(cfg)
-}
-
+// loaderConfig is that of one split for a run: augmented and shuffled for training, in order for evaluation.
 func (d *datasets) loaderConfig(set *data.Dataset, run *planner.Run, s *planner.Settings, split string, workers int) (data.LoaderConfig, error) {
 	training := split == data.Train
 	pipe := data.PipelineConfig{

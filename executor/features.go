@@ -10,6 +10,7 @@ import (
 
 	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/features"
+	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/planner"
 )
@@ -27,36 +28,30 @@ type source interface {
 // batch is a part of an epoch.
 type batch struct {
 	*data.Batch
-	read func(i int, dst []float32) error // gives the features of its picture i; nil: X holds pictures
+	read func(i int, dst []float32) error // gives the features of its picture i; nil: it has pictures
+	load func(kernels.Buffer) error       // puts its pictures into the device's memory; nil: X holds them
 }
 
 // evaluate takes a batch through a program; see nn.Program.Run.
 func (b batch) evaluate(p *nn.Program) (nn.Result, error) {
-	if b.read == nil {
-		return p.Run(b.X, nil, 0)
+	switch {
+	case b.read != nil:
+		return p.RunFrom(b.read, nil, 0)
+	case b.load != nil:
+		return p.RunLoaded(b.load, nil, 0)
 	}
-	return p.RunFrom(b.read, nil, 0)
+	return p.Run(b.X, nil, 0)
 }
 
 // begin begins a step of training on a batch; see nn.Program.Begin.
 func (b batch) begin(p *nn.Program, step uint64, u nn.Update) (finish func() (nn.Result, error), err error) {
-	if b.read == nil {
-		return p.Begin(b.X, b.Labels, step, u)
+	switch {
+	case b.read != nil:
+		return p.BeginFrom(b.read, b.Labels, step, u)
+	case b.load != nil:
+		return p.BeginLoaded(b.load, b.Labels, step, u)
 	}
-	return p.BeginFrom(b.read, b.Labels, step, u)
-}
-
-// pictureBatches yields a loader's.
-type pictureBatches struct{ *data.Loader }
-
-func (l pictureBatches) Epoch(ctx context.Context, epoch, from int) iter.Seq2[batch, error] {
-	return func(yield func(batch, error) bool) {
-		for b, err := range l.Loader.Epoch(ctx, epoch, from) {
-			if !yield(batch{Batch: b}, err) {
-				return
-			}
-		}
-	}
+	return p.Begin(b.X, b.Labels, step, u)
 }
 
 // volume is the features of a split, or of one view of its pictures, that a run wants.

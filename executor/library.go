@@ -220,7 +220,12 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 	}
 	cfg.BatchSize = fill.batch
 	cfg.Shuffle = false
-	loader, err := data.NewLoader(cfg)
+	pictures, err := newPictures(device, t.set.Image, cfg.BatchSize)
+	defer func() { err = errors.Join(err, pictures.close()) }()
+	if err != nil {
+		return err
+	}
+	loader, err := pictures.batchesOf(cfg, false)
 	if err != nil {
 		return err
 	}
@@ -243,7 +248,12 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 			if err != nil {
 				return err
 			}
-			out, err := program.Run(padded(batch.X, n*t.net.Input.Len()), nil, 0)
+			if batch.load == nil {
+				whole := *batch.Batch
+				whole.X = padded(batch.X, n*t.net.Input.Len())
+				batch.Batch = &whole
+			}
+			out, err := batch.evaluate(program)
 			if err != nil {
 				return err
 			}

@@ -207,6 +207,9 @@ func (t *training) fillBatch(device kernels.Device, threads int, cut *nn.Cut, pi
 		if err := programs.rehearse(programKey{batch: max(fixed, min(f.batch, pictures))}); err != nil {
 			return filling{}, err
 		}
+		if _, err := newPictures(meter, t.set.Image, f.batch); err != nil {
+			return filling{}, err
+		}
 		f.held, f.onDevice = data.EpochMemory(pictures, f.batch, t.set.Image.Crop, threads)+nn.CopyMemory+2*block, 0
 		if computing := meter.Peak() + meter.Scratch(); separate(device) {
 			f.onDevice = computing

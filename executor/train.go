@@ -45,6 +45,7 @@ type training struct {
 	optimizer  *optim.Optimizer
 	schedule   optim.Schedule
 	programs   *programs
+	pictures   *pictures
 
 	data        *data.Dataset
 	loaders     map[string]*data.Loader // of pictures, by split
@@ -156,20 +157,28 @@ func (t *training) build(ctx context.Context) error {
 	if err := t.checkBatchNorm(); err != nil {
 		return err
 	}
-	t.loaders, t.sources = map[string]*data.Loader{}, map[string]source{}
-	for split := range t.data.Splits {
-		if t.loaders[split], err = t.datasets.loader(t.data, t.run, t.set, split, t.threads); err != nil {
-			return err
-		}
-		t.sources[split] = pictureBatches{t.loaders[split]}
-	}
-	t.steps = t.loaders[data.Train].Batches()
-	t.schedule = newSchedule(t.set, t.steps)
 	classWeights, err := t.classWeights()
 	if err != nil {
 		return err
 	}
-	return t.allocate(classWeights)
+	if err := t.allocate(classWeights); err != nil {
+		return err
+	}
+	t.loaders, t.sources = map[string]*data.Loader{}, map[string]source{}
+	for split := range t.data.Splits {
+		cfg, err := t.datasets.loaderConfig(t.data, t.run, t.set, split, t.threads)
+		if err != nil {
+			return err
+		}
+		batches, err := t.pictures.batchesOf(cfg, t.Parallelism <= len(t.places))
+		if err != nil {
+			return err
+		}
+		t.loaders[split], t.sources[split] = batches.Loader, batches
+	}
+	t.steps = t.loaders[data.Train].Batches()
+	t.schedule = newSchedule(t.set, t.steps)
+	return nil
 }
 
 // describe says, for that many classes, what the network is and what of it training changes.
@@ -188,7 +197,7 @@ func (t *training) describe(classes int) (err error) {
 	return nil
 }
 
-// allocate makes room for the parameters on the device, and for the programs.
+// allocate makes room for the parameters on the device, for the programs and for a batch's pictures.
 func (t *training) allocate(classWeights []float32) (err error) {
 	if t.params, err = nn.NewParamStore(t.device, t.net); err != nil {
 		return err
@@ -205,7 +214,8 @@ func (t *training) allocate(classWeights []float32) (err error) {
 		Smoothing:    float32(t.set.LabelSmoothing),
 		ClassWeights: classWeights,
 	})
-	return nil
+	t.pictures, err = newPictures(t.device, t.set.Image, t.set.BatchSize)
+	return err
 }
 
 // begin puts the training where its first step starts.
@@ -233,6 +243,9 @@ func (t *training) close() error {
 	}
 	if t.optimizer != nil {
 		errs = append(errs, t.optimizer.Close())
+	}
+	if t.pictures != nil {
+		errs = append(errs, t.pictures.close())
 	}
 	if t.params != nil {
 		errs = append(errs, t.params.Close())

@@ -12,7 +12,8 @@ import (
 
 // Batch is a part of an epoch. Its memory is used again: a consumer that wants to keep anything copies it.
 type Batch struct {
-	X      []float32 // (N, Crop, Crop, 3), normalised
+	X      []float32 // (N, Crop, Crop, 3), normalised; empty where the loader gives bytes
+	Pix    []uint8   // (N, Crop, Crop, 3), R, G, B; empty where it does not
 	Labels []int     // (N): classes
 	Index  []int     // (N): positions in the split's items
 	N      int
@@ -33,6 +34,11 @@ type LoaderConfig struct {
 	// shows view (e−1) mod Views. 0 draws anew each epoch, from Seed.
 	Views    int
 	ViewSeed uint64
+
+	// Bytes asks for Batch.Pix in the place of Batch.X: what is normalised elsewhere. Where Held is there too, and says that a
+	// picture is not wanted in a View, its bytes are anything. It is called by several goroutines.
+	Bytes bool
+	Held  func(view, index int) bool
 
 	Workers int    // goroutines that decode and augment; 0: one a processor
 	Ahead   int    // batches made ready before they are asked for; 0: 2
@@ -142,12 +148,12 @@ func (l *Loader) View(epoch int) int {
 	return epoch - 1
 }
 
-// fill computes the input of item index in an epoch.
-func (l *Loader) fill(dst []float32, epoch, index int, s *scratch) error {
+// picture makes item index as an epoch shows it.
+func (l *Loader) picture(epoch, index int, s *scratch) (*Image, error) {
 	it := &l.cfg.Split.Items[index]
 	p := l.cfg.Pipeline
 	if !p.Random() {
-		img, err := l.cfg.Cache.get(cacheKey{it.source, it.SHA256, p.resize, p.crop}, func() (*Image, error) {
+		return l.cfg.Cache.get(cacheKey{it.source, it.SHA256, p.resize, p.crop}, func() (*Image, error) {
 			base, err := it.Decode()
 			if err != nil {
 				return nil, err
@@ -158,22 +164,34 @@ func (l *Loader) fill(dst []float32, epoch, index int, s *scratch) error {
 			}
 			return out, nil
 		})
-		if err != nil {
-			return err
-		}
-		p.norm.apply(dst, img)
-		return nil
 	}
 	img, err := l.cfg.Cache.get(cacheKey{source: it.source, sum: it.SHA256}, it.Decode)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	view := uint64(l.View(epoch))
 	img, err = p.augment(img, func(op int) stream { return l.augment.stream(view, uint64(index), uint64(op)) }, s)
 	if err != nil {
-		return &PictureError{Path: it.Path, Err: err}
+		return nil, &PictureError{Path: it.Path, Err: err}
 	}
-	p.norm.apply(dst, img)
+	return img, nil
+}
+
+// fill puts item index into a slot of a batch.
+func (l *Loader) fill(b *Batch, slot, epoch, index int, s *scratch) error {
+	if l.cfg.Held != nil && l.cfg.Held(l.View(epoch), index) {
+		return nil
+	}
+	img, err := l.picture(epoch, index, s)
+	if err != nil {
+		return err
+	}
+	size := l.cfg.Pipeline.Len()
+	if l.cfg.Bytes {
+		copy(b.Pix[slot*size:(slot+1)*size], img.Pix)
+	} else {
+		l.cfg.Pipeline.norm.apply(b.X[slot*size:(slot+1)*size], img)
+	}
 	return nil
 }
 
@@ -257,7 +275,12 @@ func (l *Loader) produce(ctx context.Context, epoch, from int, free <-chan *pend
 			p.batch = &Batch{}
 		}
 		p.batch.N, p.batch.Index = n, index
-		p.batch.X, p.batch.Labels = grow(p.batch.X, n*size), grow(p.batch.Labels, n)
+		p.batch.Labels = grow(p.batch.Labels, n)
+		if l.cfg.Bytes {
+			p.batch.Pix = grow(p.batch.Pix, n*size)
+		} else {
+			p.batch.X = grow(p.batch.X, n*size)
+		}
 		p.errs = grow(p.errs, n)
 		clear(p.errs)
 		for i, at := range index {
@@ -282,11 +305,9 @@ func (l *Loader) produce(ctx context.Context, epoch, from int, free <-chan *pend
 
 func (l *Loader) work(ctx context.Context, epoch int, tasks <-chan task) {
 	s := &scratch{}
-	size := l.cfg.Pipeline.Len()
 	for t := range tasks {
 		if ctx.Err() == nil {
-			dst := t.to.batch.X[t.slot*size : (t.slot+1)*size]
-			t.to.errs[t.slot] = l.fill(dst, epoch, t.to.batch.Index[t.slot], s)
+			t.to.errs[t.slot] = l.fill(t.to.batch, t.slot, epoch, t.to.batch.Index[t.slot], s)
 		}
 		t.to.left.Done()
 	}

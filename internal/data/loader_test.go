@@ -60,7 +60,7 @@ func collect(tb testing.TB, l *Loader, epoch, from int) []Batch {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		all = append(all, Batch{slices.Clone(b.X), slices.Clone(b.Labels), slices.Clone(b.Index), b.N})
+		all = append(all, Batch{slices.Clone(b.X), slices.Clone(b.Pix), slices.Clone(b.Labels), slices.Clone(b.Index), b.N})
 	}
 	return all
 }
@@ -320,5 +320,42 @@ func TestRandomResizedCropDistribution(t *testing.T) {
 	}
 	if b := whole.box(10, 100, &r); b != (Rect{0, 43, 10, 13}) {
 		t.Errorf("tall: %v, want the middle 10×13", b)
+	}
+}
+
+// TestBytes: bytes are those that are normalised otherwise, and what is held is not made.
+func TestBytes(t *testing.T) {
+	for _, augmented := range []bool{false, true} {
+		var ops []Op
+		if augmented {
+			ops = everyOp(t)
+		}
+		cfg := LoaderConfig{Split: syntheticDataset(t, 9).Splits[Train], Key: "k", BatchSize: 4, Shuffle: true, Pipeline: newPipeline(t, ops)}
+		load := func() []Batch {
+			l, err := NewLoader(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return collect(t, l, 2, 0)
+		}
+		want := load()
+		cfg.Bytes = true
+		table := ImageNet.table()
+		for i, b := range load() {
+			x := make([]float32, len(b.Pix))
+			table.apply(x, &Image{Pix: b.Pix})
+			if len(b.X) != 0 || !slices.Equal(x, want[i].X) {
+				t.Errorf("augmented %v: batch %d is another", augmented, i)
+			}
+		}
+		cfg.Held = func(view, index int) bool { return (view == 1) == augmented && index != 3 }
+		size := cfg.Pipeline.Len()
+		for _, b := range load() {
+			for i, at := range b.Index {
+				if made := slices.Max(b.Pix[i*size:(i+1)*size]) > 0; made != (at == 3) {
+					t.Errorf("augmented %v: picture %d is made: %v", augmented, at, made)
+				}
+			}
+		}
 	}
 }

@@ -74,6 +74,11 @@ func (p *Program) RunFrom(read func(i int, dst []float32) error, labels []int, s
 	return p.run(p.read(read), labels, step)
 }
 
+// RunLoaded is Run with pictures that load puts into the device's memory.
+func (p *Program) RunLoaded(load func(input kernels.Buffer) error, labels []int, step uint64) (Result, error) {
+	return p.run(load, labels, step)
+}
+
 // Train is Run, and then u with the gradients: a whole step. A device that can captures it the second time, and replays it
 // from then on.
 func (p *Program) Train(x []float32, labels []int, step uint64, u Update) (Result, error) {
@@ -93,6 +98,11 @@ func (p *Program) Begin(x []float32, labels []int, step uint64, u Update) (finis
 // BeginFrom is Begin with pictures as those of RunFrom.
 func (p *Program) BeginFrom(read func(i int, dst []float32) error, labels []int, step uint64, u Update) (finish func() (Result, error), err error) {
 	return p.train(p.read(read), labels, step, u)
+}
+
+// BeginLoaded is Begin with pictures as those of RunLoaded.
+func (p *Program) BeginLoaded(load func(input kernels.Buffer) error, labels []int, step uint64, u Update) (finish func() (Result, error), err error) {
+	return p.train(load, labels, step, u)
 }
 
 func (p *Program) train(load func(kernels.Buffer) error, labels []int, step uint64, u Update) (finish func() (Result, error), err error) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -16,14 +17,15 @@ import (
 	"github.com/ftrun/ftrun/internal/kernels"
 )
 
-// Device computes on one GPU, in one stream of the GPU's primary context: what is called first is computed first. Calls
-// come from any thread; each makes the context that of its thread.
+// Device computes on one GPU, in one stream of the GPU's primary context: what is called first is computed first. Copies of
+// pictures go beside it. Calls come from any thread; each makes the context that of its thread.
 type Device struct {
 	name, path string
 	libraries  string // by name and version
 	gpu        cu.Device
 	context    cu.CUContext
 	stream     cu.Stream
+	copies     cu.Stream // of Pixels.Put, beside the other; ordered with it by events
 	module     cu.Module
 	functions  map[string]function
 	mostBlocks int            // of a launch; a variable for tests
@@ -93,6 +95,9 @@ func (d *Device) open(g GPU) (err error) {
 	}
 	return d.within(func() error {
 		if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
+			return err
+		}
+		if d.copies, err = cu.MakeStream(cu.NonBlocking); err != nil {
 			return err
 		}
 		if err := d.load(); err != nil {
@@ -197,8 +202,9 @@ func (d *Device) Close() error {
 	}
 	err := d.within(func() error {
 		var errs []error
-		if d.stream != cu.NoStream {
-			errs = append(errs, d.stream.Synchronize())
+		streams := slices.DeleteFunc([]*cu.Stream{&d.copies, &d.stream}, func(s *cu.Stream) bool { return *s == cu.NoStream })
+		for _, s := range streams {
+			errs = append(errs, s.Synchronize())
 		}
 		for _, c := range d.convolutions {
 			errs = append(errs, c.close())
@@ -218,8 +224,8 @@ func (d *Device) Close() error {
 		if d.module != (cu.Module{}) {
 			errs = append(errs, d.module.Unload())
 		}
-		if d.stream != cu.NoStream {
-			errs = append(errs, d.stream.Destroy())
+		for _, s := range streams {
+			errs = append(errs, s.Destroy())
 		}
 		return errors.Join(errs...)
 	})

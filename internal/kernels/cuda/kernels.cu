@@ -37,6 +37,31 @@ extern void *host_pointer(u64 address, u64 bytes);
 /* Runs over i in [0, count), the threads of the launch taking turns. count is at most 2^31, so i does not overflow. */
 #define EACH(i, count) for (u32 i = THREAD; i < (count); i += THREADS)
 
+/* ---- pictures ---- */
+
+enum { WINDOW = 7 }; /* words of a window: where its picture begins, in two, then as kernels.Window; see pixels.go */
+
+/* windows of pictures in bytes → x (N,crop,crop,3). A thread makes a whole pixel. */
+KERNEL(normalize_pictures)(const unsigned char *pixels, const u32 *windows, float *x, float mean0, float mean1, float mean2,
+	float std0, float std1, float std2, u32 crop, u32 count) {
+	EACH(i, count) {
+		const u32 *w = windows + i / (crop * crop) * WINDOW;
+		u32 row = i / crop % crop, column = i % crop, h = w[2], width = w[3];
+		if (w[6] & 1) column = crop - 1 - column;
+		if (w[6] & 2) row = crop - 1 - row;
+		row += w[4]; /* both may be negative: then they are large */
+		column += w[5];
+		float c[3] = {0, 0, 0};
+		if (row < h && column < width) {
+			u64 at = ((u64)w[1] << 32 | w[0]) + 3 * ((u64)row * width + column);
+			for (u32 j = 0; j < 3; j++) c[j] = pixels[at + j];
+		}
+		x[3 * i] = (c[0] / 255 - mean0) / std0;
+		x[3 * i + 1] = (c[1] / 255 - mean1) / std1;
+		x[3 * i + 2] = (c[2] / 255 - mean2) / std2;
+	}
+}
+
 /* ---- pointwise ---- */
 
 enum { IDENTITY, RELU, RELU6 }; /* kernels.Activation */

@@ -126,7 +126,10 @@ func bytesOf[T any](x []T) []byte {
 }
 
 // upload copies src to device memory, after what was called before. It is done with src when it returns.
-func upload[T any](d *Device, at cu.DevicePtr, src []T) error {
+func upload[T any](d *Device, at cu.DevicePtr, src []T) error { return uploadIn(d, d.stream, at, src) }
+
+// uploadIn is upload, after what was called before of one stream.
+func uploadIn[T any](d *Device, stream cu.Stream, at cu.DevicePtr, src []T) error {
 	rest := bytesOf(src)
 	err := d.within(func() error {
 		if d.capturing {
@@ -139,10 +142,10 @@ func upload[T any](d *Device, at cu.DevicePtr, src []T) error {
 				return err
 			}
 			copy(unsafe.Slice((*byte)(p.memory), n), rest)
-			if err := cu.MemcpyHtoDAsync(at, p.memory, int64(n), d.stream); err != nil {
+			if err := cu.MemcpyHtoDAsync(at, p.memory, int64(n), stream); err != nil {
 				return err
 			}
-			if err := p.done.Record(d.stream); err != nil {
+			if err := p.done.Record(stream); err != nil {
 				return err
 			}
 			rest, at = rest[n:], at+cu.DevicePtr(n)

@@ -29,7 +29,7 @@ sweep "plain" {
   run {
     arch       = "squeezenet1_1"
     mode       = "scratch"
-    epochs     = 1
+    epochs     = 3
     batch_size = 4
     image { crop = 64 }
     optimizer {

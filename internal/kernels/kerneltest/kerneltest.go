@@ -82,6 +82,7 @@ func Run(t *testing.T, open func(threads int) (kernels.Device, error)) {
 	t.Run("SGD", s.sgd)
 	t.Run("Adam", s.adam)
 
+	t.Run("Pixels", s.pixels)
 	t.Run("Update", s.update)
 	t.Run("CountRight", s.countRight)
 	t.Run("Capture", s.capture)

@@ -51,16 +51,28 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 struct CUstream_st {
 	CUcontext context;
 	CUresult fault;
-	unsigned queued;
+	unsigned number; /* no other living stream's */
+	unsigned long done; /* how much work of the stream is; of the queue it has begun as much as is */
+	unsigned begun, queued;
 	struct work queue[QUEUE];
+	struct order order;
 	CUstream next;
 };
 static CUstream streams;
+
+/* What the host has waited for; all that it asks for afterwards comes after that. */
+static struct order host;
+static uint64_t ticks;
+
+/* The work that this thread runs, and the number of its stream. */
+static __thread const struct work *running;
+static __thread unsigned running_in;
 
 struct allocation {
 	char *map, *data;
 	size_t mapped, len;
 	CUcontext context;
+	uint64_t touched[STREAMS]; /* when each stream has last */
 	struct allocation *next;
 };
 static struct allocation *allocations;
@@ -100,11 +112,20 @@ static struct allocation *find(CUdeviceptr p) {
 	return NULL;
 }
 
+/* Whether all that other streams have done with an allocation is ordered before the work that runs. */
+static int ordered(struct allocation *a) {
+	if (!running) return 1;
+	for (unsigned i = 0; i < STREAMS; i++)
+		if (i != running_in && a->touched[i] > running->order.at[i]) return 0;
+	a->touched[running_in] = running->order.at[running_in];
+	return 1;
+}
+
 void *fake_memory(CUdeviceptr p, size_t n) {
 	pthread_mutex_lock(&lock);
 	struct allocation *a = find(p);
 	char *host = (char *)(uintptr_t)(p - OFFSET);
-	if (a && (host + n > a->data + a->len || a->context != current)) a = NULL;
+	if (a && (host + n > a->data + a->len || a->context != current || !ordered(a))) a = NULL;
 	pthread_mutex_unlock(&lock);
 	return a ? host : NULL;
 }
@@ -124,11 +145,42 @@ void *host_pointer(uint64_t p, uint64_t n) {
 }
 __thread jmp_buf fake_fault;
 
-static CUresult drain(CUstream s) {
-	for (unsigned i = 0; i < s->queued && !s->fault; i++) s->fault = s->queue[i].run(s->queue[i].arguments);
-	s->queued = 0;
+/* Does the first `until` works of a stream. One of them may do those of another stream that it waits for. */
+static CUresult drain(CUstream s, unsigned long until) {
+	while (s->begun < s->queued && s->done < until) {
+		const struct work *before = running, *w = &s->queue[s->begun++];
+		unsigned before_in = running_in;
+		s->done++;
+		running = w;
+		running_in = s->number;
+		CUresult r = s->fault ? s->fault : w->run(w->arguments);
+		running = before;
+		running_in = before_in;
+		s->fault = r;
+	}
+	if (s->begun == s->queued) s->begun = s->queued = 0;
 	return s->fault;
 }
+
+void fake_order(struct order *o, const struct order *after) {
+	for (unsigned i = 0; i < STREAMS; i++)
+		if (o->at[i] < after->at[i]) o->at[i] = after->at[i];
+}
+
+unsigned long fake_position(CUstream s, struct order *o) {
+	*o = s->order;
+	return s->done + s->queued - s->begun;
+}
+
+CUresult fake_reach(CUstream s, unsigned long position) { return living(s) ? drain(s, position) : CUDA_SUCCESS; }
+
+void fake_host_after(const struct order *o) {
+	pthread_mutex_lock(&lock);
+	fake_order(&host, o);
+	pthread_mutex_unlock(&lock);
+}
+
+void fake_stream_after(CUstream s, const struct order *o) { fake_order(&s->order, o); }
 
 CUresult fake_enqueue(CUstream s, CUresult (*run)(const void *), const void *arguments, size_t n) {
 	CONTEXT;
@@ -137,8 +189,13 @@ CUresult fake_enqueue(CUstream s, CUresult (*run)(const void *), const void *arg
 	struct work w = {.run = run};
 	memcpy(w.arguments, arguments, n);
 	if (fake_capturing(s)) return fake_capture(s, &w);
-	if (s->queued == QUEUE) drain(s);
+	if (s->queued == QUEUE) drain(s, -1ul);
 	if (s->fault) return s->fault;
+	pthread_mutex_lock(&lock);
+	fake_order(&s->order, &host);
+	s->order.at[s->number] = ++ticks;
+	pthread_mutex_unlock(&lock);
+	w.order = s->order;
 	s->queue[s->queued++] = w;
 	return CUDA_SUCCESS;
 }
@@ -147,7 +204,8 @@ CUresult fake_wait(CUstream s) {
 	CONTEXT;
 	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
 	if (fake_capturing(s)) return fake_spoil(s);
-	return drain(s);
+	fake_host_after(&s->order);
+	return drain(s, -1ul);
 }
 
 /* ---- start, GPUs, contexts ---- */
@@ -375,6 +433,14 @@ CUresult cuStreamCreate(CUstream *s, unsigned flags) {
 	*s = calloc(1, sizeof **s);
 	(*s)->context = current;
 	pthread_mutex_lock(&lock);
+	for (CUstream t = streams; t;)
+		if (t->number == (*s)->number) {
+			(*s)->number++;
+			t = streams;
+		} else
+			t = t->next;
+	if ((*s)->number >= STREAMS) abort();
+	(*s)->order = host;
 	(*s)->next = streams;
 	streams = *s;
 	pthread_mutex_unlock(&lock);
@@ -387,7 +453,8 @@ CUresult cuStreamDestroy_v2(CUstream s) {
 	CONTEXT;
 	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
 	if (fake_capturing(s)) return fake_spoil(s);
-	drain(s);
+	drain(s, -1ul);
+	fake_host_after(&s->order);
 	pthread_mutex_lock(&lock);
 	CUstream *at = &streams;
 	while (*at != s) at = &(*at)->next;

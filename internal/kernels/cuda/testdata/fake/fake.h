@@ -36,10 +36,29 @@ CUresult fake_enqueue(CUstream stream, CUresult (*work)(const void *arguments), 
  * it work takes no time. */
 void fake_spend(double milliseconds);
 
+/* What something comes after: the last work of each stream. Two streams must not touch one allocation without an event, or
+ * the host that waits, between them: memory is then none, whatever they do there. */
+enum { STREAMS = 64 };
+struct order {
+	uint64_t at[STREAMS];
+};
+void fake_order(struct order *order, const struct order *after);
+
+/* How much has been asked of a stream, and what comes after all that. */
+unsigned long fake_position(CUstream stream, struct order *after);
+
+/* Has a stream do what it was asked for up to a position. */
+CUresult fake_reach(CUstream stream, unsigned long position);
+
+/* What the host, or a stream, is asked for from now on comes after that. */
+void fake_host_after(const struct order *order);
+void fake_stream_after(CUstream stream, const struct order *order);
+
 /* Work with a copy of its arguments. */
 enum { ARGUMENTS = 256 };
 struct work {
 	CUresult (*run)(const void *);
+	struct order order;
 	char arguments[ARGUMENTS];
 };
 
