@@ -45,15 +45,16 @@ func ComputeFeatures(ctx context.Context, o Options, sharing int) (err error) {
 		e.emit(runlog.Note{Text: text})
 	}
 	// What the run waits for elsewhere is looked for when its weights are.
-	e.queue, _ = newQueue(e.Plan, e.runs, e.wants, room, e.has)
+	e.queue, _ = newQueue(e.Plan, e.runs, e.wants, room, e.placeRooms(1), e.has)
 	defer func() { err = errors.Join(err, e.library.close()) }()
 
 	run := e.runs[0]
-	device, err := e.Device(o.Threads)
+	at := e.largestPlace()
+	device, err := at.Open(o.Threads)
 	if err != nil {
 		return err
 	}
-	t := &training{execution: e, run: run, set: &p.Settings[run.Settings], dir: o.Store.Run(run.ID), device: device, threads: o.Threads, progress: new(progress), begun: time.Now()}
+	t := &training{execution: e, run: run, set: &p.Settings[run.Settings], dir: o.Store.Run(run.ID), place: at, device: device, threads: o.Threads, progress: new(progress), begun: time.Now()}
 	defer func() { err = errors.Join(err, t.close()) }()
 	for _, step := range []func(context.Context) error{t.build, t.begin, t.share} {
 		err := step(ctx)

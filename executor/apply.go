@@ -23,9 +23,8 @@ type Options struct {
 	Store  *runlog.Store
 	Events runlog.Sink
 
-	// Device opens a device with that many threads; each run has its own.
-	Device  func(threads int) (kernels.Device, error)
-	Threads int // in all, divided between the runs that go on at once; each has one at least
+	Places  []Place // where runs are computed
+	Threads int     // in all, divided between the runs that go on at once; each has one at least
 	// Parallelism is the number of runs that go on at once, where memory has room for them; 0 means 1.
 	Parallelism int
 	FailFast    bool // the first failure interrupts the others
@@ -52,6 +51,12 @@ type Options struct {
 	Version string // of ftrun, kept with results
 }
 
+// Place is where runs are computed: the CPU, or a GPU.
+type Place struct {
+	// Open opens a device with that many threads; each run has its own.
+	Open func(threads int) (kernels.Device, error)
+}
+
 // Summary counts what became of the plan's runs, each distinct id once.
 type Summary struct {
 	Finished, Done, Failed, Skipped int
@@ -68,6 +73,7 @@ const (
 	skipped
 	interrupted
 	unshared // its features can't be kept: it is to be started again and to share none
+	stranded // failed, and its place is lost
 )
 
 // retryBusy is how often a run that another process has is looked at again.
@@ -94,13 +100,10 @@ func Apply(ctx context.Context, o Options) (Summary, error) {
 		}
 		return Summary{}, err
 	}
-	device, path, err := describe(o.Device)
-	if err != nil {
-		return Summary{}, err
-	}
 	if err := e.checkPrecisions(); err != nil {
 		return Summary{}, err
 	}
+	device, path := e.describePlaces()
 	e.emit(runlog.ApplyStarted{Runs: len(e.runs), Done: e.summary.Done, Device: device, Path: path, Threads: o.Threads})
 	for _, text := range told {
 		e.emit(runlog.Note{Text: text})
@@ -137,6 +140,8 @@ type execution struct {
 	files    weightFiles
 	library  *library
 	owner    string
+
+	places []place
 
 	runs []*planner.Run       // to be trained, each id once
 	seen map[string]time.Time // when the runs of the plan that are in the store were last written, at the start
@@ -198,7 +203,7 @@ func newExecution(o Options) (*execution, error) {
 			return nil, err
 		}
 	}
-	return e, nil
+	return e, e.lookAtPlaces()
 }
 
 // readStatus reads a run's status, and looks whether the files of a finished one are those that were written.
@@ -240,7 +245,7 @@ func (e *execution) carryOutAll(ctx context.Context, r room) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var skips []skip
-	e.queue, skips = newQueue(e.Plan, e.runs, e.wants, r, e.has)
+	e.queue, skips = newQueue(e.Plan, e.runs, e.wants, r, e.placeRooms(r.runs), e.has)
 	e.skip(skips)
 	done := ctx.Done()
 	for {
@@ -249,7 +254,7 @@ func (e *execution) carryOutAll(ctx context.Context, r room) {
 			starts := e.queue.take(time.Now())
 			e.left.Store(int64(e.queue.left))
 			for _, s := range starts {
-				go func() { e.news <- news{job: s.job, outcome: e.attempt(ctx, s.run, s.threads)} }()
+				go func() { e.news <- news{job: s.job, outcome: e.attempt(ctx, s.run, &e.places[s.place], s.threads)} }()
 			}
 			if len(e.queue.later) > 0 {
 				again = time.After(time.Until(e.queue.later[0].at))
@@ -268,6 +273,10 @@ func (e *execution) carryOutAll(ctx context.Context, r room) {
 			case n.outcome == waiting:
 				e.queue.putBack(n.job, time.Now().Add(retryBusy))
 			default:
+				if n.outcome == stranded {
+					n.outcome = failed
+					e.losePlace(n.job)
+				}
 				e.toLeave.Add(-e.leaves[n.job])
 				e.skip(e.queue.settle(n.job, n.outcome))
 				if n.outcome == failed && e.FailFast {
@@ -295,8 +304,8 @@ func (e *execution) skip(skips []skip) {
 	}
 }
 
-// attempt trains one run, or finds out what another process made of it.
-func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) outcome {
+// attempt trains one run at a place, or finds out what another process made of it.
+func (e *execution) attempt(ctx context.Context, run *planner.Run, at *place, threads int) outcome {
 	dir := e.Store.Run(run.ID)
 	lease, err := dir.Acquire(e.owner)
 	var busy *runlog.BusyError
@@ -327,15 +336,18 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 		return e.unwritten(run, lease, err)
 	}
 
-	var at progress
-	result, err := e.train(ctx, run, dir, lease, threads, &status, &at)
+	var reached progress
+	result, err := e.train(ctx, run, dir, lease, at, threads, &status, &reached)
+	if errors.Is(err, kernels.ErrMemory) {
+		err = e.adviseBatch(err, run, at, threads)
+	}
 	if !lease.Held() {
 		return e.lost(run) // what this process has to say of the run does not count any more
 	}
 	status.Updated = time.Now()
 	switch {
 	case err == nil:
-		status.State, status.Result, status.Files = runlog.Finished, result, &at.Files
+		status.State, status.Result, status.Files = runlog.Finished, result, &reached.Files
 		if err := dir.WriteStatus(status); err != nil {
 			return e.unwritten(run, lease, err)
 		}
@@ -357,7 +369,11 @@ func (e *execution) attempt(ctx context.Context, run *planner.Run, threads int) 
 	default:
 		status.State, status.Error = runlog.Failed, err.Error()
 		// Where even this can't be written the failure is still told, and the run is found unfinished next time.
-		return e.fail(run, errors.Join(err, dir.WriteStatus(status)))
+		failed := e.fail(run, errors.Join(err, dir.WriteStatus(status)))
+		if isPlaceLost(err) {
+			return stranded
+		}
+		return failed
 	}
 }
 
@@ -421,13 +437,4 @@ func (e *execution) lost(run *planner.Run) outcome {
 // leave tells, once, that another process has a run.
 func (e *execution) leave(run *planner.Run, owner string) {
 	e.noteOnce("%s: left to %s, which is training it", e.Plan.Name(run), owner)
-}
-
-// describe opens a device for a moment to learn what it calls itself.
-func describe(open func(int) (kernels.Device, error)) (name, path string, err error) {
-	d, err := open(1)
-	if err != nil {
-		return "", "", err
-	}
-	return d.Name(), d.Path(), d.Close()
 }

@@ -21,7 +21,8 @@ import (
 type Costs struct {
 	Device  kernels.Device // or one like it, which may be in use meanwhile
 	Threads int
-	Speeds  *speed.Profile // nil: not known, and so is no time
+	// Speeds are those of the device; nil: not known, and so is no time but that of what was trained before.
+	Speeds *speed.Profile
 	// Paces are what trainings took here before, by Sort; nil: none is known.
 	Paces func(Sort) (Pace, bool)
 
@@ -72,34 +73,36 @@ func (c *Costs) Training(s *planner.Settings, d *planner.Dataset, sharing *plann
 	}
 	predictions := int64(d.Pictures[data.Val]) * (predictionLine + classes*number)
 	return planner.Estimate{
-		Memory:  k.memory.Peak(),
-		Seconds: c.seconds(k, s, d, sharing, float64(max(s.Epochs-done, 0))),
-		Disk:    k.all + k.state + int64(k.tensors)*tensorHeader + metrics + predictions + descriptions,
+		Memory:       k.memory.Peak(),
+		DeviceMemory: k.onDevice,
+		Seconds:      c.seconds(k, s, d, sharing, float64(max(s.Epochs-done, 0))),
+		Disk:         k.all + k.state + int64(k.tensors)*tensorHeader + metrics + predictions + descriptions,
 	}
 }
 
 // seconds is the time of so many epochs of a training, its begin and its end.
 func (c *Costs) seconds(k *course, s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing, epochs float64) float64 {
-	if c.Speeds == nil {
+	pace, paced := Pace{}, false
+	if c.Paces != nil {
+		pace, paced = c.Paces(SortOf(s, d, sharing, c.CacheBytes))
+	}
+	if c.Speeds == nil && !paced {
 		return 0
 	}
 	train, val, test := float64(d.Pictures[data.Train]), float64(d.Pictures[data.Val]), float64(d.Pictures[data.Test])
-	trainPicture, evalPicture := k.step/float64(k.batch), k.evaluation/float64(k.evalBatch)
-	trainPicture += c.fetch(s, sharing.Train)
-	evalPicture += c.fetch(s, sharing.Val)
+	trainPicture, evalPicture := pace.Train, pace.Val
+	if !paced {
+		trainPicture = k.step/float64(k.batch) + c.fetch(s, sharing.Train)
+		evalPicture = k.evaluation/float64(k.evalBatch) + c.fetch(s, sharing.Val)
+	}
 	// Pictures are decoded in the first epoch, and again in each that follows where memory does not hold them: then it is part
 	// of the pace, which is that of later epochs.
 	decodings, again := min(epochs, 1), decodedBytes(s, d, sharing) > float64(c.CacheBytes)
-	if again {
+	switch {
+	case again && paced:
+		decodings = 0
+	case again:
 		decodings = epochs
-	}
-	if c.Paces != nil {
-		if p, ok := c.Paces(SortOf(s, d, sharing, c.CacheBytes)); ok {
-			trainPicture, evalPicture = p.Train, p.Val
-			if again {
-				decodings = 0
-			}
-		}
 	}
 	epoch := train*trainPicture + val*evalPicture + k.packing
 	seconds := beginSeconds + k.start + epochs*epoch + test*evalPicture
@@ -160,16 +163,16 @@ func (c *Costs) Features(s *planner.Settings, d *planner.Dataset, sharing *plann
 	if err != nil {
 		return planner.Estimate{}
 	}
-	memory, err := FeatureMemory(c.Device, c.Threads, s, d, sharing, c.featureLimits())
+	memory, onDevice, err := FeatureMemory(c.Device, c.Threads, s, d, sharing, c.featureLimits())
 	if err != nil {
 		return planner.Estimate{}
 	}
-	return planner.Estimate{Seconds: seconds, Memory: memory, Disk: sharing.Bytes()}
+	return planner.Estimate{Seconds: seconds, Memory: memory, DeviceMemory: onDevice, Disk: sharing.Bytes()}
 }
 
 // featureLimits are those of a machine with room enough.
 func (c *Costs) featureLimits() FeatureLimits {
-	return FeatureLimits{Results: c.FeatureMemory, All: math.MaxInt64}
+	return FeatureLimits{Results: c.FeatureMemory, All: math.MaxInt64, Device: math.MaxInt64}
 }
 
 func (c *Costs) featureSeconds(s *planner.Settings, d *planner.Dataset, sharing *planner.Sharing) (float64, error) {
@@ -204,15 +207,15 @@ func (c *Costs) featureSeconds(s *planner.Settings, d *planner.Dataset, sharing 
 			}
 		}
 		before := t.net.Before(part.cut.At)
-		batch, _, err := t.fillBatch(c.Device, c.Threads, part.cut, pictures, c.featureLimits())
+		fill, err := t.fillBatch(c.Device, c.Threads, part.cut, pictures, c.featureLimits())
 		if err != nil {
 			return 0, err
 		}
-		first, each, err := c.evaluations(before, numerics, batch)
+		first, each, err := c.evaluations(before, numerics, fill.batch)
 		if err != nil {
 			return 0, err
 		}
-		seconds += first - each + float64(pictures)*(each/float64(batch)+(c.decode(d)+c.prepare(s))/float64(c.Threads))
+		seconds += first - each + float64(pictures)*(each/float64(fill.batch)+(c.decode(d)+c.prepare(s))/float64(c.Threads))
 	}
 	return seconds, nil
 }
@@ -254,6 +257,7 @@ type course struct {
 	packing          float64 // seconds for weights in the form in which evaluation reads them, once an epoch
 	start            float64 // seconds before the first step
 	memory           Memory
+	onDevice         int64 // the part of it that a device with a memory of its own holds
 	all, state       int64 // bytes of the network, and of a checkpoint
 	tensors          int   // in the files of both
 }
@@ -296,19 +300,15 @@ func (c *Costs) rehearse(s *planner.Settings, d *planner.Dataset, sharing *plann
 		batch: min(s.BatchSize, d.Pictures[data.Train]), evalBatch: min(s.BatchSize, max(d.Pictures[data.Val], d.Pictures[data.Test])),
 		memory: memory,
 	}
+	if separate(c.Device) {
+		k.onDevice = memory.Device
+	}
 	first := recorder.Take()
 	if err := t.programs.rehearse(programKey{k.batch, true}); err != nil {
 		return nil, err
 	}
 	t.progress, t.schedule = &progress{}, newSchedule(s, 1)
-	needed := t.programs.train.Needed(true)
-	err = t.update(func(i int) kernels.Buffer {
-		if !needed[t.net.Params[i].Layer] {
-			return nil
-		}
-		return kernels.Extent(t.params.Buffer(i).Len())
-	})
-	if err != nil {
+	if err := t.optimizer.Step(t.lr, t.rehearsedGradients()); err != nil {
 		return nil, err
 	}
 	step := recorder.Take()

@@ -30,12 +30,20 @@ type batch struct {
 	read func(i int, dst []float32) error // gives the features of its picture i; nil: X holds pictures
 }
 
-// run takes a batch through a program; see nn.Program.Run.
-func (b batch) run(p *nn.Program, labels []int, step uint64) (nn.Result, error) {
+// evaluate takes a batch through a program; see nn.Program.Run.
+func (b batch) evaluate(p *nn.Program) (nn.Result, error) {
 	if b.read == nil {
-		return p.Run(b.X, labels, step)
+		return p.Run(b.X, nil, 0)
 	}
-	return p.RunFrom(b.read, labels, step)
+	return p.RunFrom(b.read, nil, 0)
+}
+
+// begin begins a step of training on a batch; see nn.Program.Begin.
+func (b batch) begin(p *nn.Program, step uint64, u nn.Update) (finish func() (nn.Result, error), err error) {
+	if b.read == nil {
+		return p.Begin(b.X, b.Labels, step, u)
+	}
+	return p.BeginFrom(b.read, b.Labels, step, u)
 }
 
 // pictureBatches yields a loader's.
@@ -150,15 +158,20 @@ func (t *training) want() *want { return &t.wants[t.queue.index[t.run.ID]] }
 // shareNothing tells why the run's features at a layer can't be kept, and lets it want what it holds without. The error is
 // errUnshared, or that there is no such memory.
 func (t *training) shareNothing(layer string, why *unkeptError) error {
-	need, err := t.unsharedMemory(t.device, t.run)
+	need, err := t.holds(t.device, t.run, &planner.Sharing{})
 	if err != nil {
 		return err
 	}
-	if need > t.runMemory {
-		return fmt.Errorf("its features can't be kept, and without them it needs %s of memory, of which %s are left for runs: %w", amount(need), amount(t.runMemory), why)
+	if need.memory > t.runMemory {
+		return fmt.Errorf("its features can't be kept, and without them it needs %s of memory, of which %s are left for runs: %w",
+			amount(need.memory), amount(t.runMemory), why)
+	}
+	if largest := t.largestPlace(); need.device > largest.memory {
+		return fmt.Errorf("its features can't be kept, and without them it needs %s of a GPU's memory, of which %s has %s: %w",
+			amount(need.device), largest.name, amount(largest.memory), why)
 	}
 	t.noteOnce("the features of %s at %s are not shared: %v", t.set.Arch, layer, why)
-	*t.want() = want{memory: need, sharing: -1}
+	*t.want() = need
 	return errUnshared
 }
 

@@ -311,7 +311,7 @@ func TestRunsWithoutTheirFeaturesStayWithinMemory(t *testing.T) {
 	if err := os.WriteFile(l.store.FeaturesDir(), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	device, err := l.opt.Device(1)
+	device, err := l.opt.Places[0].Open(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +326,7 @@ func TestRunsWithoutTheirFeaturesStayWithinMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	making, err := FeatureMemory(device, 2, set, of, sharing, FeatureLimits{})
+	making, _, err := FeatureMemory(device, 2, set, of, sharing, FeatureLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}

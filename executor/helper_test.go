@@ -43,7 +43,7 @@ func newLab(t *testing.T) *lab {
 	l.dataset(planner.Synthetic{Task: "textures", Classes: 3, Pictures: map[string]int{"train": 14, "val": 9}, Size: size, Seed: 7})
 	l.opt = Options{
 		Plan: l.plan, Store: l.store, Events: l.log, Threads: 1, Parallelism: 1, CacheBytes: 1 << 20, Version: "test",
-		Device: func(threads int) (kernels.Device, error) { return cpu.New(threads) },
+		Places: []Place{{Open: func(threads int) (kernels.Device, error) { return cpu.New(threads) }}},
 	}
 	return l
 }

@@ -22,35 +22,35 @@ import (
 
 // library holds the files of features that the runs of one apply have open.
 type library struct {
-	making sync.Mutex // one is made at a time: that takes all threads
-	mu     sync.Mutex
-	places map[string]*place // by hash
-	told   map[string]bool
+	making  sync.Mutex // one is made at a time: that takes all threads
+	mu      sync.Mutex
+	entries map[string]*entry // by hash
+	told    map[string]bool
 }
 
-// place is that of one file. It is held while the file is looked for and made.
-type place struct {
+// entry is that of one file. It is held while the file is looked for and made.
+type entry struct {
 	sync.Mutex
 	file *features.File // nil: not open
 }
 
 func newLibrary() *library {
-	return &library{places: map[string]*place{}, told: map[string]bool{}}
+	return &library{entries: map[string]*entry{}, told: map[string]bool{}}
 }
 
-func (l *library) place(hash string) *place {
+func (l *library) entry(hash string) *entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.places[hash] == nil {
-		l.places[hash] = &place{}
+	if l.entries[hash] == nil {
+		l.entries[hash] = &entry{}
 	}
-	return l.places[hash]
+	return l.entries[hash]
 }
 
 // close gives the files back, when no run reads them any more.
 func (l *library) close() error {
 	var errs []error
-	for _, p := range l.places {
+	for _, p := range l.entries {
 		if p.file != nil {
 			errs = append(errs, p.file.Close())
 		}
@@ -108,17 +108,17 @@ func (t *training) makeRoom(volumes []volume) error {
 // take opens a file of features, and makes it where it is not there, or damaged.
 func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
 	hash := v.Hash()
-	place := t.library.place(hash)
-	place.Lock()
-	defer place.Unlock()
+	entry := t.library.entry(hash)
+	entry.Lock()
+	defer entry.Unlock()
 	path := t.Store.FeaturesPath(hash)
 	made := 0
-	for place.file == nil {
+	for entry.file == nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		var err error
-		if place.file, err = features.Open(path, v.Content, t.Threads); err == nil {
+		if entry.file, err = features.Open(path, v.Content, t.Threads); err == nil {
 			break
 		}
 		var damaged *features.DamagedError
@@ -150,7 +150,7 @@ func (t *training) take(ctx context.Context, v volume) (*features.File, error) {
 		made++
 		_ = os.Remove(workshop.Dir) // unless another process is at it again
 	}
-	return place.file, nil
+	return entry.file, nil
 }
 
 // compute makes a file of features at part, going on with what is there, and gives it its path. A file that is there
@@ -187,7 +187,7 @@ func (t *training) compute(ctx context.Context, v volume, path, part string, lea
 func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err error) {
 	t.library.making.Lock()
 	defer t.library.making.Unlock()
-	device, err := t.Device(t.Threads)
+	device, err := t.place.Open(t.Threads)
 	if err != nil {
 		return err
 	}
@@ -213,10 +213,12 @@ func (t *training) fill(ctx context.Context, w *features.Writer, v volume) (err 
 	if err != nil {
 		return err
 	}
-	limits := FeatureLimits{Results: t.FeatureMemory, All: t.want().making}
-	if cfg.BatchSize, _, err = t.fillBatch(device, t.Threads, &v.cut, v.Pictures, limits); err != nil {
+	limits := FeatureLimits{Results: t.FeatureMemory, All: t.want().making, Device: t.want().deviceMaking}
+	fill, err := t.fillBatch(device, t.Threads, &v.cut, v.Pictures, limits)
+	if err != nil {
 		return err
 	}
+	cfg.BatchSize = fill.batch
 	cfg.Shuffle = false
 	loader, err := data.NewLoader(cfg)
 	if err != nil {

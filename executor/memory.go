@@ -16,13 +16,14 @@ import (
 // BaseMemory is what the process holds beside its runs, in bytes: the program, the planned runs and the runtime.
 const BaseMemory = 24 << 20
 
-// Memory is what a run holds of the machine's memory, in bytes. What runs have in common is not in it: BaseMemory, the
-// cache of decoded pictures (Options.CacheBytes), and files of features, which are mapped and the system's to drop.
+// Memory is what a run holds, in bytes: of the machine's memory, and of that of a device which has its own. What runs have
+// in common is not in it: BaseMemory, the cache of decoded pictures (Options.CacheBytes), and files of features, which are
+// mapped and the system's to drop.
 type Memory struct {
 	// Start is the most that the run holds for itself while it reads the weights that it starts from, Train the most of
 	// the time after: while it trains, evaluates, or writes what came of it.
 	Start, Train int64
-	// Device is the part of Train that lies on the device, which on the CPU is the same memory.
+	// Device is what lies on the device. It is a part of Train where that has no memory of its own.
 	Device int64
 	// Weights is the file of weights that the run starts from, in memory. Runs that start from the same file share it,
 	// and it is kept until the last one has begun.
@@ -43,6 +44,9 @@ func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *pl
 	if err != nil {
 		return Memory{}, err
 	}
+	if err := t.optimizer.Rehearse(t.rehearsedGradients()); err != nil {
+		return Memory{}, err
+	}
 	all := t.bytes(func(int) bool { return true })
 	m := Memory{Start: all}
 	if set.Weights.Kind != "none" {
@@ -60,9 +64,20 @@ func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *pl
 	// Those of the best epoch so far and those of the last one: probabilities, path and hash of each picture.
 	predictions := 2 * int64(of.Pictures[data.Val]) * (4*int64(len(of.Classes)) + 256)
 	m.Device = meter.Peak() + meter.Scratch()
-	m.Train = m.Device + predictions + max(changed+batches, written)
+	m.Train = predictions + max(changed+batches, written)
+	if separate(device) {
+		m.Start = 2 * t.largest() // on its way to the device, as it is in the file and as the device has it
+	} else {
+		m.Train += m.Device
+	}
 	m.Train += garbageAllowed(m.Train)
 	return m, nil
+}
+
+// separate tells whether a device's memory is its own.
+func separate(device kernels.Device) bool {
+	_, own := device.(kernels.Separate)
+	return own
 }
 
 // rehearse does on a meter what a training allocates on its device: parameters, moments, the programs of whole batches.
@@ -95,6 +110,17 @@ func rehearse(meter kernels.Meter, set *planner.Settings, of *planner.Dataset, s
 	return t, err
 }
 
+// rehearsedGradients stand for those of a training program.
+func (t *training) rehearsedGradients() func(param int) kernels.Buffer {
+	needed := t.programs.train.Needed(true)
+	return func(i int) kernels.Buffer {
+		if !needed[t.net.Params[i].Layer] {
+			return nil
+		}
+		return kernels.Extent(t.params.Buffer(i).Len())
+	}
+}
+
 // cutOf is where the part of the network begins that a split's pictures go through.
 func cutOf(split string, train, eval *nn.Cut) *nn.Cut {
 	if split == data.Train {
@@ -113,19 +139,28 @@ func (t *training) bytes(which func(int) bool) (n int64) {
 	return n
 }
 
+// largest is the size of the largest parameter in bytes.
+func (t *training) largest() (n int64) {
+	for _, p := range t.net.Params {
+		n = max(n, 4*int64(p.Len()))
+	}
+	return n
+}
+
 // FeatureLimits bound, in bytes, what is held while features are computed. Where one picture at a time is too much for them,
 // it is one at a time all the same.
 type FeatureLimits struct {
 	Results int64 // those of the frozen part: Options.FeatureMemory
 	All     int64 // with everything else, beside what the run holds at its start
+	Device  int64 // of a device's own memory, beside what the run holds of it
 }
 
-// FeatureMemory tells what computing the features that a run shares holds beside what the run holds at its start, in bytes;
-// 0 where it shares none.
-func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing, limits FeatureLimits) (most int64, err error) {
+// FeatureMemory tells what computing the features that a run shares holds beside what the run holds at its start, in bytes:
+// of the machine's memory, and of that of a device which has its own; 0 where it shares none.
+func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing, limits FeatureLimits) (most, onDevice int64, err error) {
 	t := &training{run: &planner.Run{}, set: set}
 	if err := t.describe(len(of.Classes)); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	train, eval := t.cuts(sharing)
 	for split, pictures := range of.Pictures {
@@ -133,43 +168,54 @@ func FeatureMemory(device kernels.Device, threads int, set *planner.Settings, of
 		if cut == nil || pictures == 0 {
 			continue
 		}
-		_, held, err := t.fillBatch(device, threads, cut, pictures, limits)
+		fill, err := t.fillBatch(device, threads, cut, pictures, limits)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		most = max(most, held)
+		most, onDevice = max(most, fill.held), max(onDevice, fill.onDevice)
 	}
-	return most, nil
+	return most, onDevice, nil
 }
 
-// fillBatch is the number of pictures, of so many, that go through the frozen part before a cut together, a block, or such a
-// part of one that the limits allow, and the bytes that are held then. On a device whose results may depend on that number it
-// is the same whatever the limits, and a smaller last batch is padded.
-func (t *training) fillBatch(device kernels.Device, threads int, cut *nn.Cut, pictures int, limits FeatureLimits) (batch int, held int64, err error) {
+// filling is how features are computed: so many pictures at a time, and what is held then, in bytes.
+type filling struct {
+	batch          int
+	held, onDevice int64 // as of FeatureMemory
+}
+
+// fillBatch is how many pictures, of so many, go through the frozen part before a cut together: a block, or such a part of one
+// that the limits allow. On a device whose results may depend on that number it is the same whatever the limits, and a smaller
+// last batch is padded.
+func (t *training) fillBatch(device kernels.Device, threads int, cut *nn.Cut, pictures int, limits FeatureLimits) (f filling, err error) {
 	before := t.net.Before(cut.At)
 	numerics, err := kernels.ParseNumerics(t.set.Numerics)
 	if err != nil {
-		return 0, 0, err
+		return filling{}, err
 	}
 	block := 4 * int64(min(features.BlockPictures, pictures)) * int64(cut.Shape.Len())
 	fixed := fixedBatch(device)
-	for batch = cmp.Or(fixed, features.BlockPictures); ; batch /= 2 {
+	for f.batch = cmp.Or(fixed, features.BlockPictures); ; f.batch /= 2 {
 		meter := device.Meter(threads)
 		if err := tuneMeter(meter, t.set); err != nil {
-			return 0, 0, err
+			return filling{}, err
 		}
 		params, err := nn.NewParamStore(meter, before)
 		if err != nil {
-			return 0, 0, err
+			return filling{}, err
 		}
 		programs := newPrograms(before, params, nn.Settings{Numerics: numerics})
-		if err := programs.rehearse(programKey{batch: max(fixed, min(batch, pictures))}); err != nil {
-			return 0, 0, err
+		if err := programs.rehearse(programKey{batch: max(fixed, min(f.batch, pictures))}); err != nil {
+			return filling{}, err
 		}
-		held = meter.Peak() + meter.Scratch() + data.EpochMemory(pictures, batch, t.set.Image.Crop, threads) + nn.CopyMemory + 2*block
-		held += garbageAllowed(held)
-		if batch == fixed || batch == 1 || programs.memory() <= limits.Results && held <= limits.All {
-			return batch, held, nil
+		f.held, f.onDevice = data.EpochMemory(pictures, f.batch, t.set.Image.Crop, threads)+nn.CopyMemory+2*block, 0
+		if computing := meter.Peak() + meter.Scratch(); separate(device) {
+			f.onDevice = computing
+		} else {
+			f.held += computing
+		}
+		f.held += garbageAllowed(f.held)
+		if f.batch == fixed || f.batch == 1 || programs.memory() <= limits.Results && f.held <= limits.All && f.onDevice <= limits.Device {
+			return f, nil
 		}
 	}
 }

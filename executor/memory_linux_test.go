@@ -125,7 +125,7 @@ func memoryRunHere(t *testing.T, raw string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := FeatureMemory(device, l.opt.Threads, set, of, sharing, FeatureLimits{l.opt.FeatureMemory, math.MaxInt64})
+	f, _, err := FeatureMemory(device, l.opt.Threads, set, of, sharing, FeatureLimits{Results: l.opt.FeatureMemory, All: math.MaxInt64})
 	if err != nil {
 		t.Fatal(err)
 	}

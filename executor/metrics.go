@@ -82,14 +82,3 @@ func softmax(logits []float32, class int) (probs []float32, nll float64) {
 	}
 	return probs, math.Log(sum) - (float64(logits[class]) - float64(top))
 }
-
-// argmax is the index of the greatest value, the first of equals.
-func argmax(v []float32) int {
-	best := 0
-	for i := range v {
-		if v[i] > v[best] {
-			best = i
-		}
-	}
-	return best
-}

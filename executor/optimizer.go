@@ -3,7 +3,6 @@ package executor
 import (
 	"fmt"
 
-	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/nn/optim"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/models"
@@ -52,6 +51,7 @@ func (t *training) prepareOptimizer() error {
 	var err error
 	t.optimizer, err = optim.New(optim.Config{
 		Kind: optim.Kind(o.Kind), Momentum: o.Momentum, Nesterov: o.Nesterov, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps,
+		Clip: t.set.GradClip,
 	}, t.params, groups)
 	return err
 }
@@ -69,23 +69,7 @@ func newSchedule(set *planner.Settings, steps int) optim.Schedule {
 
 // lr is the learning rate, at the step that comes next, of a group whose own rate is base.
 func (t *training) lr(base float64) float64 {
-	return t.schedule.LR(base, t.progress.Total, t.progress.Plateau.Reductions)
-}
-
-// update clips the gradients of a program that has just run, and takes the optimizer's step.
-func (t *training) update(gradient func(param int) kernels.Buffer) error {
-	if t.set.GradClip > 0 {
-		var all []kernels.Buffer
-		for i := range t.trainable {
-			if t.trainable[i] {
-				all = append(all, gradient(i))
-			}
-		}
-		if _, err := optim.ClipGradNorm(t.device, t.set.GradClip, all); err != nil {
-			return err
-		}
-	}
-	return t.optimizer.Step(t.lr, gradient)
+	return t.schedule.LR(base, t.next(), t.progress.Plateau.Reductions)
 }
 
 // observe shows an epoch's figures to a plateau schedule, which watches what the run monitors.

@@ -25,13 +25,25 @@ type queue struct {
 	left    int     // jobs that have not been started, or came back
 
 	room    room // that is free
+	places  []placeRoom
 	running int
 
 	// Features are made for one run at a time: making them takes all threads. Runs that would wait for them, or make
 	// others meanwhile, are held back. maker is the job that makes some or is about to, -1 where there is none.
 	maker int32
-	made  map[int]bool // by index in Plan.Sharing
+	made  map[making]bool
 }
+
+// placeRoom is what a place where runs are computed has free.
+type placeRoom struct {
+	runs   int   // that may be started beside those that go on there
+	memory int64 // bytes of its own memory
+	kind   int   // places of one kind compute the same bits, and so the same features
+	lost   bool
+}
+
+// making is the features that runs share, an index in Plan.Sharing, as a kind of place computes them.
+type making struct{ sharing, kind int }
 
 // room is what runs divide between them.
 type room struct {
@@ -48,7 +60,9 @@ type job struct {
 	waiters []waiter
 	unmet   int32 // jobs that it waits for
 	threads int   // while it runs
+	place   int   // where it runs, or ran
 	memory  int64 // bytes that it holds of the room while it runs
+	device  int64 // and of the place's own memory
 	tried   bool  // another process had it
 	outcome outcome
 }
@@ -65,6 +79,8 @@ type want struct {
 	memory  int64 // bytes
 	making  int64 // bytes beside that while the features are computed that it works on
 	sharing int   // index in Plan.Sharing of these; -1: none
+	// device and deviceMaking are the same as memory and making, of the memory that a place has of its own.
+	device, deviceMaking int64
 }
 
 // shelf is a heap of the ready jobs that want the same.
@@ -90,10 +106,11 @@ type later struct {
 	at  time.Time
 }
 
-// start is a job that is to be started, on so many threads.
+// start is a job that is to be started, at a place and on so many threads.
 type start struct {
 	job     int32
 	run     *planner.Run
+	place   int
 	threads int
 }
 
@@ -103,12 +120,13 @@ type skip struct {
 	missing string
 }
 
-// newQueue queues runs of a plan, which have different ids and stand in its order, with what each wants. has is asked of
-// runs that are not queued whether they have finished; skips are the queued ones that lack one.
-func newQueue(p *planner.Plan, runs []*planner.Run, wants []want, r room, has func(id string) bool) (q *queue, skips []skip) {
+// newQueue queues runs of a plan, which have different ids and stand in its order, with what each wants, to be
+// computed at the places. has is asked of runs that are not queued whether they have finished; skips are the queued ones that
+// lack one.
+func newQueue(p *planner.Plan, runs []*planner.Run, wants []want, r room, places []placeRoom, has func(id string) bool) (q *queue, skips []skip) {
 	q = &queue{
 		jobs: make([]job, len(runs)), index: make(map[string]int32, len(runs)), byWant: map[want]*shelf{}, left: len(runs),
-		room: r, maker: -1, made: map[int]bool{},
+		room: r, places: places, maker: -1, made: map[making]bool{},
 	}
 	for i, run := range runs {
 		q.index[run.ID] = int32(i)
@@ -187,15 +205,34 @@ func (q *queue) shelve(i int32) {
 	heap.Push(s, i)
 }
 
-// held tells whether what lies on a shelf would only wait for features.
-func (q *queue) held(s *shelf) bool { return q.maker >= 0 && s.sharing >= 0 && !q.made[s.sharing] }
+// held tells whether what lies on a shelf would only wait for features at a place of that kind.
+func (q *queue) held(s *shelf, kind int) bool {
+	return q.maker >= 0 && s.sharing >= 0 && !q.made[making{s.sharing, kind}]
+}
 
-// needs is the memory that a job would hold if it started now.
-func (q *queue) needs(w want) int64 {
-	if w.sharing >= 0 && !q.made[w.sharing] {
-		return w.memory + w.making
+// needs is the memory that a job would hold if it started now at a place of that kind, and what of the place's own.
+func (q *queue) needs(w want, kind int) (memory, device int64) {
+	if w.sharing >= 0 && !q.made[making{w.sharing, kind}] {
+		return w.memory + w.making, w.device + w.deviceMaking
 	}
-	return w.memory
+	return w.memory, w.device
+}
+
+// placeFor is where what lies on a shelf would start now: of the places with room, the one that may have the most runs
+// more, and then with the most memory; -1 where there is none.
+func (q *queue) placeFor(s *shelf) int {
+	best := -1
+	for i := range q.places {
+		p := &q.places[i]
+		memory, device := q.needs(s.want, p.kind)
+		if p.lost || p.runs == 0 || memory > q.room.memory || device > p.memory || q.held(s, p.kind) {
+			continue
+		}
+		if best < 0 || cmp.Or(cmp.Compare(p.runs, q.places[best].runs), cmp.Compare(p.memory, q.places[best].memory)) > 0 {
+			best = i
+		}
+	}
+	return best
 }
 
 // take starts as many jobs as there is room for, and divides the free threads between them.
@@ -206,10 +243,13 @@ func (q *queue) take(now time.Time) []start {
 	}
 	var starts []start
 	for q.room.runs > 0 && q.room.threads > len(starts) {
-		best := -1
+		best, at := -1, 0
 		for i, s := range q.shelves {
-			if q.needs(s.want) <= q.room.memory && !q.held(s) && (best < 0 || q.before(s.jobs[0], q.shelves[best].jobs[0])) {
-				best = i
+			if best >= 0 && !q.before(s.jobs[0], q.shelves[best].jobs[0]) {
+				continue
+			}
+			if place := q.placeFor(s); place >= 0 {
+				best, at = i, place
 			}
 		}
 		if best < 0 {
@@ -223,15 +263,19 @@ func (q *queue) take(now time.Time) []start {
 			q.shelves[best], q.shelves = q.shelves[last], q.shelves[:last]
 		}
 		j := &q.jobs[i]
-		j.memory = q.needs(j.want)
-		if s.sharing >= 0 && !q.made[s.sharing] {
+		p := &q.places[at]
+		j.place = at
+		j.memory, j.device = q.needs(j.want, p.kind)
+		if s.sharing >= 0 && !q.made[making{s.sharing, p.kind}] {
 			q.maker = i
 		}
 		q.left--
 		q.running++
 		q.room.runs--
 		q.room.memory -= j.memory
-		starts = append(starts, start{job: i, run: j.run})
+		p.memory -= j.device
+		p.runs--
+		starts = append(starts, start{job: i, run: j.run, place: at})
 	}
 	among := len(starts) + q.soon()
 	for i := range starts {
@@ -246,14 +290,14 @@ func (q *queue) take(now time.Time) []start {
 // soon counts the jobs that are held back and for which there is room beside those that run, when the features are made: they
 // want threads in a moment.
 func (q *queue) soon() (n int) {
-	memory := q.room.memory
-	if q.maker >= 0 {
-		maker := &q.jobs[q.maker]
-		memory += maker.memory - maker.want.memory
+	if q.maker < 0 {
+		return 0
 	}
+	maker := &q.jobs[q.maker]
+	memory, kind := q.room.memory+maker.memory-maker.want.memory, q.places[maker.place].kind
 	for _, s := range q.shelves {
 		for range s.jobs {
-			if n == q.room.runs || s.memory > memory || !q.held(s) {
+			if n == q.room.runs || s.memory > memory || !q.held(s, kind) {
 				break
 			}
 			memory -= s.memory
@@ -270,9 +314,20 @@ func (q *queue) stop(i int32) {
 	q.room.runs++
 	q.room.threads += j.threads
 	q.room.memory += j.memory
+	p := &q.places[j.place]
+	p.runs++
+	p.memory += j.device
 	if q.maker == i {
 		q.maker = -1
 	}
+}
+
+// lose has no job start any more where a job ran, and says whether there is another place left. Others that run there end by
+// themselves.
+func (q *queue) lose(i int32) (others, first bool) {
+	p := &q.places[q.jobs[i].place]
+	first, p.lost = !p.lost, true
+	return slices.ContainsFunc(q.places, func(p placeRoom) bool { return !p.lost }), first
 }
 
 // settle takes a job back that ran, with what became of it, and returns what can't start for it.
@@ -296,14 +351,16 @@ func (q *queue) putBack(i int32, at time.Time) {
 // shared says that a job that runs has its features: what it had to make them is free again.
 func (q *queue) shared(i int32) {
 	j := &q.jobs[i]
+	p := &q.places[j.place]
 	if s := j.want.sharing; s >= 0 {
-		q.made[s] = true
+		q.made[making{s, p.kind}] = true
 	}
 	if q.maker == i {
 		q.maker = -1
 	}
 	q.room.memory += j.memory - j.want.memory
-	j.memory = j.want.memory
+	p.memory += j.device - j.want.device
+	j.memory, j.device = j.want.memory, j.want.device
 }
 
 // changeWant takes a job back that turned out to want something else of the machine, to be started when there is room for that.

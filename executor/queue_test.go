@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +28,9 @@ type waitingRun struct {
 	name, needs, from string
 	seconds           float64
 	memory, making    int64
-	shares            int // 0: nothing; otherwise the number of what it shares
+	// device and deviceMaking are of a place's own memory.
+	device, deviceMaking int64
+	shares               int // 0: nothing; otherwise the number of what it shares
 }
 
 func newLine(t *testing.T, r room, has string, runs ...waitingRun) *line {
@@ -43,13 +46,13 @@ func newLine(t *testing.T, r room, has string, runs ...waitingRun) *line {
 	var queued []*planner.Run
 	var wants []want
 	for i := range l.plan.Runs {
-		w := want{memory: runs[i].memory, making: runs[i].making, sharing: runs[i].shares}
+		w := want{memory: runs[i].memory, making: runs[i].making, sharing: runs[i].shares, device: runs[i].device, deviceMaking: runs[i].deviceMaking}
 		if w.sharing == 0 {
 			w.sharing = -1
 		}
 		queued, wants = append(queued, &l.plan.Runs[i]), append(wants, w)
 	}
-	l.queue, l.told = newQueue(l.plan, queued, wants, r, func(id string) bool { return slices.Contains([]byte(has), id[0]) })
+	l.queue, l.told = newQueue(l.plan, queued, wants, r, anywhere(), func(id string) bool { return slices.Contains([]byte(has), id[0]) })
 	return l
 }
 
@@ -231,6 +234,71 @@ func TestQueueMemoryForFeatures(t *testing.T) {
 	})
 }
 
+// TestQueuePlaces: a run starts where its memory has room, as many on each place as on any other, and nowhere where a place is
+// lost.
+func TestQueuePlaces(t *testing.T) {
+	// starts wants the next runs to start to be these, each with its place, as in "a0 b1".
+	starts := func(l *line, want string) {
+		t.Helper()
+		var got []string
+		for _, s := range l.queue.take(l.clock) {
+			l.on[s.run.ID] = s.job
+			got = append(got, fmt.Sprint(s.run.ID, s.place))
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("started %q, want %q", got, want)
+		}
+	}
+	on := func(places []placeRoom, runs ...waitingRun) *line {
+		l := newLine(t, wide(2, 4), "", runs...)
+		l.queue.places = places
+		return l
+	}
+	two := func() []placeRoom { return []placeRoom{{runs: 1, memory: 4}, {runs: 1, memory: 10}} }
+	t.Run("by memory", func(t *testing.T) {
+		l := on(two(), waitingRun{name: "a", device: 3}, waitingRun{name: "b", device: 6}, waitingRun{name: "c", device: 4}, waitingRun{name: "d", device: 2})
+		starts(l, "a1 c0") // b fits only where a is
+		l.ends("c", finished, "")
+		starts(l, "d0")
+		l.ends("a", finished, "")
+		starts(l, "b1")
+		l.ends("bd", finished, "")
+		if !slices.Equal(l.queue.places, two()) {
+			t.Errorf("the places have %+v in the end", l.queue.places)
+		}
+	})
+	t.Run("one is lost", func(t *testing.T) {
+		l := on(two(), waitingRun{name: "a", device: 1}, waitingRun{name: "b", device: 1}, waitingRun{name: "c", device: 1})
+		starts(l, "a1 b0")
+		if others, first := l.queue.lose(l.on["a"]); !others || !first {
+			t.Errorf("others %v, first %v", others, first)
+		}
+		l.ends("a", failed, "")
+		starts(l, "") // the other has its run
+		l.ends("b", finished, "")
+		starts(l, "c0")
+		if others, _ := l.queue.lose(l.on["c"]); others {
+			t.Error("another is left")
+		}
+	})
+	t.Run("features of another kind", func(t *testing.T) {
+		places := []placeRoom{{runs: 1, memory: 9, kind: 0}, {runs: 1, memory: 9, kind: 1}}
+		l := on(places, waitingRun{name: "a", device: 1, deviceMaking: 7, shares: 1}, waitingRun{name: "b", device: 1, deviceMaking: 7, shares: 1},
+			waitingRun{name: "c", device: 1, deviceMaking: 7, shares: 1})
+		starts(l, "a0")
+		l.queue.shared(l.on["a"])
+		if got := places[0].memory; got != 8 {
+			t.Errorf("%d are free where the features are made, want 8", got)
+		}
+		starts(l, "b1") // makes them anew: what is there was computed otherwise
+		if got := places[1].memory; got != 1 {
+			t.Errorf("%d are free where they are made again, want 1", got)
+		}
+		l.ends("a", finished, "")
+		starts(l, "c0")
+	})
+}
+
 func TestQueueFeatures(t *testing.T) {
 	l := newLine(t, wide(3, 4), "", waitingRun{name: "a", shares: 1}, waitingRun{name: "b", shares: 1}, waitingRun{name: "c", shares: 2}, waitingRun{name: "d"})
 	l.starts("a2 d1") // b, which wants them in a moment, gets the last thread
@@ -275,7 +343,7 @@ func BenchmarkQueue(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		q, _ := newQueue(p, runs, wants, room{4, 4, 10}, nil)
+		q, _ := newQueue(p, runs, wants, room{4, 4, 10}, anywhere(), nil)
 		var on []start
 		done := 0
 		for now := (time.Time{}); done < n; done++ {
@@ -287,3 +355,6 @@ func BenchmarkQueue(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/run")
 }
+
+// anywhere is one place whose memory is the machine's.
+func anywhere() []placeRoom { return []placeRoom{{runs: math.MaxInt, memory: math.MaxInt64}} }

@@ -83,7 +83,7 @@ func (t *training) restore(ctx context.Context, c checkpoint) (mended []string, 
 		return nil, fmt.Errorf("the checkpoint can't be used: %w", err)
 	}
 	if p.Path != t.device.Path() {
-		return nil, fmt.Errorf("the checkpoint was made with %s arithmetic and this machine's is %s, which does not give the same bits", p.Path, t.device.Path())
+		return nil, fmt.Errorf("the checkpoint was made with %s arithmetic and this device's is %s, which does not give the same bits", p.Path, t.device.Path())
 	}
 	if c.dir != t.dir && !t.passes(p) {
 		return nil, fmt.Errorf("the checkpoint of run %s lies where this run does not come by", c.dir.ID)

@@ -31,8 +31,10 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 		m, known := host.OwnMemory()
 		if !known {
 			e.runMemory = r.memory
-			_, err := e.findWants(r.memory)
-			return r, nil, err
+			if _, err := e.findWants(r.memory); err != nil {
+				return room{}, nil, err
+			}
+			return r, nil, e.checkPlaces()
 		}
 		available = m.Available
 	}
@@ -43,6 +45,9 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 		return room{}, nil, err
 	}
 	if err := e.checkMemory(available, own, left); err != nil {
+		return room{}, nil, err
+	}
+	if err := e.checkPlaces(); err != nil {
 		return room{}, nil, err
 	}
 	demands := e.demands()
@@ -70,53 +75,71 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 // is estimated of them where they are not let to, or where memory has no room to compute features even of one picture at a
 // time; told is of the latter.
 func (e *execution) findWants(left int64) (told []string, err error) {
-	device, err := e.Device(1)
+	device, err := e.places[0].Open(1)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
+	leftOnDevice := e.largestPlace().memory
 	type sort struct {
 		courseKey
 		memory int64
 	}
-	unshared, making := map[sort]int64{}, map[sort]int64{}
-	once := func(known map[sort]int64, of sort, rehearse func() (int64, error)) (n int64, err error) {
-		n, ok := known[of]
+	alone, shared, making := map[sort]want{}, map[sort]want{}, map[sort]want{}
+	once := func(known map[sort]want, of sort, rehearse func() (want, error)) (w want, err error) {
+		w, ok := known[of]
 		if !ok {
-			n, err = rehearse()
-			known[of] = n
+			w, err = rehearse()
+			known[of] = w
 		}
-		return n, err
+		return w, err
 	}
 	e.wants = make([]want, len(e.runs))
 	short := 0
 	for i, run := range e.runs {
 		w := &e.wants[i]
-		*w = want{memory: e.Plan.Estimate(run).Memory, sharing: -1}
+		estimate := e.Plan.Estimate(run)
+		*w = want{memory: estimate.Memory, sharing: -1}
 		sharing := &e.Plan.Sharing[run.Sharing]
-		if sharing.Train == nil && sharing.Val == nil {
+		shares := sharing.Train != nil || sharing.Val != nil
+		other := separate(device) || estimate.DeviceMemory > 0 // the plan may have been made for another device
+		if !shares && !other {
 			continue
 		}
 		set, data := &e.Plan.Settings[run.Settings], &e.Plan.Datasets[run.Dataset]
 		of := sort{courseKeyOf(set, data, sharing), w.memory}
+		if other {
+			if *w, err = once(shared, of, func() (want, error) { return e.holds(device, run, sharing) }); err != nil {
+				return nil, err
+			}
+		}
+		if !shares {
+			continue
+		}
 		if !e.NoShare {
-			beside := max(left-w.memory, 0)
-			need, err := once(making, of, func() (int64, error) {
-				return FeatureMemory(device, e.Threads, set, data, sharing, FeatureLimits{Results: e.FeatureMemory, All: beside})
+			beside, besideOnDevice := max(left-w.memory, 0), max(leftOnDevice-w.device, 0)
+			need, err := once(making, of, func() (need want, err error) {
+				limits := FeatureLimits{Results: e.FeatureMemory, All: beside, Device: besideOnDevice}
+				need.making, need.deviceMaking, err = FeatureMemory(device, e.Threads, set, data, sharing, limits)
+				return need, err
 			})
 			if err != nil {
 				return nil, err
 			}
-			if need <= beside {
-				w.making, w.sharing = need, run.Sharing
+			if need.making <= beside && need.deviceMaking <= besideOnDevice {
+				w.making, w.deviceMaking, w.sharing = need.making, need.deviceMaking, run.Sharing
 				continue
 			}
 			if short++; short == 1 {
-				told = []string{fmt.Sprintf("%s computes its frozen part itself: its features take %s of memory to compute, and %s are left beside it",
-					e.Plan.Name(run), amount(need), amount(beside))}
+				of, takes, left := "memory", need.making, beside
+				if takes <= left {
+					of, takes, left = "a GPU's memory", need.deviceMaking, besideOnDevice
+				}
+				told = []string{fmt.Sprintf("%s computes its frozen part itself: its features take %s of %s to compute, and %s are left beside it",
+					e.Plan.Name(run), amount(takes), of, amount(left))}
 			}
 		}
-		if w.memory, err = once(unshared, of, func() (int64, error) { return e.unsharedMemory(device, run) }); err != nil {
+		if *w, err = once(alone, of, func() (want, error) { return e.holds(device, run, &planner.Sharing{}) }); err != nil {
 			return nil, err
 		}
 	}
@@ -126,13 +149,19 @@ func (e *execution) findWants(left int64) (told []string, err error) {
 	return told, nil
 }
 
-// unsharedMemory is what a run holds that shares no features; 0 where the plan has no estimates. device is one like the run's.
-func (e *execution) unsharedMemory(device kernels.Device, run *planner.Run) (int64, error) {
+// holds is what a run wants that takes this from files of features; nothing where the plan has no estimates. device is one
+// like the run's.
+func (e *execution) holds(device kernels.Device, run *planner.Run, sharing *planner.Sharing) (want, error) {
+	w := want{sharing: -1}
 	if e.Plan.Estimate(run).Memory == 0 {
-		return 0, nil
+		return w, nil
 	}
-	m, err := RunMemory(device, e.Threads, &e.Plan.Settings[run.Settings], &e.Plan.Datasets[run.Dataset], &planner.Sharing{})
-	return m.Peak(), err
+	m, err := RunMemory(device, e.Threads, &e.Plan.Settings[run.Settings], &e.Plan.Datasets[run.Dataset], sharing)
+	w.memory = m.Peak()
+	if separate(device) {
+		w.device = m.Device
+	}
+	return w, err
 }
 
 // checkMemory refuses a run that would not fit into what the process itself leaves of the available memory.

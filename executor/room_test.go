@@ -115,31 +115,31 @@ func TestFindRoomForFeatures(t *testing.T) {
 		}
 	}
 	e, room, told := find()
-	wants(e, want{10 << 20, 0, -1}, want{20 << 20, 0, -1}) // they share nothing
+	wants(e, want{memory: 10 << 20, making: 0, sharing: -1}, want{memory: 20 << 20, making: 0, sharing: -1}) // they share nothing
 	if room.memory != total || len(told) > 0 {
 		t.Errorf("%d bytes for runs, want %d; told %q", room.memory, total, told)
 	}
 
 	l.sharing()
-	device, err := l.opt.Device(1)
+	device, err := l.opt.Places[0].Open(1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer device.Close()
 	needs := func(limits FeatureLimits) int64 {
 		t.Helper()
-		n, err := FeatureMemory(device, l.opt.Threads, &l.plan.Settings[0], &l.plan.Datasets[1], &l.plan.Sharing[0], limits)
+		n, _, err := FeatureMemory(device, l.opt.Threads, &l.plan.Settings[0], &l.plan.Datasets[1], &l.plan.Sharing[0], limits)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return n
 	}
-	most, least := needs(FeatureLimits{limit, math.MaxInt64}), needs(FeatureLimits{})
+	most, least := needs(FeatureLimits{Results: limit, All: math.MaxInt64}), needs(FeatureLimits{})
 	if least <= 20<<20 || most <= least+20<<20 || most > total-20<<20 {
 		t.Fatalf("features take %d to %d bytes", least, most)
 	}
 	e, room, told = find()
-	wants(e, want{10 << 20, most, 0}, want{20 << 20, most, 1})
+	wants(e, want{memory: 10 << 20, making: most, sharing: 0}, want{memory: 20 << 20, making: most, sharing: 1})
 	if room.memory != total || len(told) > 0 {
 		t.Errorf("%d bytes for runs, want %d; told %q", room.memory, total, told)
 	}
@@ -147,12 +147,12 @@ func TestFindRoomForFeatures(t *testing.T) {
 	// The second leaves less than the features of a block take, and they are computed in smaller batches.
 	beside := most - 1<<20
 	l.plan.Estimates[1].Memory = total - beside
-	smaller := needs(FeatureLimits{limit, beside})
+	smaller := needs(FeatureLimits{Results: limit, All: beside})
 	if smaller > beside || smaller < least {
 		t.Fatalf("features take %d bytes, of %d to %d, within %d", smaller, least, most, beside)
 	}
 	e, _, told = find()
-	wants(e, want{10 << 20, most, 0}, want{total - beside, smaller, 1})
+	wants(e, want{memory: 10 << 20, making: most, sharing: 0}, want{memory: total - beside, making: smaller, sharing: 1})
 	if len(told) > 0 {
 		t.Errorf("told %q", told)
 	}
@@ -164,12 +164,12 @@ func TestFindRoomForFeatures(t *testing.T) {
 	}
 	l.plan.Estimates[1].Memory = total - least + 1
 	e, _, told = find()
-	wants(e, want{10 << 20, most, 0}, want{alone.Peak(), 0, -1})
+	wants(e, want{memory: 10 << 20, making: most, sharing: 0}, want{memory: alone.Peak(), making: 0, sharing: -1})
 	wantText(t, told, "sweep1 seed 1 computes its frozen part itself", "MiB of memory to compute")
 
 	l.opt.NoShare = true
 	e, _, told = find()
-	wants(e, want{alone.Peak(), 0, -1}, want{alone.Peak(), 0, -1})
+	wants(e, want{memory: alone.Peak(), making: 0, sharing: -1}, want{memory: alone.Peak(), making: 0, sharing: -1})
 	if len(told) > 0 {
 		t.Errorf("told %q", told)
 	}

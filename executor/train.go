@@ -34,6 +34,7 @@ type training struct {
 	dir    *runlog.Run
 	lease  *runlog.Lease
 	status *runlog.Status // as it is in dir
+	place  *place
 	device kernels.Device
 
 	net        *nn.Net
@@ -57,16 +58,19 @@ type training struct {
 	begun    time.Time // of this attempt
 	spent    float64   // seconds of the attempts before
 	saved    time.Time // the last checkpoint of this attempt, or its begin
+
+	underWay   *stepUnderWay // nil: none
+	uncaptured bool          // see tellUncaptured
 }
 
 // train carries one run out, from its start or its last checkpoint, and leaves the best weights, the predictions and the
 // course in dir. status follows the checkpoints, and at where it stands, from the first step on.
-func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run, lease *runlog.Lease, threads int, status *runlog.Status, at *progress) (_ *runlog.Result, err error) {
-	device, err := e.Device(threads)
+func (e *execution) train(ctx context.Context, run *planner.Run, dir *runlog.Run, lease *runlog.Lease, where *place, threads int, status *runlog.Status, at *progress) (_ *runlog.Result, err error) {
+	device, err := where.Open(threads)
 	if err != nil {
-		return nil, err
+		return nil, &unopenedError{err}
 	}
-	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, lease: lease, status: status, device: device, threads: threads, progress: at, begun: time.Now()}
+	t := &training{execution: e, run: run, set: &e.Plan.Settings[run.Settings], dir: dir, lease: lease, status: status, place: where, device: device, threads: threads, progress: at, begun: time.Now()}
 	defer func() { err = errors.Join(err, t.close()) }()
 	told, err := t.prepare(ctx)
 	if err != nil && ctx.Err() != nil {
@@ -279,53 +283,99 @@ func (t *training) epoch(ctx context.Context) error {
 	number := p.Epoch + 1
 	start := time.Now()
 	before := p.Sum.Seconds
-	classes := len(t.data.Classes)
-	for batch, err := range t.sources[data.Train].Epoch(ctx, number, p.Step) {
-		if err != nil {
-			if ctx.Err() != nil {
-				return errInterrupted
-			}
-			return err
+	// finish waits for the step under way and takes its result into account.
+	finish := func() error {
+		step := t.underWay
+		if step == nil {
+			return nil
 		}
-		program, err := t.programs.training(batch.N)
-		if err != nil {
-			return err
-		}
-		out, err := batch.run(program, batch.Labels, uint64(p.Total))
+		t.underWay = nil
+		out, err := step.finish()
 		if err != nil {
 			return err
 		}
 		if err := t.check("", out.Loss, number, p.Step+1); err != nil {
 			return err
 		}
-		if err := t.update(program.Gradient); err != nil {
-			return err
-		}
-		for i, class := range batch.Labels {
-			if argmax(out.Logits[i*classes:(i+1)*classes]) == class {
-				p.Sum.Correct++
-			}
-		}
-		p.Sum.Seen += batch.N
-		p.Sum.Loss += out.Loss * float64(batch.N)
+		p.Sum.Correct += out.Right
+		p.Sum.Seen += step.pictures
+		p.Sum.Loss += out.Loss * float64(step.pictures)
 		p.Step++
 		p.Total++
 		p.Sum.Seconds = before + time.Since(start).Seconds()
 		t.emit(runlog.Step{Head: t.head(), Epoch: number, Step: p.Step, Of: t.steps,
 			Loss: p.Sum.Loss / float64(p.Sum.Seen), Acc: float64(p.Sum.Correct) / float64(p.Sum.Seen)})
-		if ctx.Err() != nil {
+		return nil
+	}
+	_, ahead := t.device.(kernels.Fetcher) // the next step begins while the device computes one
+	for batch, err := range t.sources[data.Train].Epoch(ctx, number, p.Step) {
+		if err != nil {
+			if ctx.Err() == nil {
+				return err
+			}
+			if err := finish(); err != nil {
+				return err
+			}
 			return errInterrupted
 		}
-		if t.CheckpointEvery > 0 && time.Since(t.saved) >= t.CheckpointEvery && p.Step < t.steps {
+		program, err := t.programs.training(batch.N)
+		if err != nil {
+			return err
+		}
+		next, err := batch.begin(program, uint64(t.next()), t.optimizer.Update(program, t.lr))
+		if err != nil {
+			return err
+		}
+		t.tellUncaptured(program)
+		if err := finish(); err != nil {
+			return err
+		}
+		t.underWay = &stepUnderWay{batch.N, next}
+		due := t.CheckpointEvery > 0 && time.Since(t.saved) >= t.CheckpointEvery
+		interrupted := ctx.Err() != nil
+		if !ahead || due || interrupted {
+			if err := finish(); err != nil {
+				return err
+			}
+		}
+		if interrupted {
+			return errInterrupted
+		}
+		if due && p.Step < t.steps {
 			if err := t.saveCheckpoint(); err != nil {
 				return err
 			}
 		}
 	}
+	if err := finish(); err != nil {
+		return err
+	}
 	if p.Step < t.steps {
 		return errInterrupted // the loader stopped early because ctx is done
 	}
 	return t.finishEpoch(ctx, number)
+}
+
+// stepUnderWay is a step that the device was asked for, with a batch of so many pictures.
+type stepUnderWay struct {
+	pictures int
+	finish   func() (nn.Result, error)
+}
+
+// next is the number of the step that begins next, in the whole run, from 0.
+func (t *training) next() int {
+	if t.underWay != nil {
+		return t.progress.Total + 1
+	}
+	return t.progress.Total
+}
+
+// tellUncaptured says once why the device does not replay whole steps, as it could.
+func (t *training) tellUncaptured(p *nn.Program) {
+	if err := p.Uncaptured(); err != nil && !t.uncaptured {
+		t.uncaptured = true
+		t.warn("steps are asked of %s one operation after the other, which is slower: %v", t.device.Name(), err)
+	}
 }
 
 // check fails a run whose loss is not a number any more, with the likely cause. which is "", or "validation ".
@@ -436,7 +486,7 @@ func (t *training) evaluate(ctx context.Context, split string) (*tally, []runlog
 		if err != nil {
 			return nil, nil, err
 		}
-		out, err := batch.run(program, nil, 0)
+		out, err := batch.evaluate(program)
 		if err != nil {
 			return nil, nil, err
 		}

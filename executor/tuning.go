@@ -38,29 +38,26 @@ func tuneMeter(meter kernels.Meter, s *planner.Settings) error {
 	return nil
 }
 
-// checkPrecisions refuses runs whose precision the device has not, before any of them starts.
-func (e *execution) checkPrecisions() (err error) {
-	var device kernels.Device // opened where it is needed
-	refused := map[string]error{"fp32": nil}
+// checkPrecisions refuses runs whose precision a place has not, before any of them starts: each may come to any place.
+func (e *execution) checkPrecisions() error {
+	refused := map[string]error{}
+	for _, run := range e.runs {
+		if set := &e.Plan.Settings[run.Settings]; set.Precision != "fp32" {
+			refused[set.Precision] = nil
+		}
+	}
+	for i := range e.places {
+		if len(refused) > 0 && e.places[i].kind == i { // others are like one before
+			if err := e.places[i].tryPrecisions(refused); err != nil {
+				return err
+			}
+		}
+	}
 	var first *planner.Run
 	others := 0
 	for _, run := range e.runs {
-		set := &e.Plan.Settings[run.Settings]
-		if _, asked := refused[set.Precision]; !asked {
-			if device == nil {
-				if device, err = e.Device(1); err != nil {
-					return err
-				}
-				defer func() { err = errors.Join(err, device.Close()) }()
-			}
-			how, err := tuning(set)
-			if err == nil {
-				err = kernels.Tune(device, how)
-			}
-			refused[set.Precision] = err
-		}
 		switch {
-		case refused[set.Precision] == nil:
+		case refused[e.Plan.Settings[run.Settings].Precision] == nil:
 		case first == nil:
 			first = run
 		default:
@@ -75,6 +72,26 @@ func (e *execution) checkPrecisions() (err error) {
 		name += fmt.Sprintf(" and %d more", others)
 	}
 	return fmt.Errorf("%s: %w", name, refused[e.Plan.Settings[first.Settings].Precision])
+}
+
+// tryPrecisions finds out which of some precisions the place has not, and why; those that another place refused stay so.
+func (p *place) tryPrecisions(refused map[string]error) (err error) {
+	device, err := p.Open(1)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, device.Close()) }()
+	for name, before := range refused {
+		if before != nil {
+			continue
+		}
+		precision, err := kernels.ParsePrecision(name)
+		if err == nil {
+			err = kernels.Tune(device, kernels.Tuning{Precision: precision})
+		}
+		refused[name] = err
+	}
+	return nil
 }
 
 // algorithms are those that the run's device has chosen by measuring.

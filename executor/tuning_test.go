@@ -36,6 +36,9 @@ func (c *chooser) Adopt(a kernels.Algorithms) {
 	}
 }
 
+// Path is another than the CPU's.
+func (c *chooser) Path() string { return "of choice" }
+
 func (c *chooser) FixedBatch() int { return 8 }
 
 // shade makes the choice for a layer, and the batch, show in a result.
@@ -75,13 +78,13 @@ func (forgetful) Keep(string, string, int)           {}
 func (l *lab) choosers(begin int) *[]kernels.Tuning {
 	told := &[]kernels.Tuning{}
 	l.opt.Timings = forgetful{}
-	l.opt.Device = func(threads int) (kernels.Device, error) {
+	l.opt.Places = []Place{{Open: func(threads int) (kernels.Device, error) {
 		d, err := cpu.New(threads)
 		if err != nil {
 			return nil, err
 		}
 		return &chooser{Device: d, algorithms: kernels.Algorithms{}, told: told, begin: begin}, nil
-	}
+	}}}
 	return told
 }
 
@@ -119,14 +122,12 @@ func TestDevicesAreTold(t *testing.T) {
 	told := l.choosers(0)
 	l.run(func(s *planner.Settings) { s.Epochs, s.Precision, s.Deterministic = 1, "tf32", false })
 	l.apply(1, 0, 0, 0)
-	want := kernels.Tuning{Precision: kernels.TF32, Nondeterministic: true}
-	for _, how := range *told {
-		if how.Timings = nil; how != want {
-			t.Errorf("a device is told %+v, want %+v", how, want)
-		}
+	want := []kernels.Tuning{
+		{Precision: kernels.TF32}, // to see whether it can
+		{Precision: kernels.TF32, Nondeterministic: true, Timings: l.opt.Timings},
 	}
-	if len(*told) != 2 { // to see whether it can, and to train
-		t.Errorf("devices are told %d times", len(*told))
+	if d := cmp.Diff(want, *told); d != "" {
+		t.Errorf("devices are told otherwise: %s", d)
 	}
 }
 
@@ -165,9 +166,11 @@ func TestFeaturesOfAFixedBatch(t *testing.T) {
 // TestPrecisionThatTheDeviceHasNot: nothing is started, and the error says which run it is and how to mend it.
 func TestPrecisionThatTheDeviceHasNot(t *testing.T) {
 	l := newLab(t)
-	plain := l.run(nil)
+	id, plain := l.run(nil), l.opt.Places[0]
 	l.run(func(s *planner.Settings) { s.Precision = "bf16" })
 	l.run(func(s *planner.Settings) { s.Precision = "bf16" })
+	l.choosers(0)
+	l.opt.Places = append(l.opt.Places, plain) // each run may come to any place
 	_, err := Apply(t.Context(), l.opt)
 	if err == nil {
 		t.Fatal("a CPU takes bf16")
@@ -177,7 +180,7 @@ func TestPrecisionThatTheDeviceHasNot(t *testing.T) {
 			t.Errorf("no %q in %q", want, err)
 		}
 	}
-	if _, there, _ := l.store.Run(plain).Status(); there {
+	if _, there, _ := l.store.Run(id).Status(); there {
 		t.Error("a run was started")
 	}
 }

@@ -6,6 +6,8 @@ type Estimate struct {
 	Memory  int64   `json:"memory_bytes"` // the most that it holds at a time
 	Seconds float64 `json:"seconds"`      // of what is left to be done
 	Disk    int64   `json:"disk_bytes"`   // of what it leaves in the store
+	// DeviceMemory is what it holds of the memory of a device that has its own; 0 where it is trained on none.
+	DeviceMemory int64 `json:"device_memory_bytes,omitempty"`
 }
 
 // Estimate is that of a run of the plan; zero where nothing is left to be done or nothing is known.
@@ -23,7 +25,8 @@ type estimateKey struct{ settings, dataset, sharing, done int }
 func (p *Plan) estimate(costs Costs) {
 	p.Estimates = nil
 	for i := range p.Sharing {
-		p.Sharing[i].Seconds, p.Sharing[i].Memory, p.Sharing[i].Saves = 0, 0, 0
+		s := &p.Sharing[i]
+		s.Seconds, s.Memory, s.DeviceMemory, s.Saves = 0, 0, 0, 0
 	}
 	type known struct {
 		index int
@@ -62,7 +65,7 @@ func (p *Plan) estimate(costs Costs) {
 		if !begun[r.Sharing] {
 			begun[r.Sharing] = true
 			e := costs.Features(s, d, sharing)
-			sharing.Seconds, sharing.Memory = e.Seconds, e.Memory
+			sharing.Seconds, sharing.Memory, sharing.DeviceMemory = e.Seconds, e.Memory, e.DeviceMemory
 			sharing.Saves -= e.Seconds
 		}
 		sharing.Saves += of.saves

@@ -76,7 +76,7 @@ sweep "whole" {
 	if costs.asked != 5 {
 		t.Errorf("costs were asked %d times, want 5: once a sort of run", costs.asked)
 	}
-	if diff := cmp.Diff([]Estimate{{5, 30, 100}, {50, 50, 100}}, p.Estimates); diff != "" {
+	if diff := cmp.Diff([]Estimate{{Memory: 5, Seconds: 30, Disk: 100}, {Memory: 50, Seconds: 50, Disk: 100}}, p.Estimates); diff != "" {
 		t.Errorf("estimates (-want +got):\n%s", diff)
 	}
 	// Six heads save 20 s each, less what the features take.
@@ -98,10 +98,10 @@ sweep "whole" {
 		if e := p.Estimate(&p.Runs[0]); e != (Estimate{}) {
 			t.Errorf("a run that is done takes %+v", e)
 		}
-		if e, want := p.Estimate(&whole[0]), (Estimate{50, 20, 100}); e != want || whole[0].FromEpoch != 15 {
+		if e, want := p.Estimate(&whole[0]), (Estimate{Memory: 50, Seconds: 20, Disk: 100}); e != want || whole[0].FromEpoch != 15 {
 			t.Errorf("a run with 15 of 20 epochs done takes %+v from epoch %d, want %+v", e, whole[0].FromEpoch, want)
 		}
-		if e, want := p.Estimate(&whole[1]), (Estimate{50, 50, 100}); e != want {
+		if e, want := p.Estimate(&whole[1]), (Estimate{Memory: 50, Seconds: 50, Disk: 100}); e != want {
 			t.Errorf("a run from the start takes %+v, want %+v", e, want)
 		}
 		if s := p.Summarize(); s.Seconds != 5*30+20+2*50+7 {

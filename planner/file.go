@@ -139,17 +139,20 @@ type Summary struct {
 
 	// What the trainings to be done are expected to take, one after the other: of Seconds, Shared go into what runs share;
 	// if nothing were shared it would be Unshared. Memory is the most that one of them holds at a time, while it computes
-	// features, too; Disk what all leave, features included.
+	// features, too; Disk what all leave, features included. Where the time of one is not known, that of all is not.
 	Seconds  float64 `json:"seconds,omitempty"`
 	Shared   float64 `json:"shared_seconds,omitempty"`
 	Unshared float64 `json:"unshared_seconds,omitempty"`
 	Memory   int64   `json:"memory_bytes,omitempty"`
 	Disk     int64   `json:"disk_bytes,omitempty"`
+	// DeviceMemory is as Memory, of a device's own.
+	DeviceMemory int64 `json:"device_memory_bytes,omitempty"`
 }
 
 // Summarize counts.
 func (p *Plan) Summarize() Summary {
 	s := Summary{Configurations: len(p.Configs), Runs: len(p.Runs)}
+	untimed := false
 	for i, first := range p.firsts() {
 		if !first {
 			continue
@@ -170,7 +173,9 @@ func (p *Plan) Summarize() Summary {
 		s.Epochs += int64(p.Settings[r.Settings].Epochs)
 		e := p.Estimate(r)
 		s.Seconds += e.Seconds
+		untimed = untimed || e.Seconds == 0
 		s.Memory = max(s.Memory, e.Memory+p.Sharing[r.Sharing].Memory)
+		s.DeviceMemory = max(s.DeviceMemory, e.DeviceMemory+p.Sharing[r.Sharing].DeviceMemory)
 		s.Disk += e.Disk
 	}
 	if len(p.Estimates) == 0 {
@@ -186,6 +191,9 @@ func (p *Plan) Summarize() Summary {
 		}
 	}
 	s.Seconds += s.Shared
+	if untimed {
+		s.Seconds, s.Shared, s.Unshared = 0, 0, 0
+	}
 	return s
 }
 

@@ -17,6 +17,8 @@ type Sharing struct {
 	Seconds float64 `json:"seconds,omitempty"`
 	Memory  int64   `json:"memory_bytes,omitempty"`
 	Saves   float64 `json:"saves_seconds,omitempty"`
+	// DeviceMemory is as Memory, of a device's own.
+	DeviceMemory int64 `json:"device_memory_bytes,omitempty"`
 }
 
 // Bytes is what all the features take up on the disk.

@@ -16,7 +16,6 @@ import (
 
 	"github.com/ftrun/ftrun/executor"
 	"github.com/ftrun/ftrun/internal/host"
-	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
@@ -41,8 +40,8 @@ func (r *running) check() error {
 	switch {
 	case r.threads < 1:
 		return errors.New("-threads must be at least 1")
-	case r.parallelism < 1:
-		return errors.New("-parallelism must be at least 1")
+	case r.parallelism < 0:
+		return errors.New("-parallelism must be at least 1; 0 stands for one run, or one on each GPU")
 	case r.checkpointEvery < 0:
 		return errors.New("-checkpoint-every must not be negative; 0 saves at the ends of epochs only")
 	case r.cacheMiB < 0:
@@ -87,7 +86,7 @@ func (r *running) take(p *planner.Plan) (elsewhere bool, err error) {
 	if l.Device != "" && !given("device") {
 		r.device = l.Device
 	}
-	if err := errors.Join(r.check(), checkDevice(r.device)); err != nil {
+	if err := errors.Join(r.check(), checkDevices(r.device)); err != nil {
 		if l.Name == "" {
 			return false, err
 		}
@@ -157,14 +156,14 @@ interrupted.`,
 	cmd.Flags().BoolVar(&r.json, "json", false, "one event a line instead of bars and tables; does not ask")
 	cmd.Flags().BoolVar(&r.autoApprove, "auto-approve", false, "do not ask")
 	cmd.Flags().BoolVar(&r.failFast, "fail-fast", false, "stop the others when a run fails")
-	cmd.Flags().IntVar(&r.parallelism, "parallelism", 1, "runs that go on at once; they divide the threads")
+	cmd.Flags().IntVar(&r.parallelism, "parallelism", 0, "runs that go on at once; they divide the threads; 0: one, or one on each GPU")
 	cmd.Flags().IntVar(&r.threads, "threads", runtime.GOMAXPROCS(0), "threads in all")
 	cmd.Flags().IntVar(&r.memoryMiB, "memory-mib", 0, "memory for all of it, in MiB; 0: what the machine has available")
 	cmd.Flags().IntVar(&r.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB; less where runs need it")
 	cmd.Flags().BoolVar(&r.noShare, "no-share", false, "let each run compute its frozen part itself, in each step")
 	cmd.Flags().DurationVar(&r.checkpointEvery, "checkpoint-every", defaultCheckpointEvery, "save runs each `TIME` within an epoch, such as 10m, beside its end")
 	cmd.Flags().BoolVar(&r.detach, "detach", false, "submit the jobs of a launcher, and don't watch them")
-	cmd.Flags().StringVar(&r.device, "device", "auto", deviceFlag)
+	cmd.Flags().StringVar(&r.device, "device", autoDevice, devicesFlag)
 	return cmd
 }
 
@@ -173,7 +172,7 @@ interrupted.`,
 func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store, in *inputs, ch *choices, r *running) (p *planner.Plan, again string, err error) {
 	again = a.again("apply")
 	threads := min(r.threads, runtime.GOMAXPROCS(0))
-	costs := a.costs(cmd.Context(), threads, int64(r.cacheMiB)<<20)
+	costs := a.costs(cmd.Context(), r.device, threads, int64(r.cacheMiB)<<20)
 	defer costs.close()
 	if len(args) == 1 && !savedPlan(args[0]) {
 		if p, err = a.plan(cmd.Context(), args[0], in, ch, costs, false); err != nil {
@@ -298,8 +297,22 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 			return err
 		}
 	}
+	devices, parallelism := chosen{cpuDevice}, max(r.parallelism, 1)
+	if changes(p) {
+		if devices, err = a.chooseDevices(r.device); err != nil {
+			return err
+		}
+	}
+	if devices.onGPU() {
+		if r.parallelism == 0 {
+			parallelism = len(devices)
+		}
+		if !r.json {
+			fmt.Fprintf(a.out, "Training on %s.\n", strings.Join(devices, ", "))
+		}
+	}
 	sink, interrupted, finish := a.progress(p, r.json)
-	if r.parallelism == 1 { // else runs slow each other down
+	if parallelism <= len(devices) { // else runs slow each other down
 		watch := newStopwatch(sink, p, !r.noShare, int64(r.cacheMiB)<<20)
 		defer watch.keep(speedsPath())
 		sink = watch
@@ -308,8 +321,7 @@ func (a *app) apply(ctx context.Context, p *planner.Plan, store *runlog.Store, a
 	a.saves.Store(true)
 	summary, err := executor.Apply(ctx, executor.Options{
 		Plan: p, Store: store, Events: sink,
-		Device:  func(threads int) (kernels.Device, error) { return openDevice(r.device, threads) },
-		Threads: a.processors(r.threads), Parallelism: r.parallelism, FailFast: r.failFast,
+		Places: devices.places(), Threads: a.processors(r.threads), Parallelism: parallelism, FailFast: r.failFast,
 		Timings: newTimings(timingsPath()),
 		Weights: weightsCache(),
 		Pin:     func(file, sha256 string) error { return lock.pin(file, sha256, false) },

@@ -46,7 +46,7 @@ whole process has held.`,
 	f.StringVar(&o.precision, "precision", kernels.FP32.String(), "what a GPU multiplies `IN`: fp32, tf32, bf16")
 	f.IntVar(&o.batch, "batch", 8, "pictures in a step")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
-	f.StringVar(&o.device, "device", "auto", deviceFlag)
+	f.StringVar(&o.device, "device", autoDevice, deviceFlag)
 	f.IntVar(&o.steps, "steps", 6, "steps to time, after two that are not")
 	f.StringVar(&o.format, "format", "text", "`FORMAT`: text or json")
 	return cmd
@@ -84,7 +84,7 @@ func (a *app) bench(ctx context.Context, o *benching) error {
 		return err
 	}
 	o.threads = a.processors(o.threads)
-	device, err := openDevice(o.device, o.threads)
+	device, err := a.openDevice(o.device, o.threads)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func (a *app) showBudget(p *planner.Plan, costs planner.Costs, budget time.Durat
 	case len(b.Due) == 0:
 		fmt.Fprintf(w, "\nWithin %s: there is nothing to train.\n", within)
 		return
-	case b.Due[len(b.Due)-1].Seconds == 0:
+	case p.Summarize().Seconds == 0:
 		fmt.Fprintf(w, "\nWithin %s: what the runs take is not known.\n", within)
 		return
 	case b.Fit == len(b.Due):

@@ -49,6 +49,7 @@ type app struct {
 	noColor  bool
 	misused  error       // what help was asked for that there is none of
 	saves    atomic.Bool // runs are under way that an interruption must not lose
+	found    chosen      // what -device auto, or cuda, stands for; nil: not asked yet
 	unlisten func()      // nil in tests; see listenElsewhere
 }
 

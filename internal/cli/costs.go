@@ -20,6 +20,7 @@ import (
 type costs struct {
 	app     *app
 	ctx     context.Context
+	flag    string // -device
 	threads int
 	cache   int64 // bytes for decoded pictures
 
@@ -28,25 +29,34 @@ type costs struct {
 	at     bool            // it was asked
 }
 
-// costs are those of trainings on so many threads.
-func (a *app) costs(ctx context.Context, threads int, cache int64) *costs {
-	return &costs{app: a, ctx: ctx, threads: threads, cache: cache}
+// costs are those of trainings on the devices that a -device stands for, with so many threads in all.
+func (a *app) costs(ctx context.Context, flag string, threads int, cache int64) *costs {
+	return &costs{app: a, ctx: ctx, flag: flag, threads: threads, cache: cache}
 }
 
 // patienceToMeasure is how long measuring the machine's speed goes on.
 const patienceToMeasure = 2500 * time.Millisecond
 
 func (c *costs) open() error {
-	device, err := openDevice("cpu", c.threads) // a GPU's speed is not measured yet
+	devices, err := c.app.chooseDevices(c.flag)
 	if err != nil {
 		return err
 	}
-	c.device = device
+	c.threads = devices.threads(c.threads)
+	if c.device, err = openNamed(devices[0], c.threads); err != nil {
+		return err
+	}
 	c.of = &executor.Costs{
 		Device: c.device, Threads: c.threads, CacheBytes: c.cache, FeatureMemory: featureMemory, SaveAfter: saveAfter.Seconds(),
 	}
 	path, name := speedsPath(), machineName(c.device.Name(), c.device.Path(), c.threads)
 	m := readSpeeds(path).Machines[name]
+	if devices.onGPU() { // speeds tell of a processor's operations
+		if m != nil {
+			c.of.Paces = m.pace
+		}
+		return nil
+	}
 	if m.due(time.Now()) {
 		if m, err = c.measure(path, name); err != nil {
 			return err

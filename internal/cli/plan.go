@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func (c *choices) flags(cmd *cobra.Command) {
 func (a *app) planCommand() *cobra.Command {
 	var in inputs
 	var ch choices
-	var out, format string
+	var out, format, device string
 	var budget time.Duration
 	var detailed, asJSON bool
 	cmd := &cobra.Command{
@@ -77,8 +78,11 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			if err := checkPlanFormat(format, asJSON, budget); err != nil {
 				return err
 			}
+			if err := checkDevices(device); err != nil {
+				return err
+			}
 			threads := runtime.GOMAXPROCS(0)
-			costs := a.costs(cmd.Context(), threads, int64(defaultCacheMiB())<<20)
+			costs := a.costs(cmd.Context(), device, threads, int64(defaultCacheMiB())<<20)
 			defer costs.close()
 			p, err := a.plan(cmd.Context(), args[0], &in, &ch, costs, asJSON)
 			if err != nil {
@@ -117,6 +121,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 	cmd.Flags().BoolVar(&asJSON, "json", false, "the plan as JSON (docs/plan-json.md)")
 	cmd.Flags().StringVar(&format, "format", formatText, "`FORMAT`: "+list(planFormats())+"; the last two print jobs, and start none")
 	cmd.Flags().DurationVar(&budget, "budget", 0, "say which runs would be finished within `TIME`, such as 30m")
+	cmd.Flags().StringVar(&device, "device", autoDevice, "estimate what the runs take on `DEVICE`, as apply has it; it changes nothing else")
 	cmd.Flags().StringVar(&out, "out", "", "save the plan in `FILE` instead of in the store")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 where there is something to train")
 	return cmd
@@ -171,7 +176,7 @@ func (a *app) showMatrix(p *planner.Plan) error {
 	}
 	var order []line
 	seeds := map[line][]int64{}
-	estimates := map[line]planner.Estimate{} // of the longest of its runs
+	estimates := map[line]planner.Estimate{} // of the longest of its runs, where times are known
 	for i := range p.Runs {
 		r := &p.Runs[i]
 		l := line{r.Config, r.Action, r.Params}
@@ -179,7 +184,7 @@ func (a *app) showMatrix(p *planner.Plan) error {
 			order = append(order, l)
 		}
 		seeds[l] = append(seeds[l], r.Seed)
-		if e := p.Estimate(r); e.Seconds > estimates[l].Seconds {
+		if e, most := p.Estimate(r), estimates[l]; cmp.Or(cmp.Compare(e.Seconds, most.Seconds), cmp.Compare(e.Memory, most.Memory)) > 0 {
 			estimates[l] = e
 		}
 	}
@@ -188,10 +193,12 @@ func (a *app) showMatrix(p *planner.Plan) error {
 		sweep := p.Configs[order[start].config].Sweep
 		end := start
 		var axes []string
-		moving, timed := int64(0), false
+		moving, known := int64(0), planner.Estimate{}
 		for ; end < len(order) && p.Configs[order[end].config].Sweep == sweep; end++ {
 			moving = max(moving, order[end].params.Moving)
-			timed = timed || estimates[order[end]].Seconds > 0
+			e := estimates[order[end]]
+			known.Seconds, known.Memory = max(known.Seconds, e.Seconds), max(known.Memory, e.Memory)
+			known.DeviceMemory = max(known.DeviceMemory, e.DeviceMemory)
 			for _, l := range p.Configs[order[end].config].Labels {
 				if !slices.Contains(axes, l.Axis) {
 					axes = append(axes, l.Axis)
@@ -209,9 +216,7 @@ func (a *app) showMatrix(p *planner.Plan) error {
 		if moving > 0 {
 			header = append(header, "bn stats")
 		}
-		if timed {
-			header = append(header, "time", "memory")
-		}
+		header = append(header, estimateHeader(known)...)
 		var rows [][]string
 		for _, l := range order[start : end-more] {
 			row := []string{symbols[l.action]}
@@ -222,9 +227,7 @@ func (a *app) showMatrix(p *planner.Plan) error {
 			if moving > 0 {
 				row = append(row, reports.Count(l.params.Moving))
 			}
-			if timed {
-				row = append(row, took(estimates[l])...)
-			}
+			row = append(row, took(estimates[l], known)...)
 			rows = append(rows, row)
 		}
 		if err := reports.WriteText(w, header, right, rows); err != nil {
@@ -243,12 +246,34 @@ func (a *app) showMatrix(p *planner.Plan) error {
 	return nil
 }
 
-// took writes the time and the memory of one run.
-func took(e planner.Estimate) []string {
-	if e.Seconds == 0 {
-		return []string{"", ""}
+// estimateHeader names what is known of runs.
+func estimateHeader(known planner.Estimate) (header []string) {
+	if known.Seconds > 0 {
+		header = append(header, "time")
 	}
-	return []string{reports.Duration(e.Seconds), memoryText(e.Memory)}
+	if known.Memory > 0 {
+		header = append(header, "memory")
+	}
+	if known.DeviceMemory > 0 {
+		header = append(header, "GPU memory")
+	}
+	return header
+}
+
+// took writes of one run what is known of some: its time, its memory, and that on a GPU.
+func took(e, known planner.Estimate) (columns []string) {
+	add := func(known, is bool, text func() string) {
+		switch {
+		case known && is:
+			columns = append(columns, text())
+		case known:
+			columns = append(columns, "")
+		}
+	}
+	add(known.Seconds > 0, e.Seconds > 0, func() string { return reports.Duration(e.Seconds) })
+	add(known.Memory > 0, e.Memory > 0, func() string { return memoryText(e.Memory) })
+	add(known.DeviceMemory > 0, e.DeviceMemory > 0, func() string { return memoryText(e.DeviceMemory) })
+	return columns
 }
 
 // memoryText writes an estimated size in short: 78 MiB, 1.1 GiB.
@@ -262,15 +287,27 @@ func memoryText(n int64) string {
 // showExpectation says what all is expected to take, where that is known.
 func (a *app) showExpectation(p *planner.Plan, threads int, share bool) {
 	s := p.Summarize()
+	if s.Memory == 0 {
+		return
+	}
+	memory := memoryText(s.Memory+executor.BaseMemory) + " of memory"
+	if s.DeviceMemory > 0 {
+		memory += " and " + memoryText(s.DeviceMemory) + " of a GPU's"
+	}
 	if s.Seconds == 0 {
+		why := ""
+		if s.DeviceMemory > 0 {
+			why = " How long they take on this GPU is known when runs of each sort have finished on it."
+		}
+		fmt.Fprintf(a.out, "Up to %s, %s on the disk.%s\n", memory, reports.Bytes(s.Disk), why)
 		return
 	}
 	seconds := s.Seconds
 	if !share {
 		seconds = s.Unshared
 	}
-	fmt.Fprintf(a.out, "About %s on %s, up to %s of memory, %s on the disk.\n", reports.Duration(seconds),
-		reports.Plural(threads, "core", "cores"), memoryText(s.Memory+executor.BaseMemory), reports.Bytes(s.Disk))
+	fmt.Fprintf(a.out, "About %s on %s, up to %s, %s on the disk.\n", reports.Duration(seconds), reports.Plural(threads, "core", "cores"),
+		memory, reports.Bytes(s.Disk))
 	if share && s.Unshared-s.Seconds >= 1 {
 		fmt.Fprintf(a.out, "Of it %s for frozen parts; if nothing were shared it would be %s.\n", reports.Duration(s.Shared), reports.Duration(s.Unshared))
 	}

@@ -49,7 +49,7 @@ torchvision's weights of the architecture were trained for.`,
 	f.BoolVar(&o.logits, "logits", false, "print all logits, too (json)")
 	f.StringVar(&o.format, "format", "text", "`FORMAT`: text or json")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
-	f.StringVar(&o.device, "device", "auto", deviceFlag)
+	f.StringVar(&o.device, "device", autoDevice, deviceFlag)
 	return cmd
 }
 
@@ -71,7 +71,7 @@ func (a *app) predict(ctx context.Context, o *predicting, pictures []string) err
 		return err
 	}
 	o.threads = a.processors(o.threads)
-	device, err := openDevice(o.device, o.threads)
+	device, err := a.openDevice(o.device, o.threads)
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,9 @@ func machineName(device, path string, threads int) string {
 	if err != nil {
 		host = "a machine without a name"
 	}
+	if _, ok := gpuIndex(device); ok { // of one model all are as fast
+		device = allGPUs
+	}
 	return fmt.Sprintf("%s, %s %s, threads %d", host, device, path, threads)
 }
 

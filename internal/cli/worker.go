@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ftrun/ftrun/executor"
-	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/slurm"
 	"github.com/ftrun/ftrun/planner"
@@ -64,7 +63,7 @@ Exit codes: 0 the run finished, or had finished; 1 error, 3 the run failed, 143 
 	cmd.Flags().BoolVar(&w.noShare, "no-share", false, "let the run compute its frozen part itself, in each step")
 	cmd.Flags().IntVar(&w.cacheMiB, "cache-mib", defaultCacheMiB(), "memory for decoded pictures, in MiB; less where the run needs it")
 	cmd.Flags().DurationVar(&w.checkpointEvery, "checkpoint-every", defaultCheckpointEvery, "save the run each `TIME` within an epoch, such as 10m, beside its end")
-	cmd.Flags().StringVar(&w.device, "device", "auto", deviceFlag)
+	cmd.Flags().StringVar(&w.device, "device", autoDevice, deviceFlag)
 	return cmd
 }
 
@@ -104,11 +103,15 @@ func (a *app) work(ctx context.Context, path string, w *working) error {
 	if err != nil {
 		return err
 	}
+	devices, err := a.chooseDevices(w.device)
+	if err != nil {
+		return err
+	}
 	task := &workTask{Sink: newLines(a.out)}
 	o := executor.Options{
 		Store: store, Events: task,
-		Device:  func(threads int) (kernels.Device, error) { return openDevice(w.device, threads) },
-		Threads: a.taskThreads(), Parallelism: 1,
+		Places: devices[:1].places(), Threads: a.taskThreads(), Parallelism: 1,
+		Timings: newTimings(timingsPath()),
 		Weights: weightsCache(),
 		Pin:     lock.checkWeights, // a hundred tasks at once don't write it
 		NoShare: w.noShare, FeatureMemory: featureMemory,

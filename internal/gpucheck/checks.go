@@ -52,7 +52,7 @@ func (b *bench) checks() []check {
 	list = append(list,
 		b.tests("golden logits", "models.test", "^Test(Synthetic|File|Independent)Logits$"),
 		b.tests("golden trajectories", "models.test", "^TestTraining$"),
-		b.tests("one step against the reference", "cuda.test", "^TestStep$"),
+		b.tests("one step against the reference, replayed steps", "cuda.test", "^Test(Step|ReplayedSteps)$"),
 		b.tests("precisions and measured algorithms", "cuda.test", "^Test((Step)?Precision|Algorithms.*|TrainingInEachPrecision)$"),
 		b.tests("golden logits in TF32", "models.test", "^Test(Synthetic|File|Independent)Logits$", "FTRUN_GOLDEN_PRECISION=tf32"),
 		b.tests("golden trajectories in TF32", "models.test", "^TestTraining$", "FTRUN_GOLDEN_PRECISION=tf32"),

@@ -24,6 +24,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -128,6 +129,9 @@ func parse(args []string, usage io.Writer) (options, error) {
 	return o, err
 }
 
+// changing is what ftrun devices tells of a GPU that is another the next time.
+var changing = regexp.MustCompile(`, [^,]* free$`)
+
 // bench is a machine with a GPU, and what is run on it.
 type bench struct {
 	options
@@ -157,7 +161,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	}
 	for line := range strings.Lines(string(out)) {
 		if rest, ok := strings.CutPrefix(line, "cuda:0"); ok {
-			b.gpu = strings.TrimSpace(rest)
+			b.gpu = changing.ReplaceAllString(strings.TrimSpace(rest), "")
 		}
 	}
 	if b.gpu == "" {

@@ -96,6 +96,13 @@ func (p *Program) plan() error {
 			panic("nn: the nodes of a graph cannot be told apart")
 		}
 	}
+	if _, ok := p.store.dev.(kernels.Counter); ok && p.set.Training {
+		tally, err := p.store.dev.Alloc(len(p.losses) + 1)
+		if err != nil {
+			return fmt.Errorf("losses: %w", err)
+		}
+		p.tally = tally
+	}
 	p.places = planMemory(p.graph, p.keeps(), p.set.separate)
 	return p.slab.reserve(p.places.size)
 }
@@ -256,6 +263,9 @@ func (p *Program) keeps() func(*node) bool {
 	}
 	for _, l := range p.losses {
 		kept[l.node] = true
+	}
+	if p.tally != nil {
+		kept[p.labels] = true // the right answers are counted in the end
 	}
 	for _, n := range append(p.params, p.input) {
 		if n != nil && n.Deriv() != nil {

@@ -26,6 +26,8 @@ type Program struct {
 	results func(Ref) *node
 
 	classWeights kernels.Buffer
+	tally        kernels.Buffer // losses and right answers, on a device that counts those; nil: the host does
+	steps        steps
 	places       *memoryPlan
 	slab         *Slab
 	ownSlab      bool
@@ -44,7 +46,17 @@ type loss struct {
 // Result is what a run gives to the host.
 type Result struct {
 	Loss   float64   // mean over the batch, auxiliary part included; training only
-	Logits []float32 // (batch, classes), valid until the next run
+	Right  int       // pictures whose label has the greatest logit, the first of equals; Train only
+	Logits []float32 // (batch, classes), valid until the next run; Run only
+}
+
+// Update is what a step of training does with its gradients, before the next one reads the parameters: an optimizer's, of
+// the package optim.
+type Update interface {
+	// Prepare begins a step. What the update reads that is another in each step, it gives to the device.
+	Prepare() error
+	// Apply asks the device for the update. A device that replays the step does it unasked.
+	Apply() error
 }
 
 // Run takes pictures x (N,H,W,C) and, for training, their labels through the network and back. step numbers the training
@@ -53,16 +65,60 @@ type Result struct {
 //
 // An error is the device's and names the layer. Half a step may have moved running statistics then.
 func (p *Program) Run(x []float32, labels []int, step uint64) (Result, error) {
-	if len(x) != p.input.Shape().TotalSize() {
-		panic(fmt.Sprintf("nn: %d numbers for pictures of %v", len(x), p.input.Shape()))
-	}
-	return p.run(func(input kernels.Buffer) error { return p.store.dev.Upload(input, x) }, labels, step)
+	return p.run(p.given(x), labels, step)
 }
 
 // RunFrom is Run with pictures that are not in memory yet: read writes the batch's picture i, (H,W,C), to dst, which is the
 // device's own memory where that can be.
 func (p *Program) RunFrom(read func(i int, dst []float32) error, labels []int, step uint64) (Result, error) {
-	return p.run(func(input kernels.Buffer) error {
+	return p.run(p.read(read), labels, step)
+}
+
+// Train is Run, and then u with the gradients: a whole step. A device that can captures it the second time, and replays it
+// from then on.
+func (p *Program) Train(x []float32, labels []int, step uint64, u Update) (Result, error) {
+	finish, err := p.Begin(x, labels, step, u)
+	if err != nil {
+		return Result{}, err
+	}
+	return finish()
+}
+
+// Begin asks for what Train does, and finish waits for its result. So the next step may begin, of this Program or another,
+// while the device computes. On a device that is no kernels.Fetcher all is computed when Begin returns.
+func (p *Program) Begin(x []float32, labels []int, step uint64, u Update) (finish func() (Result, error), err error) {
+	return p.train(p.given(x), labels, step, u)
+}
+
+// BeginFrom is Begin with pictures as those of RunFrom.
+func (p *Program) BeginFrom(read func(i int, dst []float32) error, labels []int, step uint64, u Update) (finish func() (Result, error), err error) {
+	return p.train(p.read(read), labels, step, u)
+}
+
+func (p *Program) train(load func(kernels.Buffer) error, labels []int, step uint64, u Update) (finish func() (Result, error), err error) {
+	if !p.set.Training {
+		panic("nn: a step of training on a Program that is not for it")
+	}
+	if err := p.compute(load, labels, step, u); err != nil {
+		return nil, err
+	}
+	return p.beginTally()
+}
+
+// Uncaptured says why the steps of this Program are not captured, on a device that can; nil where they are, or not yet.
+func (p *Program) Uncaptured() error { return p.steps.failed }
+
+// given loads pictures that are in memory.
+func (p *Program) given(x []float32) func(kernels.Buffer) error {
+	if len(x) != p.input.Shape().TotalSize() {
+		panic(fmt.Sprintf("nn: %d numbers for pictures of %v", len(x), p.input.Shape()))
+	}
+	return func(input kernels.Buffer) error { return p.store.dev.Upload(input, x) }
+}
+
+// read loads pictures that read gives.
+func (p *Program) read(read func(i int, dst []float32) error) func(kernels.Buffer) error {
+	return func(input kernels.Buffer) error {
 		dst, direct := input.(kernels.Host)
 		if !direct {
 			if p.hostInput == nil {
@@ -80,19 +136,27 @@ func (p *Program) RunFrom(read func(i int, dst []float32) error, labels []int, s
 			return nil
 		}
 		return p.store.dev.Upload(input, dst)
-	}, labels, step)
+	}
 }
 
 // run is Run with an input that load puts in place.
 func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64) (Result, error) {
+	if err := p.compute(load, labels, step, nil); err != nil {
+		return Result{}, err
+	}
+	return p.fetch()
+}
+
+// compute computes Run's results or, where u is there, Train's, with an input that load puts in place.
+func (p *Program) compute(load func(kernels.Buffer) error, labels []int, step uint64, u Update) error {
 	if p.set.Training && len(labels) != p.set.Batch {
 		panic(fmt.Sprintf("nn: %d labels for pictures of %v", len(labels), p.input.Shape()))
 	}
 	if err := p.bind(); err != nil {
-		return Result{}, err
+		return err
 	}
 	if err := load(p.buffer(p.input)); err != nil {
-		return Result{}, fmt.Errorf("input: %w", err)
+		return fmt.Errorf("input: %w", err)
 	}
 	if p.set.Training {
 		for i, l := range labels {
@@ -102,18 +166,31 @@ func (p *Program) run(load func(kernels.Buffer) error, labels []int, step uint64
 			p.hostLabels[i] = float32(l)
 		}
 		if err := p.store.dev.Upload(p.buffer(p.labels), p.hostLabels); err != nil {
-			return Result{}, fmt.Errorf("labels: %w", err)
+			return fmt.Errorf("labels: %w", err)
 		}
 	}
 	if err := p.refresh(); err != nil {
-		return Result{}, err
+		return err
 	}
 	p.moveStatistics()
-	if err := p.execute(step); err != nil {
-		return Result{}, err
+	if u != nil {
+		if err := u.Prepare(); err != nil {
+			return err
+		}
 	}
-	p.count()
-	return p.fetch()
+	err := p.steps.compute(p.store.dev, step, u, func() error {
+		if err := p.execute(step); err != nil || u == nil {
+			return err
+		}
+		if err := u.Apply(); err != nil {
+			return err
+		}
+		return p.sumUp()
+	})
+	if err == nil {
+		p.count()
+	}
+	return err
 }
 
 // bind lays the results into the slab, where that has moved since the last time.
@@ -129,8 +206,11 @@ func (p *Program) bind() error {
 	}
 	p.places.bind(p.graph, p.slab.buf)
 	p.bound = p.slab.version
-	return nil
+	return p.steps.forget()
 }
+
+// Bound counts how often the results, gradients among them, have got other places.
+func (p *Program) Bound() int { return p.bound }
 
 // refresh makes packed weights anew whose parameters have changed.
 func (p *Program) refresh() error {
@@ -170,12 +250,90 @@ func (p *Program) count() {
 	}
 }
 
+// sumUp has a device that counts right answers put them and the losses side by side.
+func (p *Program) sumUp() error {
+	if p.tally == nil {
+		return nil
+	}
+	dev, n := p.store.dev.(kernels.Counter), len(p.losses)
+	for i, l := range p.losses {
+		if err := dev.Add([]kernels.Buffer{p.lossOf(l)}, p.tally.Slice(i, i+1), kernels.Identity); err != nil {
+			return fmt.Errorf("loss: %w", err)
+		}
+	}
+	err := dev.CountRight(p.set.Batch, p.shape(p.net.Logits).Len(), p.buffer(p.logits), p.buffer(p.labels), p.tally.Slice(n, n+1))
+	if err != nil {
+		return fmt.Errorf("right answers: %w", err)
+	}
+	return nil
+}
+
+// lossOf is where a loss lies: behind the softmax.
+func (p *Program) lossOf(l loss) kernels.Buffer {
+	b := p.buffer(l.node)
+	return b.Slice(b.Len()-1, b.Len())
+}
+
+// beginTally asks for what a step of training tells, and for nothing else where the device has it ready.
+func (p *Program) beginTally() (finish func() (Result, error), err error) {
+	if p.tally == nil {
+		r, err := p.hostTally()
+		return func() (Result, error) { return r, nil }, err
+	}
+	tally := make([]float32, p.tally.Len())
+	wait := func([]float32) error { return nil }
+	if dev, ok := p.store.dev.(kernels.Fetcher); ok {
+		wait, err = dev.Fetch(p.tally)
+	} else {
+		err = p.store.dev.Download(tally, p.tally)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loss and right answers: %w", err)
+	}
+	return func() (r Result, err error) {
+		if err := wait(tally); err != nil {
+			return r, fmt.Errorf("loss and right answers: %w", err)
+		}
+		for i, l := range p.losses {
+			r.Loss += float64(l.scale) * float64(tally[i])
+		}
+		r.Right = int(tally[len(p.losses)])
+		return r, nil
+	}, nil
+}
+
+// hostTally is what a step of training tells, made of its logits.
+func (p *Program) hostTally() (Result, error) {
+	r, err := p.fetch()
+	if err != nil {
+		return r, err
+	}
+	classes := len(r.Logits) / p.set.Batch
+	for i, label := range p.hostLabels {
+		if row := r.Logits[i*classes : (i+1)*classes]; float32(greatest(row)) == label {
+			r.Right++
+		}
+	}
+	r.Logits = nil
+	return r, nil
+}
+
+// greatest is the index of the greatest number, the first of equals.
+func greatest(v []float32) int {
+	best := 0
+	for i := range v {
+		if v[i] > v[best] {
+			best = i
+		}
+	}
+	return best
+}
+
 func (p *Program) fetch() (Result, error) {
 	var r Result
 	for _, l := range p.losses {
 		var v [1]float32
-		b := p.buffer(l.node)
-		if err := p.store.dev.Download(v[:], b.Slice(b.Len()-1, b.Len())); err != nil {
+		if err := p.store.dev.Download(v[:], p.lossOf(l)); err != nil {
 			return r, fmt.Errorf("loss: %w", err)
 		}
 		r.Loss += float64(l.scale) * float64(v[0])
@@ -219,6 +377,7 @@ func (p *Program) Kept(x Ref) ([]float32, Shape, error) {
 
 // Close frees what the Program does not share.
 func (p *Program) Close() error {
+	err := p.steps.forget()
 	if p.machine != nil {
 		p.machine.Close()
 		p.machine = nil
@@ -227,8 +386,12 @@ func (p *Program) Close() error {
 		p.store.dev.Free(p.classWeights)
 		p.classWeights = nil
 	}
+	if p.tally != nil {
+		p.store.dev.Free(p.tally)
+		p.tally = nil
+	}
 	if p.ownSlab {
 		p.slab.Close()
 	}
-	return nil
+	return err
 }

@@ -188,15 +188,14 @@ func (d *Device) fastest(p *pass, v *convolution, c kernels.Conv, candidates []c
 	if d.tuning.Nondeterministic {
 		what += ", nondeterministic"
 	}
-	on := d.model + ", " + d.path
-	if algorithm, known := d.tuning.Timings.Fastest(on, what); known {
+	if algorithm, known := d.tuning.Timings.Fastest(d.path, what); known {
 		if a, found := find(candidates, algorithm); found {
 			return a, nil
 		}
 	}
 	a, err := d.measure(p, v, c, candidates, scratch, at)
 	if err == nil {
-		d.tuning.Timings.Keep(on, what, int(a.algorithm))
+		d.tuning.Timings.Keep(d.path, what, int(a.algorithm))
 	}
 	return a, err
 }
@@ -206,9 +205,12 @@ func (d *Device) fastest(p *pass, v *convolution, c kernels.Conv, candidates []c
 const clearlyFaster = 0.97
 
 // measure runs each candidate over the operands, whose contents are of no account, and gives the fastest. Nothing else is
-// under way on the stream, and no graph is being captured: a step's first run is not.
+// under way on the stream, and nothing is captured: a step's first run is not.
 func (d *Device) measure(p *pass, v *convolution, c kernels.Conv, candidates []candidate, scratch []int,
 	at func([]cu.DevicePtr) operands) (best candidate, err error) {
+	if d.capturing {
+		return candidates[0], fmt.Errorf("measuring algorithms: %w", errCapturing)
+	}
 	before := d.scratchLen
 	var parts []cu.DevicePtr
 	for {

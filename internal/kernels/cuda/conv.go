@@ -87,6 +87,7 @@ func (v *convolution) open(d *Device, c kernels.Conv) error {
 
 // forgetConvolutions closes the descriptors of all.
 func (d *Device) forgetConvolutions() error {
+	d.changes++
 	err := d.within(func() error {
 		var errs []error
 		for c, v := range d.convolutions {

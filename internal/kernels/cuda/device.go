@@ -20,6 +20,7 @@ import (
 // come from any thread; each makes the context that of its thread.
 type Device struct {
 	name, path string
+	libraries  string // by name and version
 	gpu        cu.Device
 	context    cu.CUContext
 	stream     cu.Stream
@@ -33,8 +34,14 @@ type Device struct {
 	blasMemory   cu.DevicePtr
 	scratch      cu.DevicePtr // what one operation needs beside its operands
 	scratchLen   int          // bytes
+	changes      int          // of what captures hold on to: the scratch memory's place, how convolutions are computed
+	step         cu.DevicePtr // the step of the capture that is replayed, in two words
+	capturing    bool         // see Capture
+	draws        bool         // the capture has a dropout
+	staged       staging
 	convolutions map[kernels.Conv]*convolution
 	unsupported  map[string]bool // see Unsupported
+	lost         bool            // see kernels.ErrLost
 
 	model      string // what its maker calls it
 	capability int    // as sm_ has it
@@ -52,6 +59,9 @@ var (
 // blasMemoryLen is what NVIDIA recommends for the newest GPUs, in bytes; older ones do with less.
 const blasMemoryLen = 32 << 20
 
+// stepLen is what the step's number takes, in bytes.
+const stepLen = 8
+
 // New opens the GPU of that index. The error says what is missing, and what to install.
 func New(index int) (*Device, error) {
 	gpus, err := GPUs()
@@ -62,6 +72,9 @@ func New(index int) (*Device, error) {
 		return nil, fmt.Errorf("there is no cuda:%d: this machine has %d that CUDA shows", index, len(gpus))
 	}
 	g := gpus[index]
+	if err := g.tooOld(); err != nil {
+		return nil, fmt.Errorf("cuda:%d (%s) can't be used: %w", index, g.Name, err)
+	}
 	d := &Device{name: fmt.Sprintf("cuda:%d", index), mostBlocks: mostBlocks, convolutions: map[kernels.Conv]*convolution{},
 		unsupported: map[string]bool{}, model: g.Name, capability: 10*g.Major + g.Minor, algorithms: kernels.Algorithms{}}
 	if err := d.open(g); err != nil {
@@ -88,6 +101,12 @@ func (d *Device) open(g GPU) (err error) {
 		if d.blasMemory, err = d.allocate(blasMemoryLen); err != nil {
 			return err
 		}
+		if d.step, err = d.allocate(stepLen); err != nil {
+			return err
+		}
+		if err := d.staged.open(); err != nil {
+			return err
+		}
 		stream := unsafe.Pointer(d.stream.C())
 		var version C.int
 		for _, step := range []func() C.int{
@@ -107,8 +126,8 @@ func (d *Device) open(g GPU) (err error) {
 		if err := cudnnError(C.call_cudnnCreate(&d.dnn)); err != nil {
 			return err
 		}
-		d.path = fmt.Sprintf("sm_%d%d, cuDNN %s, cuBLAS %s", g.Major, g.Minor, cudnnVersion(int(C.call_cudnnGetVersion())),
-			cublasVersion(int(version)))
+		d.libraries = fmt.Sprintf("cuDNN %s, cuBLAS %s", cudnnVersion(int(C.call_cudnnGetVersion())), cublasVersion(int(version)))
+		d.path = fmt.Sprintf("%s, sm_%d%d, %s", g.Name, g.Major, g.Minor, d.libraries)
 		return cudnnError(C.call_cudnnSetStream(d.dnn, stream))
 	})
 }
@@ -118,7 +137,11 @@ func cublasError(status C.int) error {
 	if status == 0 {
 		return nil
 	}
-	return fmt.Errorf("cuBLAS: status %d", status)
+	err := fmt.Errorf("cuBLAS: status %d", status)
+	if status == C.CUBLAS_STATUS_ALLOC_FAILED {
+		return fault{err, kernels.ErrMemory}
+	}
+	return err
 }
 
 // cudnnError is the error that a status of cuDNN stands for.
@@ -132,6 +155,8 @@ func cudnnError(status C.int) error {
 		C.CUDNN_STATUS_NOT_SUPPORTED_LAYOUT, C.CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH,
 		C.CUDNN_STATUS_NOT_SUPPORTED_SHARED_MEMORY_INSUFFICIENT, C.CUDNN_STATUS_NOT_SUPPORTED_PADDING:
 		return unsupportedError{err}
+	case C.CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED:
+		return fault{err, kernels.ErrMemory}
 	}
 	return err
 }
@@ -145,23 +170,27 @@ type unsupportedError struct{ error }
 
 func (unsupportedError) Is(target error) bool { return target == errUnsupported }
 
-// within runs f on a thread whose context is the device's.
+// within runs f on a thread whose context is the device's. Its error says what became of the device (see blame).
 func (d *Device) within(f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cu.SetCurrentContext(d.context); err != nil {
-		return fmt.Errorf("the context of %s: %w", d.name, err)
+		return fmt.Errorf("the context of %s: %w", d.name, d.blame(err))
 	}
-	return f()
+	return d.blame(f())
 }
 
 // Name is "cuda:" and the GPU's index.
 func (d *Device) Name() string { return d.name }
 
-// Path names what decides the bits: the GPU's generation and the libraries' versions.
+// Path names what decides the bits: the GPU's model and generation, and the libraries' versions.
 func (d *Device) Path() string { return d.path }
 
-// Close frees what the device holds. Its buffers must not be used any more.
+// Libraries names the libraries that serve the device, with their versions.
+func (d *Device) Libraries() string { return d.libraries }
+
+// Close frees what the device holds. Its buffers must not be used any more. What a lost device held is gone already, which its
+// last error told.
 func (d *Device) Close() error {
 	if d.context == (cu.CUContext{}) {
 		return nil
@@ -180,7 +209,8 @@ func (d *Device) Close() error {
 		if d.blas != nil {
 			errs = append(errs, cublasError(C.call_cublasDestroy_v2(d.blas)))
 		}
-		for _, memory := range []cu.DevicePtr{d.scratch, d.blasMemory} {
+		errs = append(errs, d.staged.close())
+		for _, memory := range []cu.DevicePtr{d.scratch, d.blasMemory, d.step} {
 			if memory != 0 {
 				errs = append(errs, cu.MemFree(memory))
 			}
@@ -194,6 +224,9 @@ func (d *Device) Close() error {
 		return errors.Join(errs...)
 	})
 	err = errors.Join(err, d.gpu.ReleasePrimaryCtx())
+	if d.lost {
+		err = nil
+	}
 	*d = Device{name: d.name, path: d.path}
 	if err != nil {
 		return fmt.Errorf("closing %s: %w", d.name, err)
@@ -244,6 +277,9 @@ func (d *Device) Alloc(n int) (kernels.Buffer, error) {
 	}
 	b := buffer{device: d, len: n}
 	err := d.within(func() (err error) {
+		if d.capturing {
+			return errCapturing
+		}
 		bytes := 4 * max(n, 1) // the driver gives no memory of length 0
 		if b.at, err = d.allocate(bytes); err != nil {
 			return err
@@ -265,17 +301,19 @@ func (d *Device) allocate(bytes int) (cu.DevicePtr, error) {
 	if err != cu.OutOfMemory {
 		return 0, fmt.Errorf("%s: %w", d.name, err)
 	}
-	free, total, err := cu.MemInfo()
-	if err != nil {
-		return 0, fmt.Errorf("%s has not %.0f MB left", d.name, float64(bytes)/1e6)
+	text := fmt.Sprintf("%s has not %.0f MB left", d.name, float64(bytes)/1e6)
+	if free, total, err := cu.MemInfo(); err == nil {
+		text += fmt.Sprintf(": %.0f of its %.0f MB are free", float64(free)/1e6, float64(total)/1e6)
 	}
-	return 0, fmt.Errorf("%s has not %.0f MB left: %.0f of its %.0f MB are free", d.name, float64(bytes)/1e6, float64(free)/1e6,
-		float64(total)/1e6)
+	return 0, fault{errors.New(text), kernels.ErrMemory}
 }
 
 // Free gives a buffer back, when what was called before is done with it.
 func (d *Device) Free(b kernels.Buffer) {
 	at := d.memory("Free", "the buffer", b, b.Len())
+	if d.capturing {
+		panic("cuda: Free while operations are captured")
+	}
 	// An error here is that of an operation before, and the next one gives it again.
 	_ = d.within(func() error {
 		if err := d.stream.Synchronize(); err != nil {
@@ -285,44 +323,14 @@ func (d *Device) Free(b kernels.Buffer) {
 	})
 }
 
-// Upload copies src to dst, and is done with src when it returns.
+// Upload copies src to dst. It is done with src when it returns, not with the copy.
 func (d *Device) Upload(dst kernels.Buffer, src []float32) error {
-	at := d.memory("Upload", "dst", dst, len(src))
-	if len(src) == 0 {
-		return nil
-	}
-	err := d.copied("upload", func() error {
-		return cu.MemcpyHtoDAsync(at, unsafe.Pointer(&src[0]), int64(4*len(src)), d.stream)
-	})
-	runtime.KeepAlive(src) // the copy may be under way after its call
-	return err
+	return upload(d, d.memory("Upload", "dst", dst, len(src)), src)
 }
 
 // Download copies src to dst, when what was called before is computed.
 func (d *Device) Download(dst []float32, src kernels.Buffer) error {
-	at := d.memory("Download", "src", src, len(dst))
-	if len(dst) == 0 {
-		return nil
-	}
-	err := d.copied("download", func() error {
-		return cu.MemcpyDtoHAsync(unsafe.Pointer(&dst[0]), at, int64(4*len(dst)), d.stream)
-	})
-	runtime.KeepAlive(dst)
-	return err
-}
-
-// copied runs a copy and waits for it: the memory of the host is Go's, which the driver must not keep.
-func (d *Device) copied(what string, run func() error) error {
-	err := d.within(func() error {
-		if err := run(); err != nil {
-			return err
-		}
-		return d.stream.Synchronize()
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %s: %w", d.name, what, err)
-	}
-	return nil
+	return download(d, dst, d.memory("Download", "src", src, len(dst)))
 }
 
 // scratchAlign is where parts of the scratch memory begin, in bytes: what the driver's own allocations give.
@@ -335,7 +343,9 @@ func (d *Device) take(bytes ...int) ([]cu.DevicePtr, error) {
 	for i := range bytes {
 		parts[i] = cu.DevicePtr(taken(bytes[:i]...))
 	}
-	if n := taken(bytes...); n > d.scratchLen {
+	if n := taken(bytes...); n > d.scratchLen && d.capturing {
+		return nil, fmt.Errorf("scratch memory: %w", errCapturing)
+	} else if n > d.scratchLen {
 		if err := d.within(func() error { return d.growScratch(n) }); err != nil {
 			return nil, fmt.Errorf("scratch memory: %w", err)
 		}
@@ -373,6 +383,7 @@ func (d *Device) growScratch(bytes int) (err error) {
 		}
 		d.scratch, d.scratchLen = 0, 0
 	}
+	d.changes++
 	if bytes == 0 {
 		return nil
 	}

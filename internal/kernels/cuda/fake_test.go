@@ -68,7 +68,7 @@ func buildFakes(dir string) error {
 		return err
 	}
 	for library, sources := range map[string][]string{
-		"libcuda.so.1":    {fake("driver.c"), fake("events.c"), adapters, "-x", "c", "kernels.cu"},
+		"libcuda.so.1":    {fake("driver.c"), fake("events.c"), fake("graph.c"), adapters, "-x", "c", "kernels.cu"},
 		"libcublas.so.13": {fake("cublas.c")},
 		"libcudnn.so.9":   {fake("cudnn.c")},
 	} {
@@ -110,7 +110,7 @@ func adapterSource(kernels string) string {
 static const unsigned char sizes_%[1]s[] = {%[3]s};
 static CUresult run_%[1]s(const uint64_t *words) {
 	int bad = 0;
-%[4]s	if (bad) return CUDA_ERROR_ILLEGAL_ADDRESS;
+%[4]s	if (bad || setjmp(fake_fault)) return CUDA_ERROR_ILLEGAL_ADDRESS;
 	for (unsigned t = 0; t < host_threads; t++) {
 		host_thread = fake_thread(t, host_threads);
 		%[1]s(%[5]s);

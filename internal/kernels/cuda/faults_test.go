@@ -38,26 +38,51 @@ func TestChild(t *testing.T) {
 
 // child runs the child for a purpose, over the libraries of these folders and in a folder of its own, and returns what it
 // prints.
-func child(t *testing.T, purpose, dir string, folders []string, env string) string {
+func child(t *testing.T, purpose, dir string, folders []string, env ...string) string {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestChild$")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), childVariable+"="+purpose, "FTRUN_CUDA_LIBRARIES="+strings.Join(folders, ":"),
-		"XDG_CACHE_HOME="+filepath.Join(dir, ".cache"), env)
-	out, err := cmd.CombinedOutput()
+	out, err := run(purpose, dir, folders, env...)
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	return string(out)
+	return out
+}
+
+// run is child, whose failure, told by "exit code N", is for the caller to judge.
+func run(purpose, dir string, folders []string, env ...string) (string, error) {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestChild$")
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), childVariable+"="+purpose, "FTRUN_CUDA_LIBRARIES="+strings.Join(folders, ":"),
+		"XDG_CACHE_HOME="+filepath.Join(dir, ".cache")), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // TestDevicesCommand: the command lists GPUs, or says in one line why there is none.
 func TestDevicesCommand(t *testing.T) {
+	const first = "\ncuda:0  Fake GPU, compute capability 9.0, 4.0 GiB, 4.0 GiB free\n"
+	const second = "\ncuda:0  Fake GPU, compute capability 7.5, 4.0 GiB, 4.0 GiB free"
+	const libraries = "\ncuda  driver serves CUDA 13.0, cuDNN 9.10.2, cuBLAS 13.1.0\n"
+	const cpuOnly = "\nauto  cpu, for want of a GPU that can be used\n"
 	for _, test := range []struct{ env, want string }{
-		{"", "\ncuda:0  Fake GPU 0, compute capability 9.0, 4.0 GiB\ncuda:1  Fake GPU 1, compute capability 9.0, 4.0 GiB\n"},
-		{"FAKE_CUDNN_VERSION=8902", "\ncuda  none: there is a GPU, but cuDNN has version 8.9.2; install version 9\n"},
+		{"", first + "cuda:1  Fake GPU, compute capability 9.0, 4.0 GiB, 4.0 GiB free" + libraries +
+			"auto  cuda:0, cuda:1; bench and predict take the first\n"},
+		{"FAKE_CUDNN_VERSION=8902", "\ncuda  none: there is a GPU, but cuDNN has version 8.9.2; install version 9" + cpuOnly},
+		{"FAKE_CAPABILITY=90,70", first + "cuda:1  Fake GPU, compute capability 7.0, 4.0 GiB, not used: cuda:1 (Fake GPU) can't be used: " +
+			"its compute capability is 7.0; 7.5 or newer is needed" + libraries + "auto  cuda:0; "},
+		{"FAKE_BUSY=0,1", "not used: opening cuda:1 (Fake GPU): UnknownErrorCode:46" + libraries + "auto  cuda:0; "},
+		{"CUDA_VISIBLE_DEVICES=1", second + libraries + "auto  cuda:0; "},
+		{"CUDA_VISIBLE_DEVICES=1,0", second + "\ncuda:1  Fake GPU, compute capability 9.0, "},
+		{"CUDA_VISIBLE_DEVICES=GPU-fa4e0001", second + libraries},
+		{"CUDA_VISIBLE_DEVICES=0,9,1", first[1:] + libraries[1:] + "auto  cuda:0; "},
+		{"CUDA_VISIBLE_DEVICES=-1", "\ncuda  none: the NVIDIA driver does not start: no CUDA-capable device is detected (CUDA_ERROR_NO_DEVICE); " +
+			"CUDA_VISIBLE_DEVICES is \"-1\"" + cpuOnly},
+		{"CUDA_VISIBLE_DEVICES=", "CUDA_VISIBLE_DEVICES is \"\"" + cpuOnly},
 	} {
-		if out := child(t, "devices", t.TempDir(), []string{fakes}, test.env); !strings.HasPrefix(out, "cpu  ") || !strings.Contains(out, test.want) {
+		capability := "" // the second GPU is told apart by it where that is what is looked at
+		if strings.HasPrefix(test.env, "CUDA_VISIBLE_DEVICES") {
+			capability = "FAKE_CAPABILITY=90,75"
+		}
+		if out := child(t, "devices", t.TempDir(), []string{fakes}, capability, test.env); !strings.HasPrefix(out, "cpu  ") || !strings.Contains(out, test.want) {
 			t.Errorf("%s\nwant %s", out, test.want)
 		}
 	}

@@ -164,17 +164,24 @@ func offsets(t *testing.T, header string, include ...string) string {
 	return string(out)
 }
 
-// TestLibraryDeclarations holds libraries.h against the headers of cuBLAS and cuDNN.
+// TestLibraryDeclarations holds libraries.h against the headers of the driver, cuBLAS and cuDNN.
 func TestLibraryDeclarations(t *testing.T) {
 	own := read(t, "libraries.h")
 	runtime := installs(t, "driver_types.h")
-	for _, folder := range installs(t, "host_defines.h") { // of crt/
-		runtime = append(runtime, filepath.Dir(folder))
+	types := len(runtime)
+	for _, folder := range installs(t, "host_defines.h") { // CUDA 13 has it in a package of its own; the one outside of crt/ wants it
+		if filepath.Base(folder) == "crt" {
+			runtime = append(runtime, filepath.Dir(folder))
+		}
+	}
+	if len(runtime) == types {
+		t.Skip("no crt/host_defines.h of NVIDIA's is at hand, which the others include: CUDA 13 has it in nvidia-cuda-crt")
 	}
 	for _, library := range []struct {
 		header, own string
 		numbers     *regexp.Regexp
 	}{
+		{"cuda.h", "DRIVER", regexp.MustCompile("^CU_")},
 		{"cublas_v2.h", "CUBLAS", regexp.MustCompile("^(CUBLAS|CUDA_R)_")},
 		{"cudnn.h", "CUDNN", regexp.MustCompile("^CUDNN_")},
 	} {

@@ -14,18 +14,24 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
 
+/* An address that a table in memory holds, of n elements, as a pointer. Null stays null. */
+#define ELEMENTS(address, n) ((float *)POINTER(address, 4 * (u64)(n)))
+
 #ifdef __CUDA__
 #define KERNEL(name) extern "C" __attribute__((global)) void name
 #define FUNCTION static inline __attribute__((device))
 #define THREAD (__nvvm_read_ptx_sreg_ctaid_x() * __nvvm_read_ptx_sreg_ntid_x() + __nvvm_read_ptx_sreg_tid_x())
 #define THREADS (__nvvm_read_ptx_sreg_nctaid_x() * __nvvm_read_ptx_sreg_ntid_x())
+#define POINTER(address, bytes) (address)
 #else
 /* On the host one thread after the other runs the kernel, as the fake driver of the tests has it. */
 extern __thread u32 host_thread, host_threads;
+extern void *host_pointer(u64 address, u64 bytes);
 #define KERNEL(name) void name
 #define FUNCTION static inline
 #define THREAD host_thread
 #define THREADS host_threads
+#define POINTER(address, bytes) host_pointer(address, bytes)
 #endif
 
 /* Runs over i in [0, count), the threads of the launch taking turns. count is at most 2^31, so i does not overflow. */
@@ -88,9 +94,14 @@ KERNEL(finish_convolution)(const float *x, const float *bias, const float *resid
 
 FUNCTION u32 high(u32 a, u32 b) { return (u32)((u64)a * b >> 32); }
 
-/* Philox4x32-10, as in the package philox: y = x·factor where the element's word is at least threshold, else 0. */
-KERNEL(dropout)(const float *x, float *y, u32 key0, u32 key1, u32 step0, u32 step1, u32 stream,
+/* Philox4x32-10, as in the package philox: y = x·factor where the element's word is at least threshold, else 0. Where
+ * step (2) is not missing, it holds the step in the place of step0 and step1: that of a captured launch changes. */
+KERNEL(dropout)(const float *x, float *y, u32 key0, u32 key1, u32 step0, u32 step1, const u32 *step, u32 stream,
 	u64 threshold, float factor, u32 n) {
+	if (step) {
+		step0 = step[0];
+		step1 = step[1];
+	}
 	EACH(block, (n + 3) / 4) {
 		u32 c[4] = {block, step0, step1, stream}, k0 = key0, k1 = key1;
 		for (int round = 0; round < 10; round++) {
@@ -192,22 +203,33 @@ KERNEL(sum_chunks)(const float *partial, float *y, u32 chunks, u32 c) {
 	EACH(column, c) y[column] = (float)total(partial, chunks, 1, c, 0, column);
 }
 
+/* Σ of the squares of every count-th element of x (n), from the first on */
+FUNCTION double squares(const float *x, u32 n, u32 first, u32 count) {
+	double sum = 0;
+	for (u32 i = first; i < n; i += count) sum += (double)x[i] * x[i];
+	return sum;
+}
+
+/* Σ of every count-th element of x (n), from the first on */
+FUNCTION double doubles(const double *x, u32 n, u32 first, u32 count) {
+	double sum = 0;
+	for (u32 i = first; i < n; i += count) sum += x[i];
+	return sum;
+}
+
 /* x → partial (count), the sums of the squares of every count-th element */
 KERNEL(sum_squares)(const float *x, double *partial, u32 n, u32 count) {
-	EACH(i, count) {
-		double sum = 0;
-		for (u32 j = i; j < n; j += count) sum += (double)x[j] * x[j];
-		partial[i] = sum;
-	}
+	EACH(i, count) partial[i] = squares(x, n, i, count);
 }
 
 /* x (n) → partial (count), the sums of every count-th element */
 KERNEL(sum_doubles)(const double *x, double *partial, u32 n, u32 count) {
-	EACH(i, count) {
-		double sum = 0;
-		for (u32 j = i; j < n; j += count) sum += x[j];
-		partial[i] = sum;
-	}
+	EACH(i, count) partial[i] = doubles(x, n, i, count);
+}
+
+/* x (n) → y (1), by one thread */
+KERNEL(finish_doubles)(const double *x, float *y, u32 n) {
+	EACH(one, 1) y[one] = (float)doubles(x, n, 0, 1);
 }
 
 /* ---- batch norm ---- */
@@ -560,29 +582,33 @@ KERNEL(cross_entropy)(const float *logits, const float *labels, const float *wei
 	}
 }
 
-/* terms (N,2) → loss (1), by one thread */
+/* terms (n,2), or sums of them → loss (1), by one thread */
 KERNEL(finish_cross_entropy)(const double *terms, float *loss, u32 n) {
-	EACH(one, 1) {
-		double sum = 0, divisor = 0;
-		for (u32 i = 0; i < n; i++) {
-			sum += terms[2 * i];
-			divisor += terms[2 * i + 1];
+	EACH(one, 1) loss[one] = (float)(doubles(terms, 2 * n, 0, 2) / doubles(terms, 2 * n, 1, 2));
+}
+
+/* → partial (count,2): the sums over every count-th picture of w[label], and over every count-th class of w */
+KERNEL(sum_weights)(const float *labels, const float *weights, double *partial, u32 n, u32 classes, u32 count) {
+	EACH(i, count) {
+		double divisor = 0, all = 0;
+		for (u32 j = i; j < n; j += count) {
+			u32 label = class_of(labels[j], classes);
+			divisor += label < classes ? class_weight(weights, label) : __builtin_nan("");
 		}
-		loss[one] = (float)(sum / divisor);
+		for (u32 j = i; j < classes; j += count) all += class_weight(weights, j);
+		partial[2 * i] = divisor;
+		partial[2 * i + 1] = all;
 	}
 }
 
-/* → sums (2): Σ_n w[label], Σ_j w[j], by one thread */
-KERNEL(sum_weights)(const float *labels, const float *weights, double *sums, u32 n, u32 classes) {
-	EACH(one, 1) {
-		double divisor = 0, all = 0;
-		for (u32 i = 0; i < n; i++) {
-			u32 label = class_of(labels[i], classes);
-			divisor += label < classes ? class_weight(weights, label) : __builtin_nan("");
-		}
-		for (u32 j = 0; j < classes; j++) all += class_weight(weights, j);
-		sums[2 * one] = divisor;
-		sums[2 * one + 1] = all;
+/* logits (N,classes), labels (N) → right (N), 1 where the greatest logit, the first of equals, is the label's, else 0 */
+KERNEL(right_answers)(const float *logits, const float *labels, double *right, u32 n, u32 classes) {
+	EACH(picture, n) {
+		const float *row = logits + picture * classes;
+		u32 best = 0;
+		for (u32 j = 1; j < classes; j++)
+			if (row[j] > row[best]) best = j;
+		right[picture] = class_of(labels[picture], classes) == best;
 	}
 }
 
@@ -601,26 +627,110 @@ KERNEL(cross_entropy_backward)(const float *prob, const float *labels, const flo
 /* ---- optimizers ---- */
 
 /* v may be missing. */
-KERNEL(sgd)(float *w, const float *g, float *v, float rate, float momentum, float decay, u32 nesterov, u32 n) {
-	EACH(i, n) {
-		float gradient = g[i] + decay * w[i], step = gradient;
-		if (v) {
-			float velocity = momentum * v[i] + gradient;
-			v[i] = velocity;
-			step = nesterov ? gradient + momentum * velocity : velocity;
-		}
-		w[i] -= rate * step;
+FUNCTION void sgd_step(float *w, float g, float *v, float rate, float momentum, float decay, u32 nesterov) {
+	float gradient = g + decay * *w, step = gradient;
+	if (v) {
+		float velocity = momentum * *v + gradient;
+		*v = velocity;
+		step = nesterov ? gradient + momentum * velocity : velocity;
 	}
+	*w -= rate * step;
+}
+
+KERNEL(sgd)(float *w, const float *g, float *v, float rate, float momentum, float decay, u32 nesterov, u32 n) {
+	EACH(i, n) sgd_step(w + i, g[i], v ? v + i : v, rate, momentum, decay, nesterov);
 }
 
 /* w ← shrink·w − rate·m/(√v·unbias + eps), of the moments m ← keep1·m + new1·g and v ← keep2·v + new2·g², g ← g + decay·w */
+FUNCTION void adam_step(float *w, float g, float *m, float *v, float keep1, float new1, float keep2, float new2, float rate,
+	float unbias, float eps, float decay, float shrink) {
+	float gradient = g + decay * *w;
+	float first = keep1 * *m + new1 * gradient, second = keep2 * *v + new2 * gradient * gradient;
+	*m = first;
+	*v = second;
+	*w = shrink * *w - rate * first / (__builtin_sqrtf(second) * unbias + eps);
+}
+
 KERNEL(adam)(float *w, const float *g, float *m, float *v, float keep1, float new1, float keep2, float new2, float rate,
 	float unbias, float eps, float decay, float shrink, u32 n) {
-	EACH(i, n) {
-		float gradient = g[i] + decay * w[i];
-		float first = keep1 * m[i] + new1 * gradient, second = keep2 * v[i] + new2 * gradient * gradient;
-		m[i] = first;
-		v[i] = second;
-		w[i] = shrink * w[i] - rate * first / (__builtin_sqrtf(second) * unbias + eps);
+	EACH(i, n) adam_step(w + i, g[i], m + i, v + i, keep1, new1, keep2, new2, rate, unbias, eps, decay, shrink);
+}
+
+/* ---- optimizers, of all parameters at once ---- */
+
+/* A table has a row for each parameter: the addresses of w, g, m or v, and v, of which those of moments may be null, how
+ * many elements each has, and from which place on the sums of its squares stand. Settings, which are others in each
+ * step, have a row for each too. A launch works through pieces: (parameter, first element) of PIECE elements, or fewer at a
+ * parameter's end. */
+enum { W, G, M, V, LEN, SUMS, ROW };
+enum { SETTINGS = 9, PIECE = 1024, CHUNKS = 128 };
+
+/* The settings of a row: rate, momentum, decay, nesterov. */
+KERNEL(sgd_all)(const u64 *table, const u32 *pieces, const float *settings, const float *factor, u32 count) {
+	EACH(i, count) {
+		const u32 *piece = pieces + i / PIECE * 2;
+		const u64 *row = table + piece[0] * ROW;
+		const float *set = settings + piece[0] * SETTINGS;
+		u32 at = piece[1] + i % PIECE, n = (u32)row[LEN];
+		if (at >= n) continue;
+		float *v = ELEMENTS(row[M], n), g = ELEMENTS(row[G], n)[at];
+		if (factor) g *= *factor;
+		sgd_step(ELEMENTS(row[W], n) + at, g, v ? v + at : v, set[0], set[1], set[2], set[3] != 0);
+	}
+}
+
+/* The settings of a row: those of adam, in its order. */
+KERNEL(adam_all)(const u64 *table, const u32 *pieces, const float *settings, const float *factor, u32 count) {
+	EACH(i, count) {
+		const u32 *piece = pieces + i / PIECE * 2;
+		const u64 *row = table + piece[0] * ROW;
+		const float *set = settings + piece[0] * SETTINGS;
+		u32 at = piece[1] + i % PIECE, n = (u32)row[LEN];
+		if (at >= n) continue;
+		float g = ELEMENTS(row[G], n)[at];
+		if (factor) g *= *factor;
+		adam_step(ELEMENTS(row[W], n) + at, g, ELEMENTS(row[M], n) + at, ELEMENTS(row[V], n) + at, set[0], set[1], set[2], set[3],
+			set[4], set[5], set[6], set[7], set[8]);
+	}
+}
+
+/* table of that many parameters → partial (count), each gradient's part as sum_squares makes it */
+KERNEL(sum_squares_all)(const u64 *table, double *partial, u32 parameters, u32 count) {
+	EACH(i, count) {
+		u32 lo = 0, hi = parameters; /* the last parameter whose sums begin at i or before is in [lo, hi) */
+		while (hi - lo > 1) {
+			u32 mid = (lo + hi) / 2;
+			if (table[mid * ROW + SUMS] <= i)
+				lo = mid;
+			else
+				hi = mid;
+		}
+		const u64 *row = table + lo * ROW;
+		u32 n = (u32)row[LEN], first = (u32)row[SUMS];
+		u32 sums = (lo + 1 < parameters ? (u32)row[ROW + SUMS] : count) - first;
+		partial[i] = squares(ELEMENTS(row[G], n), n, i - first, sums);
+	}
+}
+
+/* partial (count) → sums (parameters,CHUNKS), each gradient's as sum_doubles makes them */
+KERNEL(sum_partial_all)(const u64 *table, const double *partial, double *sums, u32 parameters, u32 count) {
+	EACH(i, parameters * CHUNKS) {
+		const u64 *row = table + i / CHUNKS * ROW;
+		u32 first = (u32)row[SUMS], last = i / CHUNKS + 1 < parameters ? (u32)row[ROW + SUMS] : count;
+		sums[i] = doubles(partial + first, last - first, i % CHUNKS, CHUNKS);
+	}
+}
+
+/* sums (parameters,CHUNKS) → total (parameters) */
+KERNEL(sum_chunks_all)(const double *sums, double *total, u32 parameters) {
+	EACH(i, parameters) total[i] = doubles(sums + i * CHUNKS, CHUNKS, 0, 1);
+}
+
+/* total (parameters), the bits of a limit → factor (1), what the gradients are scaled by: kernels.ClipFactor, or 1. By one
+ * thread. */
+KERNEL(clip_factor)(const double *total, float *factor, u64 limit, u32 parameters) {
+	EACH(one, 1) {
+		double f = of_bits(limit) / (__builtin_sqrt(doubles(total, parameters, 0, 1)) + 1e-6);
+		factor[one] = f >= 1 ? 1 : (float)f;
 	}
 }

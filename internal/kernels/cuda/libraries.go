@@ -3,6 +3,7 @@
 package cuda
 
 // #include <stdlib.h>
+// #include "driver/cuda.h"
 // #include "libraries.h"
 import "C"
 
@@ -44,9 +45,13 @@ const oldestDriver = 12000
 // foldersVariable names folders, separated by colons, in which the libraries are looked for before the system's own places.
 const foldersVariable = "FTRUN_CUDA_LIBRARIES"
 
+// errNotFound is the kind of error that says that a library is nowhere.
+var errNotFound = errors.New("not found")
+
 // open opens the library, for a driver of the given version, and looks up its functions.
 func (l library) open(driver int) (unsafe.Pointer, error) {
 	var reasons []string
+	broken := false // one is there and can't be opened
 	for _, f := range l.files {
 		if driver < f.driver {
 			continue
@@ -62,6 +67,8 @@ func (l library) open(driver int) (unsafe.Pointer, error) {
 			reason := err.Error()
 			if !found && strings.HasSuffix(reason, "No such file or directory") {
 				reason = f.name + " was not found"
+			} else {
+				broken = true
 			}
 			reasons = append(reasons, reason)
 			continue
@@ -71,8 +78,11 @@ func (l library) open(driver int) (unsafe.Pointer, error) {
 		}
 		return handle, nil
 	}
-	return nil, fmt.Errorf("no %s: %s; install %s, or name its folder in %s", l.name, strings.Join(reasons, ", "), l.needs,
-		foldersVariable)
+	err := fmt.Errorf("no %s: %s; install %s, or name its folder in %s", l.name, strings.Join(reasons, ", "), l.needs, foldersVariable)
+	if !broken {
+		return nil, fault{err, errNotFound}
+	}
+	return nil, err
 }
 
 func exists(path string) bool {
@@ -94,6 +104,9 @@ func openLibrary(path string) (unsafe.Pointer, error) {
 // openDriver opens the driver and starts it, once in a process. Without it nothing of gorgonia.org/cu works.
 var openDriver = sync.OnceValue(func() error {
 	handle, err := driverLibrary.open(0)
+	if errors.Is(err, errNotFound) {
+		return fault{err, ErrNoGPU}
+	}
 	if err != nil {
 		return err
 	}
@@ -102,9 +115,9 @@ var openDriver = sync.OnceValue(func() error {
 		var name, text *C.char
 		C.call_cuGetErrorName(status, &name)
 		C.call_cuGetErrorString(status, &text)
-		err := fmt.Errorf("the NVIDIA driver does not start: %s (%s)", C.GoString(text), C.GoString(name))
-		if visible, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES"); ok {
-			err = fmt.Errorf("%w; CUDA_VISIBLE_DEVICES is %q", err, visible)
+		err := fmt.Errorf("the NVIDIA driver does not start: %s (%s)%s", C.GoString(text), C.GoString(name), hidden())
+		if status == C.CUDA_ERROR_NO_DEVICE {
+			return fault{err, ErrNoGPU}
 		}
 		return err
 	}
@@ -140,51 +153,3 @@ func cudnnVersion(v int) string {
 
 // cublasVersion is a version as cuBLAS counts it, 120901, as a person does, 12.9.1.
 func cublasVersion(v int) string { return fmt.Sprintf("%d.%d.%d", v/10000, v%10000/100, v%100) }
-
-// GPU is what this machine has of one.
-type GPU struct {
-	Index        int    // as the driver counts those that CUDA_VISIBLE_DEVICES leaves
-	Name         string // as its maker calls it
-	Major, Minor int    // the compute capability
-	Memory       int64  // bytes
-}
-
-// GPUs lists those that a device can be opened for. The error says why there are none: the driver or a library is missing.
-func GPUs() ([]GPU, error) {
-	if err := openDriver(); err != nil {
-		return nil, err
-	}
-	n, err := cu.NumDevices()
-	if err != nil {
-		return nil, fmt.Errorf("counting GPUs: %w", err)
-	}
-	if err := openLibraries(); err != nil {
-		return nil, fmt.Errorf("there is a GPU, but %w", err)
-	}
-	list := make([]GPU, n)
-	for i := range list {
-		if list[i], err = describe(i); err != nil {
-			return nil, fmt.Errorf("cuda:%d: %w", i, err)
-		}
-	}
-	return list, nil
-}
-
-func describe(index int) (g GPU, err error) {
-	g.Index = index
-	d, err := cu.GetDevice(index)
-	if err != nil {
-		return g, err
-	}
-	if g.Name, err = d.Name(); err != nil {
-		return g, err
-	}
-	if g.Major, err = d.Attribute(cu.ComputeCapabilityMajor); err != nil {
-		return g, err
-	}
-	if g.Minor, err = d.Attribute(cu.ComputeCapabilityMinor); err != nil {
-		return g, err
-	}
-	g.Memory, err = d.TotalMem()
-	return g, err
-}

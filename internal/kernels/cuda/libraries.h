@@ -24,6 +24,13 @@ enum library { DRIVER, CUBLAS, CUDNN };
 	FUNCTION(DRIVER, 1, cuInit, unsigned)                                                                   \
 	FUNCTION(DRIVER, 2, cuGetErrorName, int, const char **)                                                 \
 	FUNCTION(DRIVER, 2, cuGetErrorString, int, const char **)                                               \
+	FUNCTION(DRIVER, 2, cuMemAllocHost_v2, void **, size_t)                                                 \
+	FUNCTION(DRIVER, 2, cuStreamBeginCapture_v2, void *, int)                                               \
+	FUNCTION(DRIVER, 2, cuStreamEndCapture, void *, NEW_HANDLE)                                             \
+	FUNCTION(DRIVER, 3, cuGraphInstantiateWithFlags, NEW_HANDLE, void *, unsigned long long)                \
+	FUNCTION(DRIVER, 1, cuGraphDestroy, void *)                                                             \
+	FUNCTION(DRIVER, 2, cuGraphLaunch, void *, void *)                                                      \
+	FUNCTION(DRIVER, 1, cuGraphExecDestroy, void *)                                                         \
 	FUNCTION(CUBLAS, 1, cublasCreate_v2, NEW_HANDLE)                                                        \
 	FUNCTION(CUBLAS, 1, cublasDestroy_v2, void *)                                                           \
 	FUNCTION(CUBLAS, 2, cublasGetVersion_v2, void *, int *)                                                 \
@@ -65,9 +72,11 @@ enum library { DRIVER, CUBLAS, CUDNN };
 size_t call_cudnnGetVersion(void);
 const char *call_cudnnGetErrorString(int);
 
-/* Numbers of cuBLAS and cuDNN, by their names there. */
+/* Numbers of the driver, cuBLAS and cuDNN, by their names there. */
 #ifdef NUMBERS
 enum {
+	CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1,
+
 	CUBLAS_OP_N = 0,
 	CUBLAS_OP_T = 1,
 	CUBLAS_DEFAULT_MATH = 0,
@@ -78,6 +87,7 @@ enum {
 	CUDA_R_16BF = 14,
 	CUBLAS_GEMM_DEFAULT = -1,
 	CUBLAS_ATOMICS_NOT_ALLOWED = 0,
+	CUBLAS_STATUS_ALLOC_FAILED = 3,
 
 	CUDNN_DATA_FLOAT = 0,
 	CUDNN_DATA_BFLOAT16 = 9,
@@ -112,6 +122,7 @@ enum {
 	CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH = 3007,
 	CUDNN_STATUS_NOT_SUPPORTED_SHARED_MEMORY_INSUFFICIENT = 3010,
 	CUDNN_STATUS_NOT_SUPPORTED_PADDING = 3011,
+	CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED = 4004,
 };
 #endif
 

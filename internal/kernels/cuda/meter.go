@@ -26,7 +26,7 @@ func (d *Device) Meter(int) kernels.Meter {
 	return &meter{Hollow: kernels.NewHollow(&Device{name: d.name, path: d.path}), precision: d.tuning.Precision}
 }
 
-func (m *meter) Scratch() int64 { return int64(blasMemoryLen + m.scratch) }
+func (m *meter) Scratch() int64 { return int64(blasMemoryLen + stepLen + m.scratch) }
 
 // take notes what Device.take would be asked for.
 func (m *meter) take(bytes ...int) error {
@@ -98,9 +98,18 @@ func (m *meter) BatchNormReduce(rows, c int, dy, x, mean, invstd, gamma, beta, d
 }
 
 func (m *meter) CrossEntropyForward(e kernels.CrossEntropy, logits, labels, weights, loss, prob kernels.Buffer) error {
-	return m.take(8 * 2 * e.N)
+	return m.take(8*2*e.N, 8*2*lossSums)
+}
+
+func (m *meter) CrossEntropyBackward(e kernels.CrossEntropy, prob, labels, weights kernels.Buffer, scale float32,
+	dlogits kernels.Buffer) error {
+	return m.take(8*2*lossSums, 8*2)
+}
+
+func (m *meter) CountRight(n, classes int, logits, labels, right kernels.Buffer) error {
+	return m.take(8*n, 8*lossSums)
 }
 
 func (m *meter) SumSquares(x kernels.Buffer) (float64, error) {
-	return 0, m.take(8*squareThreads, 8*squareChunks, 8)
+	return 0, m.take(8*squareSums(x.Len()), 8*squareChunks, 8)
 }

@@ -80,8 +80,12 @@ func (d *Device) Dropout(p float32, key kernels.DropoutKey, x, y kernels.Buffer)
 	n := x.Len()
 	// word·2⁻³² ≥ p, without rounding: p has 24 bits.
 	threshold := uint64(math.Ceil(float64(p) * 0x1p32))
+	var step cu.DevicePtr // a captured launch finds there which it is
+	if d.capturing {
+		step, d.draws = d.step, true
+	}
 	return d.launch("dropout", (n+3)/4, d.memory(op, "x", x, n), d.memory(op, "y", y, n), int(key.Key[0]), int(key.Key[1]),
-		int(uint32(key.Step)), int(key.Step>>32), int(key.Stream), threshold, float32(1/(1-float64(p))), n)
+		int(uint32(key.Step)), int(key.Step>>32), step, int(key.Stream), threshold, float32(1/(1-float64(p))), n)
 }
 
 // Scale: x ← f·x.

@@ -4,10 +4,6 @@ package cuda
 
 import (
 	"fmt"
-	"math"
-	"unsafe"
-
-	"gorgonia.org/cu"
 
 	"github.com/ftrun/ftrun/internal/kernels"
 )
@@ -45,8 +41,14 @@ func (d *Device) SumRows(m, c int, x, y kernels.Buffer) error {
 	return d.launch("sum_chunks", c, parts[0], ys, s.chunks, c)
 }
 
-// squareThreads and squareChunks are how many sums the two stages before the last make of squares.
-const squareThreads, squareChunks = 1 << 14, 128
+// A sum of squares goes in three stages: squareSums sums, of them squareChunks, of them one.
+const squareChunks = 128
+
+// squareSums is how many sums the first stage makes of the squares of n elements.
+func squareSums(n int) int {
+	const most, each = 1 << 14, 64 // elements a sum, where there are not too many
+	return min((n+each-1)/each, most)
+}
 
 // SumSquares: x → Σ x², in float64.
 func (d *Device) SumSquares(x kernels.Buffer) (float64, error) {
@@ -58,20 +60,21 @@ func (d *Device) SumSquares(x kernels.Buffer) (float64, error) {
 	if n > mostElements {
 		return 0, fmt.Errorf("%s: the sum of %d squares: a kernel counts to %d", d.name, n, mostElements)
 	}
-	parts, err := d.take(8*squareThreads, 8*squareChunks, 8)
+	sums := squareSums(n)
+	parts, err := d.take(8*sums, 8*squareChunks, 8)
 	if err != nil {
 		return 0, err
 	}
-	if err := d.launch("sum_squares", squareThreads, xs, parts[0], n, squareThreads); err != nil {
+	if err := d.launch("sum_squares", sums, xs, parts[0], n, sums); err != nil {
 		return 0, err
 	}
-	if err := d.launch("sum_doubles", squareChunks, parts[0], parts[1], squareThreads, squareChunks); err != nil {
+	if err := d.launch("sum_doubles", squareChunks, parts[0], parts[1], sums, squareChunks); err != nil {
 		return 0, err
 	}
 	if err := d.launch("sum_doubles", 1, parts[1], parts[2], squareChunks, 1); err != nil {
 		return 0, err
 	}
-	var bits uint64
-	err = d.copied("download", func() error { return cu.MemcpyDtoHAsync(unsafe.Pointer(&bits), parts[2], 8, d.stream) })
-	return math.Float64frombits(bits), err
+	var sum [1]float64
+	err = download(d, sum[:], parts[2])
+	return sum[0], err
 }

@@ -175,6 +175,12 @@ func train(t *testing.T, device, sweep string) map[string][]runlog.Epoch {
 	}
 	child(t, "apply -auto-approve -device "+device+" sweep.hcl", dir, filepath.SplitList(os.Getenv("FTRUN_CUDA_LIBRARIES")),
 		"XDG_CACHE_HOME="+os.Getenv("XDG_CACHE_HOME"))
+	return epochs(t, dir)
+}
+
+// epochs are those that the runs in a folder's store have left, by run.
+func epochs(t *testing.T, dir string) map[string][]runlog.Epoch {
+	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, ".ftrun/runs/*/metrics.jsonl"))
 	if err != nil {
 		t.Fatal(err)

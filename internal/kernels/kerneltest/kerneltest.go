@@ -81,6 +81,10 @@ func Run(t *testing.T, open func(threads int) (kernels.Device, error)) {
 
 	t.Run("SGD", s.sgd)
 	t.Run("Adam", s.adam)
+
+	t.Run("Update", s.update)
+	t.Run("CountRight", s.countRight)
+	t.Run("Capture", s.capture)
 }
 
 type suite struct {

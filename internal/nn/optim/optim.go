@@ -1,10 +1,12 @@
-// Package optim updates the parameters of a network: torch.optim's SGD, Adam and AdamW as one device kernel a parameter,
-// the clipping of gradients, and learning-rate schedules.
+// Package optim updates the parameters of a network: torch.optim's SGD, Adam and AdamW as one device kernel a parameter, or
+// one for all where the device can; the clipping of gradients; and learning-rate schedules.
 package optim
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/nn"
@@ -25,6 +27,7 @@ type Config struct {
 	Momentum          float64 // sgd
 	Nesterov          bool    // sgd
 	Beta1, Beta2, Eps float64 // adam, adamw
+	Clip              float64 // what the Euclidean norm of all gradients together is at most; 0: no limit
 }
 
 // Group is a set of parameters with a learning rate and a weight decay of their own.
@@ -43,11 +46,12 @@ type Optimizer struct {
 	memory  kernels.Buffer
 	moments map[int][]kernels.Buffer // by parameter, in the order of names
 	names   []string                 // of the moments: torch's
+	updates map[*nn.Program]*update
 }
 
 // New returns an optimizer that has taken no step. Parameters that are in no group are left alone.
 func New(cfg Config, store *nn.ParamStore, groups []Group) (*Optimizer, error) {
-	o := &Optimizer{cfg: cfg, store: store, groups: groups, moments: map[int][]kernels.Buffer{}}
+	o := &Optimizer{cfg: cfg, store: store, groups: groups, moments: map[int][]kernels.Buffer{}, updates: map[*nn.Program]*update{}}
 	switch cfg.Kind {
 	case SGD:
 		if cfg.Momentum != 0 {
@@ -99,10 +103,19 @@ func (o *Optimizer) params(yield func(int) bool) {
 	}
 }
 
-// Step updates every parameter from its gradient. lr makes this step's learning rate of a group's own, grad gives the
-// gradient of a parameter; one without a gradient (nil) is left alone, as in torch.
+// Step clips the gradients, and updates every parameter from its own. lr makes this step's learning rate of a group's own,
+// grad gives the gradient of a parameter; one without a gradient (nil) is left alone, as in torch.
 func (o *Optimizer) Step(lr func(base float64) float64, grad func(param int) kernels.Buffer) error {
 	o.step++
+	if o.cfg.Clip > 0 {
+		var all []kernels.Buffer
+		for _, i := range o.sorted() {
+			all = append(all, grad(i))
+		}
+		if _, err := ClipGradNorm(o.store.Device(), o.cfg.Clip, all); err != nil {
+			return err
+		}
+	}
 	for _, group := range o.groups {
 		rate := lr(group.LR)
 		for _, i := range group.Params {
@@ -119,22 +132,32 @@ func (o *Optimizer) Step(lr func(base float64) float64, grad func(param int) ker
 	return nil
 }
 
+// sorted are the parameters by index, the order in which the squares of gradients are summed.
+func (o *Optimizer) sorted() []int { return slices.Sorted(o.params) }
+
 func (o *Optimizer) update(lr, decay float64, w, g kernels.Buffer, m []kernels.Buffer) error {
 	dev := o.store.Device()
 	if o.cfg.Kind == SGD {
-		s := kernels.SGD{
-			LR:          float32(lr),
-			Momentum:    float32(o.cfg.Momentum),
-			WeightDecay: float32(decay),
-			Nesterov:    o.cfg.Nesterov,
-		}
 		var v kernels.Buffer
 		if len(m) > 0 {
 			v = m[0]
 		}
-		return dev.SGD(s, w, g, v)
+		return dev.SGD(o.sgd(lr, decay), w, g, v)
 	}
-	return dev.Adam(kernels.Adam{
+	return dev.Adam(o.adam(lr, decay), w, g, m[0], m[1])
+}
+
+func (o *Optimizer) sgd(lr, decay float64) kernels.SGD {
+	return kernels.SGD{
+		LR:          float32(lr),
+		Momentum:    float32(o.cfg.Momentum),
+		WeightDecay: float32(decay),
+		Nesterov:    o.cfg.Nesterov,
+	}
+}
+
+func (o *Optimizer) adam(lr, decay float64) kernels.Adam {
+	return kernels.Adam{
 		LR:          lr,
 		Beta1:       o.cfg.Beta1,
 		Beta2:       o.cfg.Beta2,
@@ -142,7 +165,7 @@ func (o *Optimizer) update(lr, decay float64, w, g kernels.Buffer, m []kernels.B
 		WeightDecay: decay,
 		Decoupled:   o.cfg.Kind == AdamW,
 		Step:        o.step,
-	}, w, g, m[0], m[1])
+	}
 }
 
 // State is what an optimizer remembers between steps.
@@ -214,13 +237,17 @@ func (o *Optimizer) Memory() int64 {
 	return 4 * int64(o.memory.Len())
 }
 
-// Close frees the moments.
+// Close frees the moments, and what the updates hold.
 func (o *Optimizer) Close() error {
+	var errs []error
+	for _, u := range o.updates {
+		errs = append(errs, u.close())
+	}
 	if o.memory != nil {
 		o.store.Device().Free(o.memory)
 		o.memory = nil
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // ClipGradNorm scales the gradients so that the Euclidean norm of all of them together is at most limit, and returns the
@@ -238,7 +265,7 @@ func ClipGradNorm(dev kernels.Device, limit float64, grads []kernels.Buffer) (no
 		sum += s
 	}
 	norm = math.Sqrt(sum)
-	factor := limit / (norm + 1e-6) // torch's guard against a norm of zero
+	factor := kernels.ClipFactor(limit, norm)
 	if factor >= 1 {
 		return norm, nil
 	}

@@ -8,22 +8,46 @@
 
 /* Declared as NVIDIA's library exports them, without the names that cuda.h gives to older editions. */
 
-enum { GPUS = 2, PAGE = 4096, QUEUE = 64, ARGUMENTS = 256 };
-static const size_t MEMORY = 4ull << 30; /* of each GPU */
+enum { GPUS = 2, PAGE = 4096, QUEUE = 64 };
+
+/* The machine is what the environment says, lists by GPU:
+ * FAKE_MEMORY_MIB=4096,64, FAKE_CAPABILITY=90,75, FAKE_LOST_AT=0,5000, the launch at which a GPU is lost, FAKE_BUSY=0,3, the opening from
+ * which on another process has one for itself, and FAKE_TORN_MIB=0,4000, what is free and can't be had. */
+static long setting(const char *name, int gpu, long otherwise) {
+	const char *at = getenv(name);
+	for (; at && gpu; gpu--) at = (at = strchr(at, ',')) ? at + 1 : NULL;
+	return at ? strtol(at, NULL, 10) : otherwise;
+}
+
+/* visible are the GPUs that CUDA_VISIBLE_DEVICES leaves, by number or by the beginning of the name GPU-fa4e000N; what it does not
+ * know ends it. */
+static int visible[GPUS], gpus;
+
+static void see(void) {
+	const char *list = getenv("CUDA_VISIBLE_DEVICES");
+	gpus = 0;
+	if (!list)
+		for (; gpus < GPUS; gpus++) visible[gpus] = gpus;
+	while (list && *list && gpus < GPUS) {
+		char *end;
+		long gpu = strncmp(list, "GPU-fa4e000", 11) ? strtol(list, &end, 10) : strtol(list + 11, &end, 10);
+		if (end == list || gpu < 0 || gpu >= GPUS) return;
+		visible[gpus++] = (int)gpu;
+		list = (list = strchr(list, ',')) ? list + 1 : NULL;
+	}
+}
 
 struct CUctx_st {
 	int gpu, retained;
 	size_t used;
+	long launches, opened;
+	CUresult lost; /* what it gives for good */
 };
-static struct CUctx_st contexts[GPUS] = {{0, 0, 0}, {1, 0, 0}};
+static struct CUctx_st contexts[GPUS];
 static __thread CUcontext current;
 static int started;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-struct work {
-	CUresult (*run)(const void *);
-	char arguments[ARGUMENTS];
-};
 struct CUstream_st {
 	CUcontext context;
 	CUresult fault;
@@ -54,7 +78,8 @@ struct CUfunc_st {
 	if (!started) return CUDA_ERROR_NOT_INITIALIZED
 #define CONTEXT \
 	STARTED;    \
-	if (!current || !current->retained) return CUDA_ERROR_INVALID_CONTEXT
+	if (!current || !current->retained) return CUDA_ERROR_INVALID_CONTEXT; \
+	if (current->lost) return current->lost
 
 CUcontext fake_context(void) { return current; }
 
@@ -91,6 +116,14 @@ void *fake_operand(CUdeviceptr p, int *bad) {
 	return host;
 }
 
+void *host_pointer(uint64_t p, uint64_t n) {
+	if (!p) return NULL;
+	void *host = fake_memory(p, n);
+	if (!host) longjmp(fake_fault, 1);
+	return host;
+}
+__thread jmp_buf fake_fault;
+
 static CUresult drain(CUstream s) {
 	for (unsigned i = 0; i < s->queued && !s->fault; i++) s->fault = s->queue[i].run(s->queue[i].arguments);
 	s->queued = 0;
@@ -101,18 +134,27 @@ CUresult fake_enqueue(CUstream s, CUresult (*run)(const void *), const void *arg
 	CONTEXT;
 	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
 	if (n > ARGUMENTS) return CUDA_ERROR_INVALID_VALUE;
+	struct work w = {.run = run};
+	memcpy(w.arguments, arguments, n);
+	if (fake_capturing(s)) return fake_capture(s, &w);
 	if (s->queued == QUEUE) drain(s);
 	if (s->fault) return s->fault;
-	struct work *w = &s->queue[s->queued++];
-	w->run = run;
-	memcpy(w->arguments, arguments, n);
+	s->queue[s->queued++] = w;
 	return CUDA_SUCCESS;
+}
+
+CUresult fake_wait(CUstream s) {
+	CONTEXT;
+	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
+	if (fake_capturing(s)) return fake_spoil(s);
+	return drain(s);
 }
 
 /* ---- start, GPUs, contexts ---- */
 
 CUresult cuInit(unsigned flags) {
-	if (getenv("FAKE_NO_GPU")) return CUDA_ERROR_NO_DEVICE;
+	see();
+	if (getenv("FAKE_NO_GPU") || !gpus) return CUDA_ERROR_NO_DEVICE;
 	started = 1;
 	return flags ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
@@ -135,45 +177,48 @@ CUresult cuDriverGetVersion(int *v) {
 
 CUresult cuDeviceGetCount(int *n) {
 	STARTED;
-	*n = GPUS;
+	*n = gpus;
 	return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGet(CUdevice *d, int i) {
 	STARTED;
-	if (i < 0 || i >= GPUS) return CUDA_ERROR_INVALID_DEVICE;
+	if (i < 0 || i >= gpus) return CUDA_ERROR_INVALID_DEVICE;
 	*d = i;
 	return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGetName(char *name, int n, CUdevice d) {
 	STARTED;
-	snprintf(name, (size_t)n, "Fake GPU %d", d);
+	snprintf(name, (size_t)n, "Fake GPU");
+	(void)d;
 	return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGetAttribute(int *v, CUdevice_attribute a, CUdevice d) {
 	STARTED;
-	(void)d;
-	const char *capability = getenv("FAKE_CAPABILITY"); /* such as 75 */
 	if (a == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
-		*v = capability ? atoi(capability) / 10 : 9;
+		*v = (int)setting("FAKE_CAPABILITY", visible[d], 90) / 10;
 	else if (a == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)
-		*v = capability ? atoi(capability) % 10 : 0;
+		*v = (int)setting("FAKE_CAPABILITY", visible[d], 90) % 10;
 	else
 		return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;
 }
 
+static size_t memory(int gpu) { return (size_t)setting("FAKE_MEMORY_MIB", gpu, 4096) << 20; }
+
 CUresult cuDeviceTotalMem_v2(size_t *n, CUdevice d) {
 	STARTED;
-	(void)d;
-	*n = MEMORY;
+	*n = memory(visible[d]);
 	return CUDA_SUCCESS;
 }
 
 CUresult cuDevicePrimaryCtxRetain(CUcontext *c, CUdevice d) {
 	STARTED;
+	long taken = setting("FAKE_BUSY", visible[d], 0);
+	if (taken && ++contexts[d].opened >= taken) return 46; /* CUDA_ERROR_DEVICE_UNAVAILABLE, which is newer than cuda.h */
+	contexts[d].gpu = visible[d];
 	contexts[d].retained++;
 	*c = &contexts[d];
 	return CUDA_SUCCESS;
@@ -183,7 +228,8 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice d) {
 	STARTED;
 	if (!contexts[d].retained) return CUDA_ERROR_INVALID_CONTEXT;
 	/* The real one frees what is left; here it is a leak. */
-	if (contexts[d].retained == 1 && contexts[d].used) return CUDA_ERROR_ILLEGAL_STATE;
+	int left = contexts[d].used || fake_leftovers(&contexts[d]);
+	if (contexts[d].retained == 1 && left && !contexts[d].lost) return CUDA_ERROR_ILLEGAL_STATE;
 	contexts[d].retained--;
 	return CUDA_SUCCESS;
 }
@@ -195,12 +241,24 @@ CUresult cuCtxSetCurrent(CUcontext c) {
 	return CUDA_SUCCESS;
 }
 
+CUresult cuCtxSynchronize(void) {
+	CONTEXT;
+	if (fake_spoil_all(current)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	pthread_mutex_lock(&lock);
+	CUresult fault = CUDA_SUCCESS;
+	for (CUstream s = streams; s && !fault; s = s->next) /* other threads' work is left to them */
+		if (s->context == current) fault = s->fault;
+	pthread_mutex_unlock(&lock);
+	return fault;
+}
+
 /* ---- memory ---- */
 
 CUresult cuMemAlloc_v2(CUdeviceptr *p, size_t n) {
 	CONTEXT;
+	SAFE;
 	if (!n) return CUDA_ERROR_INVALID_VALUE;
-	if (current->used + n > MEMORY) return CUDA_ERROR_OUT_OF_MEMORY;
+	if (current->used + n + ((size_t)setting("FAKE_TORN_MIB", current->gpu, 0) << 20) > memory(current->gpu)) return CUDA_ERROR_OUT_OF_MEMORY;
 	/* Between pages that nobody may touch, as near to the one behind as 256 bytes allow. Fresh memory is not zero. */
 	size_t pages = (n + PAGE - 1) / PAGE * PAGE;
 	struct allocation *a = calloc(1, sizeof *a);
@@ -222,6 +280,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr *p, size_t n) {
 
 CUresult cuMemFree_v2(CUdeviceptr p) {
 	CONTEXT;
+	SAFE;
 	pthread_mutex_lock(&lock);
 	struct allocation **at = &allocations;
 	while (*at && (CUdeviceptr)(uintptr_t)(*at)->data + OFFSET != p) at = &(*at)->next;
@@ -239,8 +298,8 @@ CUresult cuMemFree_v2(CUdeviceptr p) {
 
 CUresult cuMemGetInfo_v2(size_t *free, size_t *total) {
 	CONTEXT;
-	*free = MEMORY - current->used;
-	*total = MEMORY;
+	*total = memory(current->gpu);
+	*free = *total - current->used;
 	return CUDA_SUCCESS;
 }
 
@@ -248,7 +307,7 @@ struct copy {
 	CUdeviceptr device;
 	char *host;
 	size_t n;
-	int fill;
+	unsigned fill;
 };
 
 static CUresult upload(const void *arguments) {
@@ -271,13 +330,23 @@ static CUresult fill(const void *arguments) {
 	const struct copy *c = arguments;
 	void *to = fake_memory(c->device, c->n);
 	if (!to) return CUDA_ERROR_ILLEGAL_ADDRESS;
-	memset(to, c->fill, c->n);
+	memset(to, (int)c->fill, c->n);
+	return CUDA_SUCCESS;
+}
+
+static CUresult fill_words(const void *arguments) {
+	const struct copy *c = arguments;
+	char *to = fake_memory(c->device, c->n);
+	if (!to) return CUDA_ERROR_ILLEGAL_ADDRESS;
+	for (size_t i = 0; i < c->n; i += 4) memcpy(to + i, &c->fill, 4);
 	return CUDA_SUCCESS;
 }
 
 static CUresult copying(CUstream s, CUresult (*how)(const void *), struct copy c) {
 	CONTEXT;
 	if (!fake_memory(c.device, c.n)) return CUDA_ERROR_INVALID_VALUE;
+	/* A copy from or to pageable memory is no part of a graph. */
+	if (c.host && fake_capturing(s) && !fake_pinned(c.host, c.n)) return fake_spoil(s);
 	return fake_enqueue(s, how, &c, sizeof c);
 }
 
@@ -291,6 +360,11 @@ CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t n, CUstream s) 
 
 CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char v, size_t n, CUstream s) {
 	return copying(s, fill, (struct copy){to, NULL, n, v});
+}
+
+CUresult cuMemsetD32Async(CUdeviceptr to, unsigned v, size_t n, CUstream s) {
+	if (to % 4) return CUDA_ERROR_INVALID_VALUE;
+	return copying(s, fill_words, (struct copy){to, NULL, 4 * n, v});
 }
 
 /* ---- streams ---- */
@@ -307,15 +381,12 @@ CUresult cuStreamCreate(CUstream *s, unsigned flags) {
 	return CUDA_SUCCESS;
 }
 
-CUresult cuStreamSynchronize(CUstream s) {
-	CONTEXT;
-	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
-	return drain(s);
-}
+CUresult cuStreamSynchronize(CUstream s) { return fake_wait(s); }
 
 CUresult cuStreamDestroy_v2(CUstream s) {
 	CONTEXT;
 	if (!living(s) || s->context != current) return CUDA_ERROR_INVALID_HANDLE;
+	if (fake_capturing(s)) return fake_spoil(s);
 	drain(s);
 	pthread_mutex_lock(&lock);
 	CUstream *at = &streams;
@@ -330,6 +401,7 @@ CUresult cuStreamDestroy_v2(CUstream s) {
 
 CUresult cuModuleLoadData(CUmodule *m, const void *image) {
 	CONTEXT;
+	SAFE;
 	if (!strstr(image, ".target sm_")) return CUDA_ERROR_INVALID_PTX;
 	*m = calloc(1, sizeof **m);
 	(*m)->context = current;
@@ -339,6 +411,7 @@ CUresult cuModuleLoadData(CUmodule *m, const void *image) {
 
 CUresult cuModuleUnload(CUmodule m) {
 	CONTEXT;
+	SAFE;
 	if (m->context != current) return CUDA_ERROR_INVALID_CONTEXT;
 	free(m->text);
 	m->context = NULL; /* what is left of it stays, so that its functions find it unloaded */
@@ -362,7 +435,7 @@ CUresult cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name) {
 }
 
 __thread unsigned host_thread, host_threads; /* what kernels.cu asks for */
-static unsigned launches;
+static __thread unsigned launches; /* of the thread, for the order must not change within one */
 
 unsigned fake_thread(unsigned t, unsigned threads) {
 	switch (launches % 3) {
@@ -381,6 +454,8 @@ struct launch {
 static CUresult run(const void *arguments) {
 	const struct launch *l = arguments;
 	if (l->function->module->context != current) return CUDA_ERROR_INVALID_CONTEXT;
+	long end = setting("FAKE_LOST_AT", current->gpu, 0);
+	if (end && ++current->launches >= end) return current->lost = CUDA_ERROR_LAUNCH_FAILED;
 	host_threads = l->threads;
 	launches++;
 	return l->function->kernel->run(l->words);

@@ -7,6 +7,7 @@
 #ifndef FAKE_H
 #define FAKE_H
 
+#include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -34,6 +35,47 @@ CUresult fake_enqueue(CUstream stream, CUresult (*work)(const void *arguments), 
 /* Has the work that calls it take so many milliseconds more, as events see it: what the fakes take does not tell. Without
  * it work takes no time. */
 void fake_spend(double milliseconds);
+
+/* Work with a copy of its arguments. */
+enum { ARGUMENTS = 256 };
+struct work {
+	CUresult (*run)(const void *);
+	char arguments[ARGUMENTS];
+};
+
+/* Waits for a stream, as cuStreamSynchronize does. */
+CUresult fake_wait(CUstream stream);
+
+/* ---- graph.c: capture, and memory of the host that is not pageable ---- */
+
+/* Whether a stream captures, be it spoilt; and keeps work in its graph. */
+int fake_capturing(CUstream stream);
+CUresult fake_capture(CUstream stream, const struct work *work);
+
+/* Spoils the capture of a stream by a call that must not be, and gives the error of that. */
+CUresult fake_spoil(CUstream stream);
+
+/* The same of all captures in a context, and their number. */
+int fake_spoil_all(CUcontext context);
+
+/* The error of a call that a capture forbids for what it may do behind its back, success where none forbids it: one that
+ * this thread began, or any of the mode CU_STREAM_CAPTURE_MODE_GLOBAL. Relaxed ones forbid nothing. */
+CUresult fake_unsafe(void);
+#define SAFE                                 \
+	do {                                 \
+		CUresult r = fake_unsafe();  \
+		if (r) return r;             \
+	} while (0)
+
+/* Whether the n bytes at p are of cuMemAllocHost. */
+int fake_pinned(const void *p, size_t n);
+
+/* How much of a context's graphs and memory of the host is left. */
+int fake_leftovers(CUcontext context);
+
+/* What a kernel finds at an address that it read from memory; where there are not n bytes it does not come back. */
+void *host_pointer(uint64_t p, uint64_t n);
+extern __thread jmp_buf fake_fault;
 
 /* The nearest bfloat16, as the float32 that has its bits for its upper half; the nearest of TF32's. The even one of two. */
 static inline float fake_round(float x, int bits) {
