@@ -10,6 +10,7 @@ import (
 
 	"github.com/ftrun/ftrun/internal/host"
 	"github.com/ftrun/ftrun/internal/kernels"
+	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 )
 
@@ -196,21 +197,48 @@ func (e *execution) checkDisk() error {
 	var need int64
 	e.leaves = make([]int64, len(e.runs))
 	for i, run := range e.runs {
-		adds := e.Plan.Estimate(run).Disk
-		if _, begun := e.seen[run.ID]; begun && adds > 0 {
-			has, _ := e.Store.Run(run.ID).Size()
-			adds = max(adds-has, 0)
-		}
-		e.leaves[i] = adds
-		need += adds
+		_, begun := e.seen[run.ID]
+		e.leaves[i] = adds(e.Plan, e.Store, run, begun)
+		need += e.leaves[i]
 	}
 	e.toLeave.Store(need)
-	free, known := host.Free(e.Store.Dir)
+	return fits(e.Store, need)
+}
+
+// CheckDisk refuses, as Apply does, runs that would leave more than the store's disk has room for. It is for who has them
+// trained elsewhere: each task by itself knows nothing of what the others are going to leave.
+func CheckDisk(p *planner.Plan, store *runlog.Store) error {
+	var need int64
+	counted := make(map[string]bool, len(p.Runs))
+	for i := range p.Runs {
+		run := &p.Runs[i]
+		if run.Action == planner.Done || counted[run.ID] {
+			continue
+		}
+		counted[run.ID] = true
+		need += adds(p, store, run, true)
+	}
+	return fits(store, need)
+}
+
+// adds is how many bytes a run is going to leave beside what an earlier attempt, where it was begun, has left already.
+func adds(p *planner.Plan, store *runlog.Store, run *planner.Run, begun bool) int64 {
+	leaves := p.Estimate(run).Disk
+	if begun && leaves > 0 {
+		has, _ := store.Run(run.ID).Size()
+		leaves = max(leaves-has, 0)
+	}
+	return leaves
+}
+
+// fits refuses to leave more bytes in a store than its disk has room for.
+func fits(store *runlog.Store, need int64) error {
+	free, known := host.Free(store.Dir)
 	if !known || need <= free {
 		return nil
 	}
 	return fmt.Errorf("the runs are going to leave about %s in %s, and its disk has %s free: make room (`ftrun gc` removes what is of no use any more), "+
-		"train fewer runs, or choose another disk with -store", amount(need), e.Store.Dir, amount(free))
+		"train fewer runs, or choose another disk with -store", amount(need), store.Dir, amount(free))
 }
 
 // keptWeights is the largest file of weights that stays in memory between runs, in bytes: they start from the same one,

@@ -201,6 +201,9 @@ func TestFindRoomOfThisMachine(t *testing.T) {
 		t.Fatal("a run that needs more disk than there can be was started")
 	}
 	wantText(t, []string{err.Error()}, l.store.Dir, "GiB free", "gc", "-store")
+	if elsewhere := CheckDisk(l.plan, l.store); elsewhere == nil || elsewhere.Error() != err.Error() {
+		t.Errorf("of runs that are trained elsewhere it is said: %v", elsewhere)
+	}
 	if l.log.started("run0") != 0 {
 		t.Error("it was started")
 	}

@@ -47,6 +47,9 @@ func (a *app) applyBySlurm(ctx context.Context, p *planner.Plan, store *runlog.S
 	if store, err = absoluteStore(store); err != nil {
 		return err
 	}
+	if err := executor.CheckDisk(p, store); err != nil {
+		return err
+	}
 	worker, err := newWorker(store, r)
 	if err != nil {
 		return err
@@ -69,6 +72,9 @@ func (a *app) applyBySlurm(ctx context.Context, p *planner.Plan, store *runlog.S
 	})
 	if err != nil {
 		finish()
+		if ctx.Err() != nil {
+			fmt.Fprintf(a.err, "What was submitted so far is left to Slurm; `%s` takes it up and submits the others.\n", again)
+		}
 		return err
 	}
 	if r.detach {

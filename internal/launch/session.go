@@ -526,7 +526,7 @@ func (s *Session) skipFinished() {
 			continue
 		}
 		st, known, err := s.Store.Run(r.ID).Status()
-		if err != nil || !known || st.State != runlog.Finished || replaced(r, st) {
+		if err != nil || !known || st.State != runlog.Finished || st.Result == nil || replaced(r, st) {
 			continue
 		}
 		t := s.track(r)
