@@ -6,7 +6,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 FUZZTIME    ?= 10m
 export CGO_ENABLED := 0
 
-.PHONY: all build build-cpu build-gpu test test-gpu vet-gpu gpu-check gpu-check-pack race bench bench-kernels demo generate check fix fuzz clean
+.PHONY: all build build-cpu build-gpu test test-slurm test-gpu vet-gpu gpu-check gpu-check-pack race bench bench-kernels demo generate check fix fuzz clean
 
 all: check test build
 
@@ -36,6 +36,9 @@ bin/cuda/libcuda.a: $(SOURCES)
 
 test: ## all tests that run by default
 	$(GO) test ./...
+
+test-slurm: ## several hosts: clocks that differ, and a Slurm that the tests start; what it lacks for that it says
+	FTRUN_CLUSTER=1 $(GO) test -count=1 -v -timeout 20m $(ARGS) ./internal/cluster
 
 test-gpu: bin/cuda/libcuda.a ## the CUDA device, over fakes of NVIDIA's libraries (needs a C compiler)
 	$(GPU) $(GO) test -tags gpu ./internal/kernels/cuda $(ARGS)

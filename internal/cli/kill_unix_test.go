@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/internal/runlog/runlogtest"
 )
 
 // killed is a sweep in which all that a checkpoint holds matters, with runs that start from another one's weights, that go
@@ -75,50 +76,6 @@ sweep "third" {
 // killedRuns is how many runs it has.
 const killedRuns = 7
 
-// trained is what a run leaves that depends on its settings and seed alone.
-type trained struct {
-	Metrics           runlog.Metrics
-	Epochs            []runlog.Epoch
-	Best, Predictions string // content
-}
-
-// outcome reads what the finished runs of a store have left, by id.
-func outcome(t *testing.T, dir string) map[string]trained {
-	t.Helper()
-	store := runlog.Open(dir)
-	statuses, err := store.Statuses()
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]trained{}
-	for id, st := range statuses {
-		if st.State != runlog.Finished {
-			t.Errorf("run %s is %s (%s)", id, st.State, st.Error)
-			continue
-		}
-		run := store.Run(id)
-		if err := run.Damage(st); err != nil {
-			t.Error(err)
-		}
-		epochs, err := run.Epochs(st)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range epochs {
-			epochs[i].TrainSeconds, epochs[i].ValSeconds, epochs[i].ImagesPerSecond = 0, 0, 0
-		}
-		read := func(path string) string {
-			raw, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return string(raw)
-		}
-		all[id] = trained{st.Result.Metrics, epochs, read(run.BestPath()), read(filepath.Join(run.Dir, "predictions.jsonl"))}
-	}
-	return all
-}
-
 // applies starts `ftrun apply` in a folder as a process of its own.
 func applies(ctx context.Context, dir string, out *bytes.Buffer, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0])
@@ -151,7 +108,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	took := time.Since(start)
-	want := outcome(t, filepath.Join(calm, defaultStore))
+	want := runlogtest.Outcome(t, filepath.Join(calm, defaultStore))
 	if len(want) != killedRuns {
 		t.Fatalf("the sweep has %d runs", len(want))
 	}
@@ -200,7 +157,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 				}
 			}
 		}
-		if d := cmp.Diff(want, outcome(t, filepath.Join(dir, defaultStore))); d != "" {
+		if d := cmp.Diff(want, runlogtest.Outcome(t, filepath.Join(dir, defaultStore))); d != "" {
 			t.Fatalf("round %d, %d kills left: the results differ: %s", round, left, d)
 		}
 	}
@@ -217,7 +174,7 @@ func TestTwoAppliesDivideTheRuns(t *testing.T) {
 	if err := applies(t.Context(), calm, &out).Run(); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	want := outcome(t, filepath.Join(calm, defaultStore))
+	want := runlogtest.Outcome(t, filepath.Join(calm, defaultStore))
 	for _, parallelism := range []string{"1", "2"} {
 		t.Run("parallelism "+parallelism, func(t *testing.T) {
 			dir := sweepIn(t, killed)
@@ -254,7 +211,7 @@ func TestTwoAppliesDivideTheRuns(t *testing.T) {
 			if tables[0] != tables[1] || strings.Count(tables[0], "val acc: best epoch") != 3 {
 				t.Errorf("the tables are\n%s\nand\n%s", tables[0], tables[1])
 			}
-			if d := cmp.Diff(want, outcome(t, filepath.Join(dir, defaultStore))); d != "" {
+			if d := cmp.Diff(want, runlogtest.Outcome(t, filepath.Join(dir, defaultStore))); d != "" {
 				t.Error(d)
 			}
 		})
@@ -294,7 +251,7 @@ func TestAStoppedApplyLosesItsRun(t *testing.T) {
 	if took := time.Since(start); took < runlog.LeaseTimeout {
 		t.Errorf("the run was taken over after %v", took)
 	}
-	want, got := outcome(t, filepath.Join(calm, defaultStore)), outcome(t, filepath.Join(dir, defaultStore))
+	want, got := runlogtest.Outcome(t, filepath.Join(calm, defaultStore)), runlogtest.Outcome(t, filepath.Join(dir, defaultStore))
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("when the second had ended: %s", d)
 	}
@@ -304,7 +261,7 @@ func TestAStoppedApplyLosesItsRun(t *testing.T) {
 	if err := first.Wait(); err != nil {
 		t.Errorf("%v\n%s", err, outs[0].String())
 	}
-	if d := cmp.Diff(want, outcome(t, filepath.Join(dir, defaultStore))); d != "" {
+	if d := cmp.Diff(want, runlogtest.Outcome(t, filepath.Join(dir, defaultStore))); d != "" {
 		t.Errorf("when the first had ended: %s", d)
 	}
 	if n := strings.Count(outs[0].String()+outs[1].String(), `"event":"run_finished"`); n != len(want) {

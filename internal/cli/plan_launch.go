@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,10 +80,11 @@ func (a *app) showLaunch(ctx context.Context, p *planner.Plan) error {
 	}
 	fmt.Fprintf(w, "\n%s: %s, %s in all:\n", a.paint(w, bold, launcherNames(arrays)), reports.Plural(len(arrays), noun[0], noun[1]), reports.Plural(tasks, "task", "tasks"))
 
-	waits, estimated, unsaid, gpus := false, false, false, false
+	waits, bounded, estimated, unsaid, gpus := false, false, false, false, false
 	for i := range arrays {
 		l := &arrays[i].Launch
-		waits = waits || len(arrays[i].After)+len(arrays[i].AfterOK) > 0
+		waits = waits || len(arrays[i].Awaited()) > 0
+		bounded = bounded || l.MaxParallel > 0
 		estimated = estimated || l.EstimatedMemory && l.Memory > 0 || l.EstimatedTime && l.Seconds > 0
 		unsaid = unsaid || l.Memory == 0 || l.Seconds == 0
 		gpus = gpus || l.GPUs > 0
@@ -134,9 +136,12 @@ func (a *app) showLaunch(ctx context.Context, p *planner.Plan) error {
 		} else {
 			fmt.Fprintln(w, `starts after: "1 ok" when all of array 1 succeeded, "1" when it has ended.`)
 		}
+		if bounded {
+			fmt.Fprintln(w, "Arrays of a launcher with max_parallel follow one another, to keep it.")
+		}
 	}
 	if estimated {
-		fmt.Fprintln(w, "~: from the run's estimate, with a margin.")
+		fmt.Fprintln(w, "~: from its runs' estimates, with a margin.")
 	}
 	if unsaid {
 		fmt.Fprintln(w, "–: what the cluster gives where nothing is asked for.")
@@ -351,46 +356,68 @@ func (a *app) printLaunch(ctx context.Context, p *planner.Plan, store *runlog.St
 	}
 	most, known := maxTasks(ctx, kind)
 	arrays := launch.Arrange(p, most, true)
-	if !known && cutAt(arrays, most) {
-		fmt.Fprintf(a.err, "%s.\n", unknownLength(most))
+	worker := &launch.Worker{Chdir: dir, Store: store.Dir}
+	weights := "" // where pods look for them
+	var write func(w io.Writer, f *launch.Folder) error
+	switch format {
+	case formatSbatch:
+		if worker.Program, err = os.Executable(); err != nil {
+			return err
+		}
+		write = func(w io.Writer, f *launch.Folder) error { return launch.WriteSbatch(w, f, arrays, worker) }
+	case formatK8s:
+		worker.Program = "ftrun" // of the image
+		weights = a.podWeights(p, store)
+		volume := launch.Volume{Root: dir, Weights: weights}
+		write = func(w io.Writer, f *launch.Folder) error { return launch.WriteJobs(w, f, p, arrays, worker, volume) }
+	}
+	// What is refused leaves nothing in the store.
+	if err := write(io.Discard, launch.Unwritten(store, arrays)); err != nil {
+		return err
 	}
 	f, err := launch.Prepare(store, p, arrays)
 	if err != nil {
 		return a.unwritable(fmt.Errorf("leaving the plans of the jobs: %w", err))
 	}
-	worker := &launch.Worker{Chdir: dir, Store: store.Dir}
-	weights := a.jobWeights(p, kind, store)
-	if format == formatSbatch {
-		if worker.Program, err = os.Executable(); err != nil {
-			return err
-		}
-		return launch.WriteSbatch(a.out, f, arrays, worker)
+	if !known && cutAt(arrays, most) {
+		fmt.Fprintf(a.err, "%s.\n", unknownLength(most))
 	}
-	worker.Program = "ftrun" // of the image
-	return launch.WriteJobs(a.out, f, p, arrays, worker, launch.Volume{Root: dir, Weights: weights})
+	a.explainWeights(p, weights)
+	return write(a.out, f)
 }
 
-// jobWeights is the folder in which pods look for downloaded weights: $FTRUN_WEIGHTS, or one in the store, which they see;
-// "" on Slurm, whose jobs look where this user's programs do, and where no run starts from such. It says how these come
-// there: nodes often have no network.
-func (a *app) jobWeights(p *planner.Plan, kind string, store *runlog.Store) (dir string) {
-	if !slices.ContainsFunc(p.Runs, func(r planner.Run) bool {
-		return r.Action != planner.Done && p.Settings[r.Settings].Weights.Kind == "catalogue"
-	}) {
+// podWeights is the folder in which pods look for downloaded weights: $FTRUN_WEIGHTS, or one in the store, which they see;
+// "" where no run starts from such.
+func (a *app) podWeights(p *planner.Plan, store *runlog.Store) string {
+	if !startsFromCatalogue(p) {
 		return ""
 	}
-	fetch := commandLine("ftrun", "init", p.Target)
-	if kind == planner.K8s {
-		dir = filepath.Join(store.Dir, "weights")
-		if given, _ := a.env("FTRUN_WEIGHTS"); given != "" {
-			if whole, err := filepath.Abs(given); err == nil {
-				dir = whole
-			}
+	if given, _ := a.env("FTRUN_WEIGHTS"); given != "" {
+		if dir, err := filepath.Abs(given); err == nil {
+			return dir
 		}
+	}
+	return filepath.Join(store.Dir, "weights")
+}
+
+// explainWeights says how downloaded weights come to where jobs look for them: nodes often have no network. dir is where
+// that is not where this user's programs look.
+func (a *app) explainWeights(p *planner.Plan, dir string) {
+	if !startsFromCatalogue(p) {
+		return
+	}
+	fetch := commandLine("ftrun", "init", p.Target)
+	if dir != "" {
 		fetch = "FTRUN_WEIGHTS=" + commandLine(dir) + " " + fetch
 	}
 	fmt.Fprintf(a.err, "Before jobs start, `%s` fetches what weights they start from.\n", fetch)
-	return dir
+}
+
+// startsFromCatalogue tells whether a run that is to be trained starts from downloaded weights.
+func startsFromCatalogue(p *planner.Plan) bool {
+	return slices.ContainsFunc(p.Runs, func(r planner.Run) bool {
+		return r.Action != planner.Done && p.Settings[r.Settings].Weights.Kind == "catalogue"
+	})
 }
 
 // checkPlanFormat refuses a format that there is none of, and flags that would have no effect beside it.

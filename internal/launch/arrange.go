@@ -14,13 +14,27 @@ import (
 // Array is a job array: runs that are started alike, or the features that such runs share. Its tasks don't wait for each
 // other. On Kubernetes it is an indexed Job.
 type Array struct {
-	Name     string // "ID-1": the launch's id, and a number from 1 on
-	Launch   planner.Launch
-	Features bool // the tasks make features, and train nothing
+	Name     string         // "ID-1": the launch's id, and a number from 1 on
+	Launch   planner.Launch // what each task gets: the most that one of them asks for
+	Features bool           // the tasks make features, and train nothing
 	Tasks    []Task
 
-	After   []int // arrays, by index, that must have ended, however: their runs' weights or checkpoints are what these start from
-	AfterOK []int // arrays, by index, that must have succeeded: they make the features that these runs work on
+	// After are arrays, by index, that must have ended, however: their runs' weights or checkpoints are what these start
+	// from, or more tasks of the launcher would go on than it allows.
+	After []int
+	// AfterOK are arrays, by index, that must have succeeded: they make the features that these runs work on. None of
+	// them is in After.
+	AfterOK []int
+}
+
+// waits tells whether other arrays come first.
+func (a *Array) waits() bool { return len(a.After)+len(a.AfterOK) > 0 }
+
+// Awaited lists all arrays, by index, that come first.
+func (a *Array) Awaited() []int {
+	all := slices.Concat(a.AfterOK, a.After)
+	slices.Sort(all)
+	return all
 }
 
 // Task is one task of an array; its index there is its number in the scheduler's array.
@@ -39,53 +53,22 @@ const idDigits = 12
 //
 // There is one array for each launch and level. A run is one level above the highest of those that it needs or goes on
 // from, as far as they are still to be trained. Features that several runs of an array share are made first, by an array
-// of which each task makes one sharing's. An array that is too long is cut; where its launch says how many trainings may
-// go on at a time, the pieces follow each other. Runs with the same id are one task.
+// of which each task makes one sharing's. An array that is too long is cut. Runs with the same id are one task.
+//
+// A launcher's MaxParallel bounds an array's tasks, and there may be many arrays. So those of a launcher that has it
+// follow each other, and launches that differ only in what follows from estimates share one array.
 func Arrange(p *planner.Plan, maxTasks int, share bool) []Array {
 	if maxTasks < 1 {
 		panic(fmt.Sprintf("launch: arrays of at most %d tasks", maxTasks))
 	}
-	levels := newLevels(p)
-	groups := map[groupKey]*group{}
-	var made map[int]*featureTask
-	if share {
-		made = sharedFeatures(p, levels)
-	}
-	add := func(key groupKey, t Task) {
-		g := groups[key]
-		if g == nil {
-			g = &group{groupKey: key}
-			groups[key] = g
-		}
-		g.tasks = append(g.tasks, t)
-	}
-	for i, first := range levels.todo {
-		if !first {
-			continue
-		}
-		r := &p.Runs[i]
-		add(groupKey{2*levels.of(i) + 1, r.Launch}, Task{Run: r.ID, Index: i, Sharing: -1})
-		if f := made[r.Sharing]; f != nil && f.run == i {
-			add(groupKey{2 * f.level, f.launch}, Task{Index: i, Sharing: r.Sharing})
-		}
-	}
-
-	// Stages ascend, so whatever is waited for comes first.
-	order := make([]*group, 0, len(groups))
-	for _, g := range groups {
-		order = append(order, g)
-	}
-	slices.SortFunc(order, func(a, b *group) int {
-		return cmp.Or(cmp.Compare(a.stage, b.stage), cmp.Compare(a.tasks[0].Index, b.tasks[0].Index))
-	})
 	var arrays []Array
 	trains := make(map[string]int, len(p.Runs)) // run's id → array
 	makes := map[int]int{}                      // sharing → array
-	for _, g := range order {
-		before := -1
+	bounded := map[launcher][]int{}             // the arrays of launchers that have a bound
+	for _, g := range arrangeGroups(p, share) {
 		for tasks := range slices.Chunk(g.tasks, maxTasks) {
 			index := len(arrays)
-			a := Array{Features: g.makesFeatures(), Tasks: tasks, Launch: *p.LaunchOf(&planner.Run{Launch: g.launch})}
+			a := Array{Features: g.makesFeatures(), Tasks: tasks, Launch: g.launch}
 			after, afterOK := map[int]bool{}, map[int]bool{}
 			for _, t := range tasks {
 				r := &p.Runs[t.Index]
@@ -94,7 +77,7 @@ func Arrange(p *planner.Plan, maxTasks int, share bool) []Array {
 						after[at] = true
 					}
 				}
-				if g.makesFeatures() {
+				if a.Features {
 					continue
 				}
 				if at, there := trains[r.From]; there {
@@ -104,11 +87,19 @@ func Arrange(p *planner.Plan, maxTasks int, share bool) []Array {
 					afterOK[at] = true
 				}
 			}
-			if a.Launch.MaxParallel > 0 && before >= 0 {
-				after[before] = true
+			if a.Launch.MaxParallel > 0 {
+				// All, and not the last alone: that may be refused, or cancelled while it waits itself.
+				by := launcherOf(&a.Launch)
+				for _, at := range bounded[by] {
+					after[at] = true
+				}
+				bounded[by] = append(bounded[by], index)
+			}
+			for at := range afterOK {
+				delete(after, at)
 			}
 			for _, t := range tasks {
-				if g.makesFeatures() {
+				if a.Features {
 					makes[t.Sharing] = index
 				} else {
 					trains[t.Run] = index
@@ -116,7 +107,6 @@ func Arrange(p *planner.Plan, maxTasks int, share bool) []Array {
 			}
 			a.After, a.AfterOK = sorted(after), sorted(afterOK)
 			arrays = append(arrays, a)
-			before = index
 		}
 	}
 	id := identify(p, arrays)
@@ -135,34 +125,108 @@ func ID(arrays []Array) string {
 }
 
 // Plan is the plan of the array alone, as its tasks read it: task i trains the run i of it, or makes the features of its
-// sharing i. p is the plan that was arranged.
+// sharing i. All are started as the array is. p is the plan that was arranged.
 func (a *Array) Plan(p *planner.Plan) *planner.Plan {
 	in := make(map[*planner.Run]bool, len(a.Tasks))
 	for _, t := range a.Tasks {
 		in[&p.Runs[t.Index]] = true
 	}
-	return p.Only(func(r *planner.Run) bool { return in[r] })
+	part := p.Only(func(r *planner.Run) bool { return in[r] })
+	if len(part.Launches) > 0 {
+		part.Launches = []planner.Launch{a.Launch}
+		for i := range part.Runs {
+			part.Runs[i].Launch = 0
+		}
+	}
+	return part
 }
+
+// launcher tells launchers apart.
+type launcher struct{ kind, name string }
+
+func launcherOf(l *planner.Launch) launcher { return launcher{l.Kind, l.Name} }
 
 // group is an array before it is cut.
 type group struct {
 	groupKey
-	tasks []Task
+	launch planner.Launch
+	tasks  []Task
+}
+
+type groupKey struct {
+	stage int // twice the level for features, and one more for the runs of that level
+	shape string
 }
 
 // makesFeatures tells whether the tasks train nothing.
 func (g *group) makesFeatures() bool { return g.stage%2 == 0 }
 
-type groupKey struct {
-	stage  int // twice the level for features, and one more for the runs of that level
-	launch int // index in Plan.Launches
+// arrangeGroups lists the arrays before they are cut. Stages ascend, so whatever is waited for comes first.
+func arrangeGroups(p *planner.Plan, share bool) []*group {
+	levels := newLevels(p)
+	var made map[int]*featureTask
+	if share {
+		made = sharedFeatures(p, levels)
+	}
+	var order []*group
+	groups, shapes := map[groupKey]*group{}, shapes{}
+	add := func(stage int, l *planner.Launch, t Task) {
+		key := groupKey{stage, shapes.of(l)}
+		g := groups[key]
+		if g == nil {
+			g = &group{groupKey: key, launch: *l}
+			groups[key] = g
+			order = append(order, g)
+		}
+		g.launch.Memory, g.launch.Seconds = max(g.launch.Memory, l.Memory), max(g.launch.Seconds, l.Seconds)
+		g.tasks = append(g.tasks, t)
+	}
+	for i, first := range levels.todo {
+		if !first {
+			continue
+		}
+		r := &p.Runs[i]
+		add(2*levels.of(i)+1, p.LaunchOf(r), Task{Run: r.ID, Index: i, Sharing: -1})
+		if f := made[r.Sharing]; f != nil && f.run == i {
+			add(2*f.level, f.launch, Task{Index: i, Sharing: r.Sharing})
+		}
+	}
+	slices.SortFunc(order, func(a, b *group) int {
+		return cmp.Or(cmp.Compare(a.stage, b.stage), cmp.Compare(a.tasks[0].Index, b.tasks[0].Index))
+	})
+	return order
+}
+
+// shapes are what launches must have in common to go into one array.
+type shapes map[*planner.Launch]string
+
+// of is all that the launch asks for, and where only so many may go on at a time, all but what follows from estimates:
+// that would make an array of almost each architecture, and these would have to follow each other.
+func (s shapes) of(l *planner.Launch) string {
+	shape, known := s[l]
+	if !known {
+		said := *l
+		if l.MaxParallel > 0 && l.EstimatedMemory {
+			said.Memory = 0
+		}
+		if l.MaxParallel > 0 && l.EstimatedTime {
+			said.Seconds = 0
+		}
+		raw, err := json.Marshal(&said)
+		if err != nil {
+			panic(fmt.Sprintf("launch: a launch has no JSON: %v", err))
+		}
+		shape = string(raw)
+		s[l] = shape
+	}
+	return shape
 }
 
 // featureTask makes the features of a sharing.
 type featureTask struct {
-	run    int // whose views of the pictures are all that any run wants
-	level  int // the lowest of its runs
-	launch int // of the first run of that level
+	run    int             // whose views of the pictures are all that any run wants
+	level  int             // the lowest of its runs
+	launch *planner.Launch // of the first run of that level
 	runs   int
 }
 
@@ -178,12 +242,12 @@ func sharedFeatures(p *planner.Plan, levels *levels) map[int]*featureTask {
 		level := levels.of(i)
 		f := made[r.Sharing]
 		if f == nil {
-			f = &featureTask{run: i, level: level, launch: r.Launch}
+			f = &featureTask{run: i, level: level, launch: p.LaunchOf(r)}
 			made[r.Sharing] = f
 		}
 		f.runs++
 		if level < f.level {
-			f.level, f.launch = level, r.Launch
+			f.level, f.launch = level, p.LaunchOf(r)
 		}
 		if p.Settings[r.Settings].FixedViews() > p.Settings[p.Runs[f.run].Settings].FixedViews() {
 			f.run = i

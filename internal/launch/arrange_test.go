@@ -2,6 +2,8 @@ package launch
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,11 +62,19 @@ func sketch(arrays []Array) (lines []string) {
 	return lines
 }
 
+// guessed asks for what an estimate comes to.
+func guessed(l planner.Launch, memory, seconds int64) planner.Launch {
+	l.Memory, l.Seconds, l.EstimatedMemory, l.EstimatedTime = memory, seconds, true, true
+	return l
+}
+
 func TestArrange(t *testing.T) {
 	small, large := planner.Launch{Kind: planner.Slurm, Name: "small"}, planner.Launch{Kind: planner.Slurm, Name: "large", GPUs: 2}
 	two := []planner.Launch{small, large}
 	bounded := small
 	bounded.MaxParallel = 2
+	fixed, other := bounded, bounded
+	fixed.Memory, other.Name = 2, "other"
 	for _, test := range []struct {
 		name     string
 		launches []planner.Launch
@@ -130,8 +140,28 @@ func TestArrange(t *testing.T) {
 		},
 		{
 			name: "too long, with a bound on what goes on at a time", launches: []planner.Launch{bounded, large}, max: 2,
-			runs: []planner.Run{{ID: id("a")}, {ID: id("b")}, {ID: id("c")}, {ID: id("d")}, {ID: id("e"), Launch: 1}},
-			want: []string{"small: a b", "small: c d after 0", "large: e"},
+			runs: []planner.Run{{ID: id("a")}, {ID: id("b")}, {ID: id("c")}, {ID: id("d")}, {ID: id("e"), Launch: 1}, {ID: id("f")}},
+			want: []string{"small: a b", "small: c d after 0", "small: f after 0 after 1", "large: e"},
+		},
+		{
+			name: "levels of a launcher with a bound", launches: []planner.Launch{bounded, large},
+			runs: []planner.Run{{ID: id("a")}, {ID: id("b"), Launch: 1}, {ID: id("c"), Needs: ids("b")}, {ID: id("d"), Launch: 1, Needs: ids("b")}},
+			want: []string{"small: a", "large: b", "small: c after 0 after 1", "large: d after 1"},
+		},
+		{
+			name: "features of a launcher with a bound", launches: []planner.Launch{bounded, large},
+			runs: []planner.Run{{ID: id("a"), Sharing: 1}, {ID: id("b")}, {ID: id("c"), Sharing: 1}, {ID: id("d"), Launch: 1, Sharing: 1}, {ID: id("e"), Needs: ids("b")}},
+			want: []string{"small features: 1", "small: a b c ok 0", "large: d ok 0", "small: e after 0 after 1"},
+		},
+		{
+			name: "resources by the estimates", launches: []planner.Launch{guessed(small, 1, 9), guessed(small, 2, 9)},
+			runs: []planner.Run{{ID: id("a")}, {ID: id("b"), Launch: 1}},
+			want: []string{"small: a", "small: b"},
+		},
+		{
+			name: "resources by the estimates, with a bound", launches: []planner.Launch{guessed(bounded, 1, 9), guessed(bounded, 2, 8), fixed, guessed(other, 5, 9)},
+			runs: []planner.Run{{ID: id("a")}, {ID: id("b"), Launch: 1}, {ID: id("c"), Launch: 2}, {ID: id("d"), Launch: 3}, {ID: id("e"), Launch: 1}},
+			want: []string{"small: a b e", "small: c after 0", "other: d"},
 		},
 		{
 			name: "runs that wait for each other in a plan that was tampered with", launches: two,
@@ -171,6 +201,11 @@ func TestArrange(t *testing.T) {
 func checkPart(t *testing.T, p *planner.Plan, a *Array) {
 	t.Helper()
 	part := a.Plan(p)
+	for i := range part.Runs {
+		if diff := cmp.Diff(&a.Launch, part.LaunchOf(&part.Runs[i])); diff != "" {
+			t.Errorf("%s: a run of its plan asks for something else (-array +run):\n%s", a.Name, diff)
+		}
+	}
 	if len(part.Runs) != len(a.Tasks) {
 		t.Fatalf("%s has %d tasks, and its plan %d runs", a.Name, len(a.Tasks), len(part.Runs))
 	}
@@ -194,6 +229,156 @@ func TestFeaturesOfMostViews(t *testing.T) {
 	}
 	if kind := arrays[0].Launch.Kind; kind != planner.Local {
 		t.Errorf("without a launcher the kind is %q", kind)
+	}
+}
+
+// TestJoinedArrayAsksForTheMost: what the largest of an array's runs needs, each of its tasks gets.
+func TestJoinedArrayAsksForTheMost(t *testing.T) {
+	bounded := planner.Launch{Kind: planner.Slurm, Name: "c", MaxParallel: 3}
+	p := testPlan([]planner.Launch{guessed(bounded, 5, 60), guessed(bounded, 1, 90), guessed(bounded, 9, 99)},
+		planner.Run{ID: id("a")}, planner.Run{ID: id("b"), Launch: 1}, planner.Run{ID: id("c"), Launch: 2, Action: planner.Done})
+	arrays := Arrange(p, 10, true)
+	if len(arrays) != 1 {
+		t.Fatalf("arrays %q, want one", sketch(arrays))
+	}
+	if diff := cmp.Diff(guessed(bounded, 5, 90), arrays[0].Launch); diff != "" {
+		t.Errorf("what it asks for (-want +got):\n%s", diff)
+	}
+}
+
+// TestArrangedPlansHold arranges plans at random: each run is trained once, with what it asks for, after what it needs; and
+// whatever order arrays start and end in, or are cancelled while they wait, no more tasks of a launcher are under way than
+// its max_parallel.
+func TestArrangedPlansHold(t *testing.T) {
+	for seed := range uint64(400) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		p := randomPlan(rng)
+		arrays := Arrange(p, 1+rng.IntN(6), rng.IntN(4) > 0)
+		checkCovers(t, p, arrays)
+		for range 5 {
+			carryOut(t, rng, arrays)
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d: %q", seed, sketch(arrays))
+		}
+	}
+}
+
+// randomPlan has runs of three launchers, two of which have a bound, in several shapes.
+func randomPlan(rng *rand.Rand) *planner.Plan {
+	var launches []planner.Launch
+	for range 1 + rng.IntN(8) {
+		l := planner.Launch{Kind: planner.Slurm, Name: "unbounded", CPUs: 1, GPUs: rng.IntN(2)}
+		switch rng.IntN(3) {
+		case 0:
+			l.Name, l.MaxParallel = "two", 2
+		case 1:
+			l.Name, l.MaxParallel = "three", 3
+		}
+		switch rng.IntN(3) {
+		case 0:
+			l.Memory, l.Seconds = 1<<30, 3600
+		case 1:
+			l = guessed(l, int64(1+rng.IntN(5)), int64(1+rng.IntN(5)))
+		}
+		launches = append(launches, l)
+	}
+	var runs []planner.Run
+	for i := range 1 + rng.IntN(30) {
+		r := planner.Run{ID: fmt.Sprintf("%016x", i), Launch: rng.IntN(len(launches)), Sharing: rng.IntN(3), Settings: rng.IntN(2)}
+		switch {
+		case i > 0 && rng.IntN(10) == 0:
+			r.ID = runs[rng.IntN(i)].ID // the same settings in another sweep
+		case i > 0 && rng.IntN(3) == 0:
+			r.Needs = append(r.Needs, runs[rng.IntN(i)].ID)
+		case i > 0 && rng.IntN(6) == 0:
+			r.From = runs[rng.IntN(i)].ID
+		}
+		if rng.IntN(8) == 0 {
+			r.Action = planner.Done
+		}
+		runs = append(runs, r)
+	}
+	return testPlan(launches, runs...)
+}
+
+// checkCovers: each run that is to be trained is in one array, which gives it what it asks for and comes after what it
+// starts from.
+func checkCovers(t *testing.T, p *planner.Plan, arrays []Array) {
+	t.Helper()
+	in := map[string]int{}
+	for i := range arrays {
+		a := &arrays[i]
+		if awaited := a.Awaited(); len(slices.Compact(slices.Clone(awaited))) != len(awaited) {
+			t.Errorf("array %d waits twice for one of %v", i, awaited)
+		}
+		if a.Features {
+			continue
+		}
+		for _, task := range a.Tasks {
+			l := p.LaunchOf(&p.Runs[task.Index])
+			if l.Name != a.Launch.Name || l.GPUs != a.Launch.GPUs || l.Memory > a.Launch.Memory || l.Seconds > a.Launch.Seconds {
+				t.Errorf("run %s asks for %+v and gets %+v", task.Run, *l, a.Launch)
+			}
+			if at, there := in[task.Run]; there {
+				t.Errorf("run %s is in arrays %d and %d", task.Run, at, i)
+			}
+			in[task.Run] = i
+		}
+	}
+	for i, first := range newLevels(p).todo {
+		if !first {
+			continue
+		}
+		r := &p.Runs[i]
+		at, there := in[r.ID]
+		if !there {
+			t.Errorf("run %s is in no array", r.ID)
+			continue
+		}
+		for _, id := range append(slices.Clone(r.Needs), r.From) {
+			if before, trained := in[id]; trained && !slices.Contains(arrays[at].Awaited(), before) {
+				t.Errorf("run %s in array %d doesn't wait for run %s in array %d", r.ID, at, id, before)
+			}
+		}
+	}
+}
+
+// carryOut is a scheduler that starts arrays as soon as they may, and ends them in any order; some are cancelled while
+// they wait.
+func carryOut(t *testing.T, rng *rand.Rand, arrays []Array) {
+	t.Helper()
+	ended := make([]bool, len(arrays))
+	running := make([]bool, len(arrays))
+	for range arrays {
+		underWay, bound := map[string]int{}, map[string]int{}
+		var going []int
+		for i := range arrays {
+			a := &arrays[i]
+			waits := slices.ContainsFunc(a.Awaited(), func(at int) bool { return !ended[at] })
+			running[i] = running[i] || !ended[i] && !waits
+			if !running[i] {
+				continue
+			}
+			going = append(going, i)
+			if l := &a.Launch; l.MaxParallel > 0 {
+				underWay[l.Name] += min(len(a.Tasks), l.MaxParallel)
+				bound[l.Name] = l.MaxParallel
+			}
+		}
+		for name, n := range underWay {
+			if n > bound[name] {
+				t.Errorf("%d tasks of launcher %s are under way, and %d may be", n, name, bound[name])
+			}
+		}
+		if len(going) == 0 {
+			t.Fatal("arrays wait for each other")
+		}
+		i := going[rng.IntN(len(going))]
+		if cancelled := rng.IntN(len(arrays)); !ended[cancelled] && rng.IntN(4) == 0 {
+			i = cancelled
+		}
+		ended[i], running[i] = true, false
 	}
 }
 

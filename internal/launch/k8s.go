@@ -37,8 +37,8 @@ type Volume struct {
 }
 
 // WriteJobs prints arrays as indexed Jobs of Kubernetes 1.29 or newer, documents of YAML for `kubectl apply`. Those that
-// wait for others are suspended; a script in the comments before them resumes each when it is time. An error says which
-// file the pods would not see.
+// wait for others are suspended; a script in the comments before them resumes each when those have ended, however: features
+// that runs don't find they make. An error says which file the pods would not see.
 func WriteJobs(w io.Writer, f *Folder, p *planner.Plan, arrays []Array, worker *Worker, v Volume) error {
 	if err := v.check(p, arrays, worker); err != nil {
 		return err
@@ -72,6 +72,7 @@ func introduceJobs(b *bytes.Buffer, f *Folder, arrays []Array, v Volume) {
 	if ns := namespaces(arrays); ns != "" {
 		which += " " + ns
 	}
+	b.WriteString("#\n# ftrun apply knows nothing of these Jobs. Results come into the store, for ftrun report and ftrun show.\n")
 	fmt.Fprintf(b, "#\n# Start: kubectl apply -f FILE\n# Watch: kubectl get jobs,pods %[1]s\n# End, keeping what is trained: kubectl delete jobs %[1]s\n", which)
 	if !slices.ContainsFunc(arrays, func(a Array) bool { return a.waits() }) {
 		return
@@ -113,41 +114,6 @@ func namespaces(arrays []Array) string {
 		return ""
 	}
 	return "-n " + first
-}
-
-// Awaited lists the arrays that a Job of Kubernetes is suspended for. Runs start after their features' Job even where that failed: what
-// they don't find they make.
-func (a *Array) Awaited() []int {
-	all := slices.Concat(a.AfterOK, a.After)
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
-// Contents says what the tasks are: "12 runs".
-func (a *Array) Contents() string {
-	if a.Features {
-		return counted(len(a.Tasks), "set of features that runs share", "sets of features that runs share")
-	}
-	return counted(len(a.Tasks), "run", "runs")
-}
-
-// waits tells whether other arrays come first.
-func (a *Array) waits() bool { return len(a.After)+len(a.AfterOK) > 0 }
-
-// numbers lists arrays as people count them: "1, 2".
-func numbers(arrays []int) string {
-	words := make([]string, len(arrays))
-	for i, at := range arrays {
-		words[i] = strconv.Itoa(at + 1)
-	}
-	return strings.Join(words, ", ")
-}
-
-func counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.Itoa(n) + " " + many
 }
 
 // check makes sure that the pods see all that the tasks read and write.

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/ftrun/ftrun/internal/slurm"
 )
 
 // WriteSbatch prints arrays as one script of bash that submits them to Slurm, each with its dependencies: to be saved,
@@ -19,15 +21,13 @@ func WriteSbatch(w io.Writer, f *Folder, arrays []Array, worker *Worker) error {
 	fmt.Fprintf(&b, "# What the tasks print is in %s.\nset -eu\n", filepath.Dir(f.LogPath(0, "")))
 	for i := range arrays {
 		a := &arrays[i]
-		script := worker.Script(f, i, a)
-		script.After, script.AfterOK = variables(a.After), variables(a.AfterOK)
 		option := ""
-		if waits := script.Dependency(); waits != "" {
-			option = fmt.Sprintf(" --kill-on-invalid-dep=yes --dependency=%q", waits)
+		waits := slurm.Script{After: variables(a.After), AfterOK: variables(a.AfterOK)}
+		if jobs := waits.Dependency(); jobs != "" { // of the command: in the script no shell would put in the jobs' numbers
+			option = fmt.Sprintf(" --kill-on-invalid-dep=yes --dependency=%q", jobs)
 		}
-		script.After, script.AfterOK = nil, nil
 		var text bytes.Buffer
-		if err := script.Write(&text); err != nil {
+		if err := worker.Script(f, i, a).Write(&text); err != nil {
 			return fmt.Errorf("the script of array %d: %w", i+1, err)
 		}
 		end := fmt.Sprintf("END_OF_ARRAY_%d", i+1)
@@ -46,22 +46,6 @@ func WriteSbatch(w io.Writer, f *Folder, arrays []Array, worker *Worker) error {
 	fmt.Fprintf(&b, "\necho \"squeue -j %[1]s shows them, scancel %[2]s ends them.\"\n", jobs, strings.ReplaceAll(jobs, ",", " "))
 	_, err := w.Write(b.Bytes())
 	return err
-}
-
-// describe says of array i what it is and what it waits for: "Array 3: 12 runs, after 1 succeeded and 2 ended".
-func (a *Array) describe(i int) string {
-	text := fmt.Sprintf("Array %d: %s", i+1, a.Contents())
-	var waits []string
-	if len(a.AfterOK) > 0 {
-		waits = append(waits, numbers(a.AfterOK)+" succeeded")
-	}
-	if len(a.After) > 0 {
-		waits = append(waits, numbers(a.After)+" ended")
-	}
-	if len(waits) > 0 {
-		text += ", after " + strings.Join(waits, " and ")
-	}
-	return text
 }
 
 // variables are the shell variables that hold the arrays' jobs.

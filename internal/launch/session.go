@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"reflect"
 	"slices"
 	"time"
 
@@ -580,11 +579,11 @@ func (s *Session) submit(ctx context.Context, l *launched, p *planner.Plan, arra
 }
 
 // elsewhere lists the jobs of other launches that carry out runs which those of an array start or go on from, and, where
-// so many may go on at a time, of those that are started alike.
+// so many may go on at a time, of those of the same launcher.
 func (s *Session) elsewhere(p *planner.Plan, a *Array, l *launched) (jobs []string) {
 	if a.Launch.MaxParallel > 0 {
 		for _, t := range s.tasks {
-			if t.in != nil && t.in != l && t.settled == waiting && reflect.DeepEqual(*t.launch, a.Launch) && !slices.Contains(jobs, t.job) {
+			if t.in != nil && t.in != l && t.settled == waiting && t.launch.MaxParallel > 0 && launcherOf(t.launch) == launcherOf(&a.Launch) && !slices.Contains(jobs, t.job) {
 				jobs = append(jobs, t.job)
 			}
 		}

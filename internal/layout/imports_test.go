@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"internal/stats":              {},
 	"internal/benchtable":         {},
 	"internal/gpucheck":           {"internal/durable"},
+	"internal/cluster":            {},
 	"internal/testdata":           {},
 	"internal/layout":             {},
 }
