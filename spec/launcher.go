@@ -73,11 +73,14 @@ var launcherTypes = map[string]*blockType[Launcher]{
 	},
 }
 
+// mostOnNode is more than any node has. Slurm keeps the processors of a task in 16 bits, with two values set apart.
+const mostOnNode = math.MaxUint16 - 2
+
 // jobFields are the attributes of launchers that start each run as a job of its own.
 func jobFields() []field[Launcher] {
 	return []field[Launcher]{
-		intField("gpus", 0, func(l *Launcher) **int { return &l.GPUs }),
-		intField("cpus", 1, func(l *Launcher) **int { return &l.CPUs }),
+		boundedField("gpus", 0, mostOnNode, "GPUs", func(l *Launcher) **int { return &l.GPUs }),
+		boundedField("cpus", 1, mostOnNode, "cores", func(l *Launcher) **int { return &l.CPUs }),
 		memoryField("memory", func(l *Launcher) **int64 { return &l.Memory }),
 		{"time", setTime},
 		intField("max_parallel", 1, func(l *Launcher) **int { return &l.MaxParallel }),

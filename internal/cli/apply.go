@@ -42,14 +42,21 @@ func (r *running) check() error {
 		return errors.New("-threads must be at least 1")
 	case r.parallelism < 0:
 		return errors.New("-parallelism must be at least 1; 0 stands for one run, or one on each GPU")
-	case r.checkpointEvery < 0:
-		return errors.New("-checkpoint-every must not be negative; 0 saves at the ends of epochs only")
-	case r.cacheMiB < 0:
-		return errors.New("-cache-mib must not be negative; 0 decodes pictures anew each time")
 	case r.memoryMiB < 0:
 		return errors.New("-memory-mib must not be negative; 0 stands for what the machine has available")
 	case max(r.cacheMiB, r.memoryMiB) > mostMiB:
 		return fmt.Errorf("-memory-mib and -cache-mib are mebibytes: more than %d, a pebibyte, is more than a machine has", mostMiB)
+	}
+	return checkSaving(r.checkpointEvery, r.cacheMiB)
+}
+
+// checkSaving checks the flags that apply passes on to workers.
+func checkSaving(checkpointEvery time.Duration, cacheMiB int) error {
+	switch {
+	case checkpointEvery < 0:
+		return errors.New("-checkpoint-every must not be negative; 0 saves at the ends of epochs only")
+	case cacheMiB < 0:
+		return errors.New("-cache-mib must not be negative; 0 decodes pictures anew each time")
 	}
 	return nil
 }

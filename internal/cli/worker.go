@@ -46,11 +46,17 @@ Exit codes: 0 the run finished, or had finished; 1 error, 3 the run failed, 143 
 		Example: "  ftrun worker -index 0 run.plan",
 		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if w.index < 0 && !cmd.Flags().Changed("index") {
+			if !cmd.Flags().Changed("index") {
 				var err error
 				if w.index, err = a.taskIndex(); err != nil {
 					return err
 				}
+			}
+			if w.index < 0 {
+				return fmt.Errorf("-index counts from 0 on, and this is %d", w.index)
+			}
+			if err := checkSaving(w.checkpointEvery, w.cacheMiB); err != nil {
+				return err
 			}
 			if own := a.taskMemory(); own > 0 && !cmd.Flags().Changed("cache-mib") {
 				w.cacheMiB = int(own >> 22)

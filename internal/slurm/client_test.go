@@ -67,6 +67,19 @@ func TestFind(t *testing.T) {
 	if _, err := Find(); err == nil || !strings.Contains(err.Error(), "there is no scancel in PATH") {
 		t.Errorf("without scancel: %v", err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "scancel"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SLURM_CONF", filepath.Join(dir, "slurm.conf"))
+	if _, err := Find(); err == nil || !strings.Contains(err.Error(), "SLURM_CONF in the environment names no file") {
+		t.Errorf("with a SLURM_CONF that is not there: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "slurm.conf"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Find(); err != nil {
+		t.Errorf("with all that is needed: %v", err)
+	}
 }
 
 func TestSubmit(t *testing.T) {
@@ -233,9 +246,13 @@ func TestBrokenIDs(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
+	conf := filepath.Join(t.TempDir(), "slurm.conf")
+	if err := os.WriteFile(conf, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	_, dir := fakes(t, map[string]string{"sbatch": "echo 1"})
 	for name, value := range map[string]string{
-		"FTRUN_CPU": "generic", "SLURM_CONF": "/etc/slurm/slurm.conf", "SLURM_JOB_ID": "5", "SLURM_MEM_PER_CPU": "3", "SLURM_NTASKS": "8",
+		"FTRUN_CPU": "generic", "SLURM_CONF": conf, "SLURM_JOB_ID": "5", "SLURM_MEM_PER_CPU": "3", "SLURM_NTASKS": "8",
 		"SLURM_TIME_FORMAT": "relative", "SQUEUE_FORMAT": "%i", "SQUEUE_STATES": "R", "SBATCH_ARRAY_INX": "0-3", "SBATCH_EXPORT": "NONE",
 		"SBATCH_PARTITION": "slow", "SBATCH_ACCOUNT": "mine", "SBATCH_RESERVATION": "course", "TMPDIR": "/tmp/slurm.5", "CUDA_VISIBLE_DEVICES": "3",
 		"LD_LIBRARY_PATH": "/opt/cuda",
@@ -270,12 +287,12 @@ func TestEnvironment(t *testing.T) {
 	gone := map[string]string{"SLURM_JOB_ID": "", "SLURM_MEM_PER_CPU": "", "SLURM_NTASKS": "", "SQUEUE_FORMAT": "", "SQUEUE_STATES": "", "SBATCH_ARRAY_INX": "", "SBATCH_EXPORT": ""}
 	submit := has("sbatch.env")
 	check(submit, gone)
-	check(submit, map[string]string{"FTRUN_CPU": "generic", "SLURM_CONF": "/etc/slurm/slurm.conf", "LD_LIBRARY_PATH": "/opt/cuda",
+	check(submit, map[string]string{"FTRUN_CPU": "generic", "SLURM_CONF": conf, "LD_LIBRARY_PATH": "/opt/cuda",
 		"SBATCH_PARTITION": "", "SBATCH_RESERVATION": "", "SBATCH_ACCOUNT": "mine", "TMPDIR": "", "CUDA_VISIBLE_DEVICES": "",
 		"SLURM_TIME_FORMAT": "", "SLURM_BITSTR_LEN": ""})
 	query := has("query.env")
 	check(query, gone)
-	check(query, map[string]string{"SLURM_CONF": "/etc/slurm/slurm.conf", "SLURM_TIME_FORMAT": "standard", "SLURM_BITSTR_LEN": "0", "LC_ALL": "C"})
+	check(query, map[string]string{"SLURM_CONF": conf, "SLURM_TIME_FORMAT": "standard", "SLURM_BITSTR_LEN": "0", "LC_ALL": "C"})
 
 	// Outside a job these are the user's own.
 	if err := os.Unsetenv("SLURM_JOB_ID"); err != nil {

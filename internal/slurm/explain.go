@@ -70,7 +70,7 @@ var reasons = map[string]reason{
 	"Dependency":           {"waits for jobs that it depends on", false},
 	"DependencyNeverSatisfied": {"will never start, for a job that it depends on failed: cancel it (`scancel %s`) and " +
 		"call apply again", true},
-	"BeginTime":          {"waits for its time to begin: Slurm waits a while before it starts a job again", false},
+	"BeginTime":          {"waits for its time to begin, by --begin or since Slurm waits a while before it starts a job again", false},
 	"Cleaning":           {"waits: its earlier start is still being cleared away", false},
 	"Prolog":             {"waits: the cluster's own preparations go on", false},
 	"Licenses":           {"waits for a licence", false},

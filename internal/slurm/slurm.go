@@ -59,6 +59,12 @@ func Find() (*Client, error) {
 		return nil, fmt.Errorf("there is no %s in PATH, beside %s: this installation of Slurm's commands is not whole",
 			strings.Join(missing, ", "), c.somePath())
 	}
+	if path := c.variable("SLURM_CONF"); path != "" {
+		// Slurm's commands look for it for a minute each, without a word.
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("SLURM_CONF in the environment names no file that can be read: %w; mend it, or unset it where the cluster has a place for it", err)
+		}
+	}
 	if path, err := exec.LookPath("sacct"); err == nil {
 		c.commands["sacct"] = path
 	}

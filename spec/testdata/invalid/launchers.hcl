@@ -45,6 +45,11 @@ launcher "slurm" "texts" {
   setup      = "  "       # ERROR: Value out of range: setup is empty.
 }
 
+launcher "slurm" "much" {
+  gpus = 1e6 # ERROR: Value out of range: gpus must be at most 65533 GPUs; this is 1000000.
+  cpus = 1e9 # ERROR: Value out of range: cpus must be at most 65533 cores; this is 1000000000.
+}
+
 launcher "slurm" "more" {
   memory = "1MiBi"            # ERROR: Value out of range: memory has the unit "MiBi".
   time   = "30s"              # ERROR: Value out of range: time must be at least a minute and at most 366 days; this is "30s".
