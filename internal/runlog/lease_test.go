@@ -330,7 +330,7 @@ func TestAcquireWatching(t *testing.T) {
 			lease, err := r.AcquireWatching(t.Context(), "process 2", func(*BusyError) {
 				told++
 				if test.during != nil {
-					time.AfterFunc(50*time.Millisecond, func() { test.during(r.path(leaseFile)) })
+					test.during(r.path(leaseFile))
 				}
 			})
 			if told != test.told || (test.want == nil) != (err == nil) || err != nil && !test.want(err) {
