@@ -54,6 +54,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 ReturnToService=2
+MinJobAge=3600
 SlurmdTimeout=6
 KillWait=10
 JobAcctGatherType=jobacct_gather/none
