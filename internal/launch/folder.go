@@ -90,6 +90,7 @@ type Batch struct {
 	Tried     bool      `json:"tried"` // it is about to be submitted, or was
 	Submitted time.Time `json:"submitted,omitzero"`
 	Features  bool      `json:"features,omitempty"`
+	Memory    int64     `json:"memory_bytes,omitempty"` // that a task asked for; 0: the cluster's default
 	// Tasks are the tasks' runs in order; of features, the run that each is first wanted by.
 	Tasks []string `json:"tasks"`
 }

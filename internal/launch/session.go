@@ -101,7 +101,8 @@ type Session struct {
 	tasks    []*task
 	byRun    map[string]*task
 	followed map[taskKey]bool
-	views    map[string]view // of the runs that are to be trained
+	views    map[string]view   // of the runs that are to be trained
+	names    map[string]string // of jobs, by id
 	folders  []*launched     // that have tasks of ours
 	told     map[string]bool
 	asked    inquiry
@@ -167,7 +168,7 @@ func owner() string {
 // one waits for the other. An error is about all of it: nothing was submitted then, or what was is found by the next Begin.
 func Begin(ctx context.Context, o Options) (*Session, error) {
 	o.Look, o.Ask, o.Grace = orDefault(o.Look, time.Second), orDefault(o.Ask, 5*time.Second), orDefault(o.Grace, 20*time.Second)
-	s := &Session{Options: o, byRun: map[string]*task{}, followed: map[taskKey]bool{}, views: map[string]view{}, told: map[string]bool{}, asked: inquiry{waiting: map[string]bool{}}}
+	s := &Session{Options: o, byRun: map[string]*task{}, followed: map[taskKey]bool{}, views: map[string]view{}, names: map[string]string{}, told: map[string]bool{}, asked: inquiry{waiting: map[string]bool{}}}
 	if err := o.Store.Writable(); err != nil {
 		return nil, err
 	}
@@ -271,6 +272,9 @@ func (s *Session) attach(ctx context.Context) error {
 		}
 		open = append(open, l)
 		ids = append(ids, record.jobs()...)
+		for _, b := range record.Arrays {
+			s.names[b.Job] = b.Name
+		}
 	}
 	if len(open) == 0 {
 		return nil
@@ -280,7 +284,7 @@ func (s *Session) attach(ctx context.Context) error {
 		return fmt.Errorf("what became of the jobs that were submitted before can't be told: %w", err)
 	}
 	live := map[taskKey]slurm.Job{}
-	for _, j := range jobs {
+	for _, j := range s.ours(jobs) {
 		if !j.Ended() {
 			live[taskKey{j.ID, max(j.Task, 0)}] = j
 		}
@@ -320,6 +324,12 @@ func (s *Session) attach(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ours leaves out the jobs that only have a number of ours. A controller that has lost what it knew counts from the first
+// one on again.
+func (s *Session) ours(jobs []slurm.Job) []slurm.Job {
+	return slices.DeleteFunc(jobs, func(j slurm.Job) bool { return j.JobName != s.names[j.ID] })
 }
 
 // taskKey names a task as Slurm does.
@@ -432,7 +442,7 @@ func (s *Session) submitMissing(ctx context.Context, lease *runlog.Lease, limits
 	}
 	l := &launched{Folder: f, record: &Record{ID: f.ID, Launcher: planner.Slurm, Cluster: limits.Cluster, Version: s.Version, Begun: time.Now()}}
 	for i := range arrays {
-		b := Batch{Name: f.JobName(i), Features: arrays[i].Features}
+		b := Batch{Name: f.JobName(i), Features: arrays[i].Features, Memory: arrays[i].Launch.Memory}
 		for _, t := range arrays[i].Tasks {
 			b.Tasks = append(b.Tasks, p.Runs[t.Index].ID)
 		}
@@ -581,6 +591,7 @@ func (s *Session) submit(ctx context.Context, lease *runlog.Lease, l *launched, 
 		return err // it may have been submitted all the same: the next apply looks
 	}
 	b.Job, b.Submitted = job, time.Now()
+	s.names[job] = b.Name
 	if err := l.write(l.record); err != nil {
 		return err
 	}
@@ -625,7 +636,7 @@ func (s *Session) stillThere(ctx context.Context, script *slurm.Script) error {
 		return err
 	}
 	known := map[string]bool{}
-	for _, j := range jobs {
+	for _, j := range s.ours(jobs) {
 		known[j.ID] = true
 	}
 	unknown := func(id string) bool { return !known[id] }
@@ -715,7 +726,7 @@ func (s *Session) close(ctx context.Context) {
 		return
 	}
 	live := map[string]bool{}
-	for _, j := range jobs {
+	for _, j := range s.ours(jobs) {
 		// What is being cleared away reads nothing any more.
 		live[j.ID] = live[j.ID] || !j.Ended() && j.State != "COMPLETING"
 	}

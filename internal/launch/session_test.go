@@ -64,6 +64,7 @@ func (c *cluster) Jobs(_ context.Context, ids []string) (jobs []slurm.Job, err e
 	defer c.mu.Unlock()
 	for k, j := range c.jobs {
 		if slices.Contains(ids, k.job) {
+			j.JobName = c.scripts[k.job].Name
 			jobs = append(jobs, j)
 		}
 	}
@@ -119,6 +120,13 @@ func (c *cluster) set(job string, task int, state slurm.State, change func(*slur
 		change(&j)
 	}
 	c.jobs[k] = j
+}
+
+// rename gives a job another name: that of one that has its number now.
+func (c *cluster) rename(job, name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.scripts[job] = &slurm.Script{Name: name}
 }
 
 // heard keeps what was told, in the words of what follows below.
@@ -407,6 +415,7 @@ func TestEndsAreToldInWords(t *testing.T) {
 		{"vanished", "RUNNING", "", "", []string{"vanished", "apply again"}},
 		{"cancelled while it waited", "PENDING", "", "", []string{"before it started", "scancel"}},
 		{"no result", "RUNNING", "COMPLETED", "", []string{"left no result", "same file system"}},
+		{"failed without a word", "RUNNING", "FAILED", "", []string{"ended with exit code 1", "it printed nothing into its log, /", "logs/1_0.out"}},
 		{"failed", "RUNNING", "FAILED", "a\nslurm_script: /opt/ftrun: not found\n", []string{"its log ends with: slurm_script: /opt/ftrun: not found"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -437,6 +446,36 @@ func TestEndsAreToldInWords(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAnArrayAsksForTheMostOfItsRuns(t *testing.T) {
+	b := newBench(t, "a", "b")
+	small := planner.Launch{Kind: planner.Slurm, Name: "gpu", CPUs: 1, MaxParallel: 1, Memory: 64 << 20, EstimatedMemory: true}
+	large := small
+	large.Memory = 512 << 20
+	b.plan.Launches = []planner.Launch{small, large}
+	b.plan.Runs[1].Launch = 1
+	s := b.begin()
+	b.cluster.set("100", 0, "OUT_OF_MEMORY", nil)
+	b.write("b", runlog.Finished, 1, 1)
+	if sum := <-b.watch(s); sum != (Summary{Finished: 1, Failed: 1}) || b.heard.count("a failed: job 100_0 was killed") != 1 || b.heard.count("it asked for 512 MiB") != 1 {
+		t.Errorf("summary %+v; told:\n%s", sum, strings.Join(b.heard.all(), "\n"))
+	}
+}
+
+func TestANumberMayBeThatOfAnotherJob(t *testing.T) {
+	b := newBench(t, "a", "b")
+	s := b.begin()
+	done := b.watch(s)
+	b.until("2 wait: ")
+	b.cluster.rename("100", "another job")
+	if sum := <-done; sum != (Summary{Failed: 2}) || b.heard.count("left Slurm's queue before it started") != 2 {
+		t.Errorf("summary %+v; told:\n%s", sum, strings.Join(b.heard.all(), "\n"))
+	}
+	b.begin()
+	if len(b.cluster.order) != 2 || b.heard.count("found") != 0 {
+		t.Errorf("%d jobs were submitted; told:\n%s", len(b.cluster.order), strings.Join(b.heard.all(), "\n"))
 	}
 }
 
@@ -628,10 +667,11 @@ func TestFailFastSubmitsNoMore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := b.watch(s)
+	// It fails, and makes room for another one, before anybody looks.
 	b.write("a", runlog.Failed, 1, 0)
 	b.cluster.set("100", 0, "FAILED", nil)
-	if sum := <-done; sum != (Summary{Failed: 1, Skipped: 2}) || b.heard.count("skipped: another run failed") != 2 {
+	time.Sleep(12 * o.Ask)
+	if sum := <-b.watch(s); sum != (Summary{Failed: 1, Skipped: 2}) || b.heard.count("skipped: another run failed") != 2 {
 		t.Errorf("summary %+v; told:\n%s", sum, strings.Join(b.heard.all(), "\n"))
 	}
 	if len(b.cluster.order) != 1 {

@@ -46,6 +46,9 @@ func (s *Session) Watch(ctx context.Context) Summary {
 			}
 		}
 		s.end(ctx)
+		if s.FailFast && !s.stopping && s.Summary().Failed > 0 {
+			s.stop(ctx)
+		}
 		s.submitLater(ctx)
 		sum := s.Summary()
 		if sum.Left == 0 {
@@ -53,9 +56,6 @@ func (s *Session) Watch(ctx context.Context) Summary {
 		}
 		if sum.Left == 0 || ctx.Err() != nil {
 			return sum
-		}
-		if s.FailFast && sum.Failed > 0 && !s.stopping {
-			s.stop(ctx)
 		}
 		select {
 		case <-ctx.Done():
@@ -165,7 +165,7 @@ func (s *Session) answered(ctx context.Context, a answer) {
 	}
 	q.silent, q.heard, q.without = false, q.at, time.Time{}
 	jobs := make(map[taskKey]slurm.Job, len(a.jobs))
-	for _, j := range a.jobs {
+	for _, j := range s.ours(a.jobs) {
 		jobs[taskKey{j.ID, max(j.Task, 0)}] = j
 	}
 	for _, t := range s.tasks {
@@ -371,7 +371,7 @@ func (s *Session) consult(ctx context.Context, tasks []*task) {
 		return
 	}
 	of := map[taskKey]slurm.Job{}
-	for _, j := range jobs {
+	for _, j := range s.ours(jobs) {
 		of[taskKey{j.ID, max(j.Task, 0)}] = j
 	}
 	for _, t := range tasks {
@@ -431,17 +431,22 @@ func (s *Session) why(t *task) string {
 	default:
 		text = fmt.Sprintf("job %s %s", t.id(), cmp.Or(slurm.Explain(j), "ended"))
 	}
-	if j.State == "OUT_OF_MEMORY" && t.launch.Memory > 0 {
-		text += fmt.Sprintf(" (it asked for %s", amount(t.launch.Memory))
+	// An array asks for the most of its tasks.
+	if asked := t.in.record.Arrays[t.array].Memory; j.State == "OUT_OF_MEMORY" && asked > 0 {
+		text += fmt.Sprintf(" (it asked for %s", amount(asked))
 		if t.run != nil && s.Plan.Estimate(t.run).Memory > 0 {
 			text += fmt.Sprintf(", and the run was estimated to hold %s", amount(s.Plan.Estimate(t.run).Memory))
 		}
 		text += ")"
 	}
-	if line := lastLine(t.in.LogPath(t.array, strconv.Itoa(t.index))); line != "" && j.State != "CANCELLED" {
-		text += "; its log ends with: " + line
+	if j.State == "CANCELLED" {
+		return text
 	}
-	return text
+	log := t.in.LogPath(t.array, strconv.Itoa(t.index))
+	if line := lastLine(log); line != "" {
+		return text + "; its log ends with: " + line
+	}
+	return text + "; it printed nothing into its log, " + log
 }
 
 // lastLine is the last line of a log that says something; "" where there is none.

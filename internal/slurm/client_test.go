@@ -402,7 +402,7 @@ func TestAccountingWithoutDatabase(t *testing.T) {
 	if jobs, there, err := c.Accounting(t.Context(), []string{"9"}); err != nil || there || jobs != nil {
 		t.Errorf("without a database: %v, %v, %v", jobs, there, err)
 	}
-	c, _ = fakes(t, map[string]string{"sacct": "echo '9_0|TIMEOUT|0:0||||||n1'"})
+	c, _ = fakes(t, map[string]string{"sacct": "echo '9_0|TIMEOUT|0:0||||||n1|ftrun-1'"})
 	if jobs, there, err := c.Accounting(t.Context(), []string{"9"}); err != nil || !there || len(jobs) != 1 || jobs[0].State != "TIMEOUT" {
 		t.Errorf("with one: %v, %v, %v", jobs, there, err)
 	}

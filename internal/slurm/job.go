@@ -19,6 +19,7 @@ type State string
 type Job struct {
 	ID        string // of the array as Submit returned it: "12", on another cluster than the default "12;name"
 	Task      int    // in the array; -1: no array
+	JobName   string // as its Script says
 	State     State
 	Reason    string        // Slurm's word for why it waits or ended; "" where Slurm says None
 	Node      string        // where it runs or ran; "": nowhere yet
@@ -36,7 +37,7 @@ type Job struct {
 }
 
 // column is one of squeue's, with its width. Columns are as wide as they are told to be in all versions, and none of
-// these holds what users write, so a line is cut at fixed places; a separator can't be mistaken.
+// these but the last holds what users write, so a line is cut at fixed places; a separator can't be mistaken.
 type column struct {
 	name  string
 	width int
@@ -45,6 +46,7 @@ type column struct {
 var columns = []column{
 	{"ArrayJobID", 16}, {"ArrayTaskID", 16}, {"State", 20}, {"exit_code", 16}, {"RestartCnt", 12},
 	{"SubmitTime", 24}, {"StartTime", 24}, {"TimeLimit", 24}, {"TimeUsed", 24}, {"BatchHost", 128}, {"Reason", 256},
+	{"Name", 64},
 }
 
 // jobsAtOnce bounds what one command line names.
@@ -166,7 +168,7 @@ func parseQueue(out string) ([]Job, error) {
 			n := min(col.width, len(rest))
 			fields[col.name], rest = strings.TrimSpace(rest[:n]), rest[n:]
 		}
-		j, ok := Job{ID: fields["ArrayJobID"], Task: -1, State: State(fields["State"]), Reason: fields["Reason"]}, true
+		j, ok := Job{ID: fields["ArrayJobID"], Task: -1, JobName: fields["Name"], State: State(fields["State"]), Reason: fields["Reason"]}, true
 		number := func(name string) int {
 			n, err := strconv.Atoi(fields[name])
 			ok = ok && err == nil && n >= 0

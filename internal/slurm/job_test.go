@@ -33,8 +33,8 @@ func TestParseQueue(t *testing.T) {
 		want Job
 	}{
 		// These were seen of Slurm 22.05.8.
-		{"a task that runs", line("55", "0", "RUNNING", "0", "0", "2026-11-23T21:03:25", "2026-11-23T21:03:26", "2:00", "0:01", "localhost", "None"),
-			Job{ID: "55", Task: 0, State: "RUNNING", Node: "localhost", Submitted: local(21, 3, 25), Start: local(21, 3, 26),
+		{"a task that runs", line("55", "0", "RUNNING", "0", "0", "2026-11-23T21:03:25", "2026-11-23T21:03:26", "2:00", "0:01", "localhost", "None", "ftrun-0123456789ab-1"),
+			Job{ID: "55", Task: 0, JobName: "ftrun-0123456789ab-1", State: "RUNNING", Node: "localhost", Submitted: local(21, 3, 25), Start: local(21, 3, 26),
 				TimeLimit: 2 * time.Minute, Elapsed: time.Second}},
 		{"a task that waits", line("55", "3", "PENDING", "0", "0", "2026-11-23T21:03:25", "N/A", "UNLIMITED", "0:00", "n/a", "JobArrayTaskLimit"),
 			Job{ID: "55", Task: 3, State: "PENDING", Reason: "JobArrayTaskLimit", Submitted: local(21, 3, 25)}},
@@ -113,29 +113,29 @@ func TestParseSpan(t *testing.T) {
 // What sacct prints is after its documentation: there was no database to see it of.
 func TestParseAccounts(t *testing.T) {
 	out := strings.Join([]string{
-		"12_0|OUT_OF_MEMORY|0:125|2026-11-23T20:45:51|2026-11-23T20:46:00|00:10:00|02:00:00||node7",
-		"12_0.batch|OUT_OF_MEMORY|0:125||2026-11-23T20:46:00|00:10:00||16000.50M|node7",
-		"12_0.extern|COMPLETED|0:0||2026-11-23T20:46:00|00:10:00||99G|node7",
-		"12_1|CANCELLED by 1000|0:0|2026-11-23T20:45:51|None|00:00:00|02:00:00||None assigned",
-		"12_[2-9%4]|PENDING|0:0|2026-11-23T20:45:51|Unknown|00:00:00|02:00:00||None assigned",
-		"13|FAILED|3:0|2026-11-23T20:45:51|2026-11-23T20:46:00|1-00:00:01|UNLIMITED||node8",
-		"13.batch|FAILED|3:0||2026-11-23T20:46:00|1-00:00:01||2048K|node8",
+		"12_0|OUT_OF_MEMORY|0:125|2026-11-23T20:45:51|2026-11-23T20:46:00|00:10:00|02:00:00||node7|ftrun-1",
+		"12_0.batch|OUT_OF_MEMORY|0:125||2026-11-23T20:46:00|00:10:00||16000.50M|node7|batch",
+		"12_0.extern|COMPLETED|0:0||2026-11-23T20:46:00|00:10:00||99G|node7|extern",
+		"12_1|CANCELLED by 1000|0:0|2026-11-23T20:45:51|None|00:00:00|02:00:00||None assigned|ftrun-1",
+		"12_[2-9%4]|PENDING|0:0|2026-11-23T20:45:51|Unknown|00:00:00|02:00:00||None assigned|ftrun-1",
+		"13|FAILED|3:0|2026-11-23T20:45:51|2026-11-23T20:46:00|1-00:00:01|UNLIMITED||node8|a|b",
+		"13.batch|FAILED|3:0||2026-11-23T20:46:00|1-00:00:01||2048K|node8|batch",
 	}, "\n") + "\n"
 	got, err := parseAccounts(out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []Job{
-		{ID: "12", Task: 0, State: "OUT_OF_MEMORY", Signal: 125, Node: "node7", Submitted: local(20, 45, 51), Start: local(20, 46, 0),
+		{ID: "12", Task: 0, JobName: "ftrun-1", State: "OUT_OF_MEMORY", Signal: 125, Node: "node7", Submitted: local(20, 45, 51), Start: local(20, 46, 0),
 			TimeLimit: 2 * time.Hour, Elapsed: 10 * time.Minute, MaxMemory: 16000<<20 + 1<<19},
-		{ID: "12", Task: 1, State: "CANCELLED", CancelledBy: "1000", Submitted: local(20, 45, 51), TimeLimit: 2 * time.Hour},
-		{ID: "13", Task: -1, State: "FAILED", ExitCode: 3, Node: "node8", Submitted: local(20, 45, 51), Start: local(20, 46, 0),
+		{ID: "12", Task: 1, JobName: "ftrun-1", State: "CANCELLED", CancelledBy: "1000", Submitted: local(20, 45, 51), TimeLimit: 2 * time.Hour},
+		{ID: "13", Task: -1, JobName: "a|b", State: "FAILED", ExitCode: 3, Node: "node8", Submitted: local(20, 45, 51), Start: local(20, 46, 0),
 			Elapsed: 24*time.Hour + time.Second, MaxMemory: 2 << 20},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	for _, bad := range []string{"12|x\n", "a|FAILED|3:0|||||\n", "12_x|FAILED|3:0||||||\n", "12_1||3:0||||||\n"} {
+	for _, bad := range []string{"12|x\n", "a|FAILED|3:0|||||||\n", "12_x|FAILED|3:0|||||||\n", "12_1||3:0|||||||\n"} {
 		if jobs, err := parseAccounts(bad); err == nil {
 			t.Errorf("%q: %+v", bad, jobs)
 		}
@@ -165,8 +165,8 @@ func TestParseConfig(t *testing.T) {
 // Whatever commands print, it is read or refused, and what is read can be told of.
 func FuzzParse(f *testing.F) {
 	f.Add(line("55", "0", "RUNNING", "0", "0", "2026-11-23T21:03:25", "2026-11-23T21:03:26", "2:00", "0:01", "localhost", "None"))
-	f.Add("12_0.batch|FAILED|0:125||2026-11-23T20:46:00|00:10:00||16000.50M|node7\n")
-	f.Add("12_0|CANCELLED by 5|0:9||2026-11-23T20:46:00|00:10:00||16000.50T|node7\n")
+	f.Add("12_0.batch|FAILED|0:125||2026-11-23T20:46:00|00:10:00||16000.50M|node7|batch\n")
+	f.Add("12_0|CANCELLED by 5|0:9||2026-11-23T20:46:00|00:10:00||16000.50T|node7|ftrun-1\n")
 	f.Add("MaxArraySize = 1001\nSchedulerParameters = max_array_tasks=5\n")
 	f.Add("12;big\n")
 	f.Fuzz(func(t *testing.T, out string) {

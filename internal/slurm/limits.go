@@ -85,8 +85,8 @@ func parseConfig(out string) (Limits, error) {
 	return l, nil
 }
 
-// accountFields are what sacct is asked for.
-var accountFields = []string{"JobID", "State", "ExitCode", "Submit", "Start", "Elapsed", "Timelimit", "MaxRSS", "NodeList"}
+// accountFields are what sacct is asked for. The last is what users write, and may hold what parts fields.
+var accountFields = []string{"JobID", "State", "ExitCode", "Submit", "Start", "Elapsed", "Timelimit", "MaxRSS", "NodeList", "JobName"}
 
 // Accounting asks the accounting database for what it knows of the jobs, each task by itself, as it was started last. It
 // is false where the cluster has no database.
@@ -128,7 +128,7 @@ func parseAccounts(out string) ([]Job, error) {
 		if line == "" {
 			continue
 		}
-		f := strings.Split(line, "|")
+		f := strings.SplitN(line, "|", len(accountFields))
 		if len(f) != len(accountFields) {
 			return nil, unreadable("sacct", line)
 		}
@@ -156,6 +156,7 @@ func parseAccounts(out string) ([]Job, error) {
 			}
 			continue
 		}
+		j.JobName = field("JobName")
 		// "CANCELLED by 1000" names who did it.
 		state, who, _ := strings.Cut(field("State"), " ")
 		j.State = State(strings.TrimSuffix(state, "+"))
