@@ -38,7 +38,7 @@ test: ## all tests that run by default
 	$(GO) test ./...
 
 test-slurm: ## several hosts: clocks that differ, and a Slurm that the tests start; what it lacks for that it says
-	FTRUN_CLUSTER=1 $(GO) test -count=1 -v -timeout 20m $(ARGS) ./internal/cluster
+	FTRUN_CLUSTER=1 $(GO) test -count=1 -v -parallel 3 -timeout 40m $(ARGS) ./internal/cluster
 
 test-gpu: bin/cuda/libcuda.a ## the CUDA device, over fakes of NVIDIA's libraries (needs a C compiler)
 	$(GPU) $(GO) test -tags gpu ./internal/kernels/cuda $(ARGS)

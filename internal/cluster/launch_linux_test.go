@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,12 +25,17 @@ type experiment struct {
 	t     *testing.T
 	dir   string
 	ftrun string
+	env   []string
 }
 
-// study makes an experiment. The sweep's file is "sweep.hcl", and its store the one beside it, as is usual.
-func study(t *testing.T, sweep string) *experiment {
+// study makes an experiment on a cluster, or without one where s is nil. The sweep's file is "sweep.hcl", and its store the
+// one beside it, as is usual.
+func study(t *testing.T, s *slurm, sweep string) *experiment {
 	t.Helper()
-	e := &experiment{t: t, dir: t.TempDir(), ftrun: program(t)}
+	e := &experiment{t: t, dir: t.TempDir(), ftrun: program(t), env: os.Environ()}
+	if s != nil {
+		e.env = s.environ()
+	}
 	write(t, filepath.Join(e.dir, "sweep.hcl"), sweep)
 	return e
 }
@@ -52,7 +58,7 @@ func (e *experiment) start(args ...string) *apply {
 	e.t.Helper()
 	a := &apply{t: e.t, ended: make(chan struct{})}
 	a.cmd = exec.CommandContext(e.t.Context(), e.ftrun, append(slices.Clone(applies), args...)...)
-	a.cmd.Dir, a.cmd.Stdout, a.cmd.Stderr, a.cmd.WaitDelay = e.dir, &a.output, &a.output, time.Second
+	a.cmd.Dir, a.cmd.Env, a.cmd.Stdout, a.cmd.Stderr, a.cmd.WaitDelay = e.dir, e.env, &a.output, &a.output, time.Second
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := a.cmd.Start(); err != nil {
 		e.t.Fatal(err)
@@ -86,7 +92,7 @@ func (e *experiment) startAtTerminal(args ...string) (a *apply, keys func(string
 	defer line.Close()
 	a = &apply{t: e.t, ended: make(chan struct{})}
 	a.cmd = exec.CommandContext(e.t.Context(), e.ftrun, append(slices.Clone(applies), args...)...)
-	a.cmd.Dir, a.cmd.Stdin, a.cmd.Stdout, a.cmd.Stderr = e.dir, line, line, line
+	a.cmd.Dir, a.cmd.Env, a.cmd.Stdin, a.cmd.Stdout, a.cmd.Stderr = e.dir, e.env, line, line, line
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Pdeathsig: syscall.SIGKILL}
 	if err := a.cmd.Start(); err != nil {
 		e.t.Fatal(err)
@@ -113,7 +119,7 @@ func (a *apply) exits(code int) string {
 	a.t.Helper()
 	select {
 	case <-a.ended:
-	case <-time.After(5 * time.Minute):
+	case <-time.After(15 * time.Minute):
 		_ = a.cmd.Process.Kill()
 		a.t.Fatalf("it did not end in time\n%s", a)
 	}
@@ -153,18 +159,28 @@ func (a *apply) signal(s syscall.Signal) {
 	}
 }
 
-// known are the outcomes of sweeps that one process has trained.
-var known = map[string]map[string]runlogtest.Trained{}
+// known are the outcomes of sweeps that one process has trained, by the sweep: *trained.
+var known sync.Map
+
+type trained struct {
+	once sync.Once
+	runs map[string]runlogtest.Trained
+}
 
 // alone is what the sweep leaves where one process trains it here, without Slurm.
 func alone(t *testing.T, sweep string) map[string]runlogtest.Trained {
 	t.Helper()
-	if known[sweep] == nil {
-		e := study(t, sweep)
-		e.start("-launcher", "local", "-threads", "1", "sweep.hcl").exits(0)
-		known[sweep] = runlogtest.Outcome(t, e.store().Dir)
+	entry, _ := known.LoadOrStore(sweep, new(trained))
+	of := entry.(*trained)
+	of.once.Do(func() {
+		e := study(t, nil, sweep)
+		e.start("-launcher", "local", "-parallelism", "1", "sweep.hcl").exits(0)
+		of.runs = runlogtest.Outcome(t, e.store().Dir)
+	})
+	if len(of.runs) == 0 {
+		t.Fatal("one process has left nothing")
 	}
-	return known[sweep]
+	return of.runs
 }
 
 // same wants that the store holds what was trained alone, and nothing else, each run in so many attempts (1 where it is not
@@ -250,21 +266,57 @@ sweep "` + name + `" {
 // long is a sweep whose three runs take some seconds each, so that something can happen in the middle.
 var long = strings.Replace(small, "train = 40,", "train = 120,", 1) + run("long", "3", "120")
 
-// TestSlurm starts one Slurm for all of its tests.
+// scenario is something that happens on a cluster.
+type scenario struct {
+	name string
+	test func(*testing.T, *slurm)
+}
+
+// clusters are what TestSlurm goes through: scenarios that need a Slurm of the same configuration, one after the other. Most
+// of them wait for Slurm most of the time, so several Slurms share the machine.
+var clusters = []struct {
+	name      string
+	conf      []string // of slurm.conf, beside conf
+	scenarios []scenario
+}{
+	{"runs", nil, []scenario{
+		{"the quickstart gives the same bits", quickstart},
+		{"runs that share features", sharing},
+		{"many short runs", many},
+	}},
+	{"people", nil, []scenario{
+		{"jobs are cancelled by hand", cancelled},
+		{"the submitting process is killed", submitterDies},
+		{"detached", detached},
+		{"interrupted", interrupted},
+		{"interrupted at a terminal", asked},
+		{"a launcher that Slurm refuses", refused},
+		{"a job that can't start", unfit},
+	}},
+	{"faults", []string{"MaxArraySize=10"}, []scenario{
+		{"a time limit in the middle of a run", limited},
+		{"a slurmd dies and comes back", daemonDies},
+		{"a slurmd stays away", daemonStaysAway},
+		{"a node dies", nodeDies},
+		{"more runs than an array may have", longerThanArrays},
+		{"Slurm forgets its jobs", forgotten},
+	}},
+}
+
+// TestSlurm starts a Slurm for each list of scenarios.
 func TestSlurm(t *testing.T) {
 	wanted(t)
-	s := startSlurm(t)
-	t.Run("the quickstart gives the same bits", func(t *testing.T) { quickstart(t, s) })
-	t.Run("many short runs", func(t *testing.T) { many(t, s) })
-	t.Run("a slurmd dies and comes back", func(t *testing.T) { daemonDies(t, s) })
-	t.Run("a slurmd stays away", func(t *testing.T) { daemonStaysAway(t, s) })
-	t.Run("a node dies", func(t *testing.T) { nodeDies(t, s) })
-	t.Run("jobs are cancelled by hand", func(t *testing.T) { cancelled(t, s) })
-	t.Run("the submitting process is killed", func(t *testing.T) { submitterDies(t, s) })
-	t.Run("detached", func(t *testing.T) { detached(t, s) })
-	t.Run("interrupted", func(t *testing.T) { interrupted(t, s) })
-	t.Run("interrupted at a terminal", func(t *testing.T) { asked(t, s) })
-	t.Run("a launcher that Slurm refuses", func(t *testing.T) { refused(t, s) })
-	t.Run("a job that can't start", func(t *testing.T) { unfit(t, s) })
-	t.Run("a time limit in the middle of a run", func(t *testing.T) { limited(t, s) })
+	slurmAllowed(t)
+	for _, c := range clusters {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := startSlurm(t, c.conf...)
+			for _, scenario := range c.scenarios {
+				t.Run(scenario.name, func(t *testing.T) {
+					s.t = t
+					scenario.test(t, s)
+				})
+			}
+		})
+	}
 }

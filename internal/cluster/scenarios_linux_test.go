@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,54 +14,41 @@ import (
 	"github.com/ftrun/ftrun/internal/runlog"
 )
 
-// quickstart trains a small version of examples/quickstart, and runs that share features, which are a job of their own.
+// quickstart trains examples/quickstart as it is. The launcher is in a second file beside it.
 func quickstart(t *testing.T, s *slurm) {
 	raw, err := os.ReadFile(filepath.Join("..", "..", "examples", "quickstart", "quickstart.hcl"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sweep := string(raw)
-	for old, changed := range map[string]string{
-		"train = 2400, val = 200": "train = 64, val = 16", "train = 120, val = 160": "train = 32, val = 16", "range(3)": "range(2)",
-		"epochs     = 5": "epochs     = 2", "epochs     = 10": "epochs     = 2", "resize = 64": "resize = 32", "crop   = 64": "crop   = 32",
-	} {
-		if !strings.Contains(sweep, old) {
-			t.Fatalf("the quickstart lacks %s, which this test changes", old)
-		}
-		sweep = strings.ReplaceAll(sweep, old, changed)
-	}
-	sweep += `
-sweep "shared" {
-  dataset = dataset.shapes
-  seeds   = range(2)
-  run {
-    arch       = "resnet18"
-    mode       = "extract"
-    weights    = sweep.pretrain.best
-    epochs     = 2
-    batch_size = 16
-    image {
-      resize = 32
-      crop   = 32
-    }
-  }
-}
+	want := alone(t, string(raw))
+	e := study(t, s, string(raw))
+	write(t, filepath.Join(e.dir, "cluster.hcl"), `
 launcher "slurm" "cluster" {
-  time = "10m"
+  cpus = 2
 }
-`
-	want := alone(t, sweep)
-	e := study(t, sweep)
-	a := e.start("-launcher", "cluster", "sweep.hcl")
-	text := a.exits(0)
+`)
+	text := e.start("-launcher", "cluster", ".").exits(0)
 	e.same(want, nil)
-	for _, said := range []string{": 3 runs, submitted\n", ": features of 2 frozen parts, submitted; it waits for job ", ": 6 runs, submitted; it waits for jobs "} {
+	if !strings.Contains(text, ": 1 run, submitted\n") || !strings.Contains(text, ": 9 runs, submitted; it waits for job ") {
+		t.Errorf("it says\n%s", text)
+	}
+	if text := e.start("-launcher", "cluster", ".").exits(0); strings.Contains(text, "submitted") {
+		t.Errorf("what is done is submitted again:\n%s", text)
+	}
+}
+
+// sharing trains runs that share features, which are a job of their own, after the run that they start from.
+func sharing(t *testing.T, s *slurm) {
+	sweep := strings.Replace(small, `memory       = "500MiB"`, "", 1) + run("pretrain", "1", "2") + strings.NewReplacer(
+		`"scratch"`, `"extract"`, "batch_size", "weights = sweep.pretrain.best\n    batch_size", `augment { ops = ["hflip"] }`, "").Replace(run("shared", "2", "2"))
+	want := alone(t, sweep)
+	e := study(t, s, sweep)
+	text := e.start("sweep.hcl").exits(0)
+	e.same(want, nil)
+	for _, said := range []string{": 1 run, submitted\n", ": features of 1 frozen part, submitted; it waits for job ", ": 2 runs, submitted; it waits for jobs "} {
 		if !strings.Contains(text, said) {
 			t.Errorf("it does not say %q:\n%s", said, text)
 		}
-	}
-	if text := e.start("-launcher", "cluster", "sweep.hcl").exits(0); strings.Contains(text, "submitted") {
-		t.Errorf("what is done is submitted again:\n%s", text)
 	}
 }
 
@@ -68,7 +56,7 @@ launcher "slurm" "cluster" {
 func many(t *testing.T, s *slurm) {
 	const runs = 200
 	before := submitted(s)
-	e := study(t, strings.Replace(small, "train = 40, val = 8", "train = 8, val = 4", 1)+run("many", "200", "1"))
+	e := study(t, s, strings.Replace(small, "train = 40, val = 8", "train = 8, val = 4", 1)+run("many", "200", "1"))
 	a := e.start("-json", "sweep.hcl")
 	most := 0
 	eventually(t, 10*time.Minute, "not all are done", func() bool {
@@ -140,7 +128,7 @@ func nodeOf(t *testing.T, s *slurm) (n *node, task string) {
 // daemonDies kills the slurmd of a node alone, and starts it again: the tasks go on meanwhile.
 func daemonDies(t *testing.T, s *slurm) {
 	want := alone(t, long)
-	e := study(t, long)
+	e := study(t, s, long)
 	a := e.start("sweep.hcl")
 	e.running()
 	n, _ := nodeOf(t, s)
@@ -159,7 +147,7 @@ func daemonDies(t *testing.T, s *slurm) {
 func daemonStaysAway(t *testing.T, s *slurm) {
 	sweep := small + run("longer", "1", "1500")
 	want := alone(t, sweep)
-	e := study(t, sweep)
+	e := study(t, s, sweep)
 	a := e.start("sweep.hcl")
 	id := e.running()
 	n, task := nodeOf(t, s)
@@ -190,7 +178,7 @@ func daemonStaysAway(t *testing.T, s *slurm) {
 // nodeDies ends a node with the tasks on it.
 func nodeDies(t *testing.T, s *slurm) {
 	want := alone(t, long)
-	e := study(t, long)
+	e := study(t, s, long)
 	a := e.start("sweep.hcl")
 	e.running()
 	n, _ := nodeOf(t, s)
@@ -221,7 +209,7 @@ func nodeDies(t *testing.T, s *slurm) {
 // cancelled cancels a task that runs, one that waits, and then all of an array.
 func cancelled(t *testing.T, s *slurm) {
 	want := alone(t, long)
-	e := study(t, long)
+	e := study(t, s, long)
 	a := e.start("sweep.hcl")
 	e.running()
 	_, task := nodeOf(t, s)
@@ -265,20 +253,20 @@ func cancelled(t *testing.T, s *slurm) {
 	e.same(want, attempts)
 }
 
-// wrapped puts a program before a command of Slurm's in PATH: a shell script, to which "$real" is the command.
-func wrapped(t *testing.T, command, script string) {
-	t.Helper()
+// wrap puts a program before a command of Slurm's in PATH: a shell script, to which "$real" is the command.
+func (e *experiment) wrap(command, script string) {
+	e.t.Helper()
 	real, err := exec.LookPath(command)
 	if err != nil {
-		t.Fatal(err)
+		e.t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := e.t.TempDir()
 	path := filepath.Join(dir, command)
-	write(t, path, "#!/bin/sh\nreal="+real+"\n"+script)
+	write(e.t, path, "#!/bin/sh\nreal="+real+"\n"+script)
 	if err := os.Chmod(path, 0o777); err != nil {
-		t.Fatal(err)
+		e.t.Fatal(err)
 	}
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	e.env = append(e.env, "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
 // submitterDies kills the apply that submits and watches, at several moments, and starts it again.
@@ -291,24 +279,23 @@ func submitterDies(t *testing.T, s *slurm) {
 		"while it watches":           "",
 	} {
 		t.Run(name, func(t *testing.T) {
+			s.t = t
 			before := submitted(s)
-			e := study(t, long)
-			t.Run("killed", func(t *testing.T) {
-				if script != "" {
-					wrapped(t, "sbatch", `case "$*" in *--version*|*--help*) exec "$real" "$@";; esac`+"\n"+script)
-				}
-				e.t = t
-				a := e.start("sweep.hcl")
-				if script == "" {
-					e.running()
-					a.signal(syscall.SIGKILL)
-				}
-				<-a.ended
-				if a.cmd.ProcessState.ExitCode() != -1 {
-					t.Fatalf("it was not killed: %s", a)
-				}
-			})
-			e.t = t
+			e := study(t, s, long)
+			plain := e.env
+			if script != "" {
+				e.wrap("sbatch", `case "$*" in *--version*|*--help*) exec "$real" "$@";; esac`+"\n"+script)
+			}
+			killed := e.start("sweep.hcl")
+			if script == "" {
+				e.running()
+				killed.signal(syscall.SIGKILL)
+			}
+			<-killed.ended
+			if killed.cmd.ProcessState.ExitCode() != -1 {
+				t.Fatalf("it was not killed: %s", killed)
+			}
+			e.env = plain
 			a := e.start("sweep.hcl")
 			text := a.exits(0)
 			e.same(want, nil)
@@ -326,7 +313,7 @@ func submitterDies(t *testing.T, s *slurm) {
 func detached(t *testing.T, s *slurm) {
 	want := alone(t, long)
 	before := submitted(s)
-	e := study(t, long)
+	e := study(t, s, long)
 	text := e.start("-detach", "sweep.hcl").exits(0)
 	if !strings.Contains(text, "3 runs, submitted") || !strings.Contains(text, "left to Slurm") {
 		t.Errorf("it says\n%s", text)
@@ -347,7 +334,7 @@ func detached(t *testing.T, s *slurm) {
 func interrupted(t *testing.T, s *slurm) {
 	want := alone(t, long)
 	before := submitted(s)
-	e := study(t, long)
+	e := study(t, s, long)
 	a := e.start("sweep.hcl")
 	e.running()
 	a.signal(syscall.SIGINT)
@@ -364,7 +351,7 @@ func interrupted(t *testing.T, s *slurm) {
 // asked is Ctrl-C at a terminal: what is to become of the jobs is asked.
 func asked(t *testing.T, s *slurm) {
 	want := alone(t, long)
-	e := study(t, long)
+	e := study(t, s, long)
 	a, keys := e.startAtTerminal("sweep.hcl")
 	e.running()
 	keys("\x03")
@@ -397,7 +384,7 @@ func asked(t *testing.T, s *slurm) {
 }
 
 // refused is about launchers that Slurm can't do with.
-func refused(t *testing.T, _ *slurm) {
+func refused(t *testing.T, s *slurm) {
 	for name, test := range map[string]struct{ attribute, said string }{
 		"a partition that isn't there":  {`partition = "nowhere"`, "partition"},
 		"a feature that no node has":    {`constraint = "a100"`, "constraint"},
@@ -405,7 +392,7 @@ func refused(t *testing.T, _ *slurm) {
 		"an option that sbatch has not": {`extra = ["--nonsense"]`, "extra"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := study(t, strings.Replace(long, `memory       = "500MiB"`, test.attribute, 1))
+			e := study(t, s, strings.Replace(long, `memory       = "500MiB"`, test.attribute, 1))
 			text := e.start("sweep.hcl").exits(1)
 			if !strings.Contains(text, test.said) || !strings.Contains(text, "launcher block") {
 				t.Errorf("it says\n%s", text)
@@ -416,7 +403,7 @@ func refused(t *testing.T, _ *slurm) {
 
 // unfit is about a job that Slurm takes and never starts: it says why, and goes on to watch.
 func unfit(t *testing.T, s *slurm) {
-	e := study(t, strings.Replace(long, `"10m"`, `"2h"`, 1)) // the partition's limit is an hour
+	e := study(t, s, strings.Replace(long, `"10m"`, `"2h"`, 1)) // the partition's limit is an hour
 	a := e.start("sweep.hcl")
 	a.says("3 runs: job ", "time")
 	line := a.String()
@@ -432,7 +419,7 @@ func unfit(t *testing.T, s *slurm) {
 func limited(t *testing.T, s *slurm) {
 	sweep := strings.Replace(small+run("limited", "1", "300"), `"10m"`, `"1m"`, 1)
 	want := alone(t, sweep)
-	e := study(t, sweep)
+	e := study(t, s, sweep)
 	a := e.start("sweep.hcl")
 	id := e.running()
 	_, task := nodeOf(t, s)
@@ -443,4 +430,51 @@ func limited(t *testing.T, s *slurm) {
 	if !strings.Contains(text, "going on after epoch ") {
 		t.Errorf("it says\n%s", text)
 	}
+}
+
+// longerThanArrays trains more runs than an array of this cluster may have.
+func longerThanArrays(t *testing.T, s *slurm) {
+	const runs = 25
+	before := submitted(s)
+	e := study(t, s, strings.Replace(small, "train = 40, val = 8", "train = 8, val = 4", 1)+run("many", strconv.Itoa(runs), "1"))
+	a := e.start("-json", "sweep.hcl")
+	a.exits(0)
+	if n := submitted(s) - before; n != runs {
+		t.Errorf("%d tasks were submitted", n)
+	}
+	if n := len(a.events(t, "job_submitted")); n != 3 {
+		t.Errorf("%d jobs were submitted", n)
+	}
+	if n := len(a.events(t, "run_finished")); n != runs {
+		t.Errorf("%d runs finished", n)
+	}
+}
+
+// forgotten starts a controller anew that knows nothing of what was submitted before, and counts its jobs from 1 on again.
+func forgotten(t *testing.T, s *slurm) {
+	want := alone(t, long)
+	e := study(t, s, long)
+	a := e.start("sweep.hcl")
+	e.running()
+	s.killController()
+	if err := os.RemoveAll(s.state()); err != nil {
+		t.Fatal(err)
+	}
+	s.startController()
+	if text := a.exits(3); !strings.Contains(text, "has vanished from Slurm's queue") {
+		t.Errorf("it says\n%s", text)
+	}
+	s.ready()
+	statuses, err := e.store().Statuses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	attempts := map[string]int{}
+	for id, st := range statuses {
+		if attempts[id] = st.Attempts; st.State != runlog.Finished {
+			attempts[id]++
+		}
+	}
+	e.start("sweep.hcl").exits(0)
+	e.same(want, attempts)
 }

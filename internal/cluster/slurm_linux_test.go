@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,9 +18,10 @@ import (
 
 // slurm is a Slurm of this test alone: a controller, and nodes that are hosts of their own. All of it ends with the test.
 type slurm struct {
-	t     *testing.T
-	dir   string // short: sockets lie in it
-	nodes []*node
+	t          *testing.T // the scenario that uses it now
+	dir        string     // short: sockets lie in it
+	nodes      []*node
+	controller *exec.Cmd
 }
 
 // node is a host with its slurmd. Whatever runs on it ends with its first process.
@@ -60,8 +62,8 @@ KillWait=10
 JobAcctGatherType=jobacct_gather/none
 `
 
-// startSlurm starts a Slurm of two nodes with two processors each, or skips the test where it can't be.
-func startSlurm(t *testing.T) *slurm {
+// slurmAllowed skips the test where Slurm can't be started.
+func slurmAllowed(t *testing.T) {
 	t.Helper()
 	for _, program := range []string{"sbatch", "squeue", "scontrol", "scancel", "sinfo", "slurmctld", "slurmd", "munged"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -70,13 +72,21 @@ func startSlurm(t *testing.T) *slurm {
 	}
 	hostsAllowed(t)
 	authenticate(t)
+}
+
+// startSlurm starts a Slurm of two nodes with two processors each. more are lines of slurm.conf beside conf.
+func startSlurm(t *testing.T, more ...string) *slurm {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "slurm-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &slurm{t: t, dir: dir}
-	t.Cleanup(s.stop)
-	text := fmt.Sprintf(conf, dir, freePort(t))
+	t.Cleanup(func() {
+		s.t = t
+		s.stop()
+	})
+	text := fmt.Sprintf(conf, dir, freePort(t)) + strings.Join(append(more, ""), "\n")
 	for _, name := range []string{"n1", "n2"} {
 		n := &node{name: name, of: s}
 		s.nodes = append(s.nodes, n)
@@ -86,26 +96,45 @@ func startSlurm(t *testing.T) *slurm {
 		}
 	}
 	text += "PartitionName=main Nodes=n1,n2 Default=YES MaxTime=60 State=UP\n"
-	write(t, filepath.Join(dir, "slurm.conf"), text)
-	if err := os.Mkdir(filepath.Join(dir, "state"), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("SLURM_CONF", filepath.Join(dir, "slurm.conf"))
-
-	controller := exec.Command("slurmctld", "-D", "-f", filepath.Join(dir, "slurm.conf"))
-	controller.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := controller.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = controller.Process.Kill()
-		_ = controller.Wait()
-	})
+	write(t, s.conf(), text)
+	s.startController()
+	t.Cleanup(s.killController)
 	for _, n := range s.nodes {
 		n.start()
 	}
-	eventually(t, time.Minute, "Slurm is not ready", func() bool { return strings.Count(s.ask("sinfo", "-h", "-N", "-o", "%T"), "idle") == len(s.nodes) })
+	s.ready()
 	return s
+}
+
+func (s *slurm) conf() string { return filepath.Join(s.dir, "slurm.conf") }
+
+// environ is the environment of what is to talk to this Slurm.
+func (s *slurm) environ() []string { return append(os.Environ(), "SLURM_CONF="+s.conf()) }
+
+func (s *slurm) startController() {
+	s.t.Helper()
+	if err := os.MkdirAll(s.state(), 0o777); err != nil {
+		s.t.Fatal(err)
+	}
+	s.controller = exec.Command("slurmctld", "-D", "-f", s.conf())
+	s.controller.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.controller.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *slurm) killController() {
+	_ = s.controller.Process.Kill()
+	_ = s.controller.Wait()
+}
+
+// state is where the controller keeps what it knows of jobs.
+func (s *slurm) state() string { return filepath.Join(s.dir, "state") }
+
+// ready waits until all nodes have nothing to do.
+func (s *slurm) ready() {
+	s.t.Helper()
+	eventually(s.t, time.Minute, "Slurm is not ready", func() bool { return strings.Count(s.ask("sinfo", "-h", "-N", "-o", "%T"), "idle") == len(s.nodes) })
 }
 
 // authenticate sees that munged, which Slurm's parts trust each other by, is running. One that it starts is left to others.
@@ -125,21 +154,30 @@ func authenticate(t *testing.T) {
 	eventually(t, 10*time.Second, "munged does not answer", func() bool { return exec.Command("sh", "-c", credential).Run() == nil })
 }
 
+// ports are those that were given away.
+var ports sync.Map
+
+// freePort is a port that nobody listens at, each time another one.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", "localhost:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if _, given := ports.LoadOrStore(port, true); !given {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // start boots a node. Its slurmd is started again where it ended, but for the time that a file forbids it.
 func (n *node) start() {
 	n.of.t.Helper()
 	const daemon = `while :; do while [ -e "$2" ]; do sleep 0.1; done; slurmd -D -N "$0" -f "$1" & echo $! >"$3"; wait $!; done`
-	n.host = host(context.Background(), n.name, false, "bash", "-c", daemon, n.name, filepath.Join(n.of.dir, "slurm.conf"), n.forbidden(), n.number())
+	n.host = host(context.Background(), n.name, false, "bash", "-c", daemon, n.name, n.of.conf(), n.forbidden(), n.number())
 	if err := n.host.Start(); err != nil {
 		n.of.t.Fatal(err)
 	}
@@ -192,17 +230,23 @@ func (s *slurm) stop() {
 
 // ask runs a command of Slurm and gives what it prints; "" where it fails, as it may for a moment.
 func (s *slurm) ask(command string, args ...string) string {
-	out, err := exec.Command(command, args...).Output()
+	out, err := s.command(command, args...).Output()
 	if err != nil {
 		return ""
 	}
 	return string(out)
 }
 
+func (s *slurm) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Env = s.environ()
+	return cmd
+}
+
 // must runs a command of Slurm, which is to succeed.
 func (s *slurm) must(command string, args ...string) string {
 	s.t.Helper()
-	out, err := exec.Command(command, args...).Output()
+	out, err := s.command(command, args...).Output()
 	if err != nil {
 		var ended *exec.ExitError
 		if errors.As(err, &ended) {

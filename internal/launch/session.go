@@ -103,7 +103,7 @@ type Session struct {
 	followed map[taskKey]bool
 	views    map[string]view   // of the runs that are to be trained
 	names    map[string]string // of jobs, by id
-	folders  []*launched     // that have tasks of ours
+	folders  []*launched       // that have tasks of ours
 	told     map[string]bool
 	asked    inquiry
 	again    time.Time // when to submit what Slurm would not take before; zero: there is no such thing
@@ -136,6 +136,7 @@ type task struct {
 	view
 	status  runlog.Status // as it is
 	running bool          // told
+	since   time.Time     // when that was told
 	best    float64
 	hasBest bool
 
@@ -391,23 +392,70 @@ func (s *Session) add(l *launched, array, index int, run *planner.Run) *task {
 }
 
 // submitRest submits what no job carries out yet. Where Slurm takes no more of the user's jobs for now, smaller arrays are
-// tried, and in the end what is left is kept for later.
+// tried, and in the end what is left is kept for later. Where it refuses all that there is, that is the error.
 func (s *Session) submitRest(ctx context.Context, lease *runlog.Lease, limits slurm.Limits) error {
 	if limits.Tasks() < 1 {
 		return errors.New("the cluster takes no job arrays (its MaxArraySize is 0), which ftrun submits its runs as")
 	}
+	var refused refusals
 	for most := limits.Tasks(); ; {
-		full, err := s.submitMissing(ctx, lease, limits, most)
-		if err != nil || full == nil {
+		ended, err := s.submitMissing(ctx, lease, limits, most, &refused)
+		if err != nil {
 			return err
 		}
-		if full.tasks == 1 {
+		switch {
+		case ended.again:
+			continue
+		case ended.later == nil:
+		case ended.tasks > 1:
+			most = ended.tasks / 2
+			continue
+		default:
 			s.again = time.Now().Add(12 * s.Ask)
-			s.noteOnce("%v: %d runs are submitted when others have ended", full.err, len(s.missing()))
-			return nil
+			s.noteOnce("%v: %s submitted when others have ended", ended.later, counted(len(s.missing()), "run is", "runs are"))
 		}
-		most = full.tasks / 2
+		if refused.first != nil && len(s.tasks) == len(refused.events) && s.again.IsZero() {
+			return refused.first
+		}
+		for _, e := range refused.events {
+			s.Events.Emit(e)
+		}
+		return nil
 	}
+}
+
+// refusals are the runs that Slurm refused, and those that depend on them: one event each, told when all has been tried.
+type refusals struct {
+	first  error
+	events []runlog.Event
+}
+
+// refuse gives up the runs of an array that Slurm did not take, and those that start from their weights. It tells whether there
+// are such: the arrays that follow hold them.
+func (s *Session) refuse(refused *refusals, ids []string, err error) (dependants bool) {
+	refused.first = cmp.Or(refused.first, err)
+	runs, byID := s.todo()
+	for _, id := range ids {
+		t := s.track(byID[id])
+		t.settled = failed
+		refused.events = append(refused.events, runlog.RunFailed{Head: t.head(), Name: t.name, Error: err.Error()})
+	}
+	for found := true; found; {
+		found = false
+		for _, r := range runs {
+			if s.byRun[r.ID] != nil {
+				continue
+			}
+			if need := s.lacks(r); need != "" {
+				t := s.track(r)
+				t.settled = skipped
+				refused.events = append(refused.events, runlog.RunSkipped{Head: t.head(), Name: t.name,
+					Reason: fmt.Sprintf("it starts from the weights of run %s, which is not trained", need)})
+				found, dependants = true, true
+			}
+		}
+	}
+	return dependants
 }
 
 // missing lists the runs that are to be trained and that no job carries out yet.
@@ -422,23 +470,25 @@ func (s *Session) missing() map[string]bool {
 	return missing
 }
 
-// full says that Slurm did not take an array of so many tasks for now, and in which words.
-type full struct {
+// submission is how far submitMissing came.
+type submission struct {
+	again bool // it was not ended, for what is missing has changed
+	// later is set where Slurm did not take an array of so many tasks for now, and says so in its words.
+	later error
 	tasks int
-	err   error
 }
 
 // submitMissing submits what no job carries out yet in arrays of so many tasks at most, up to one that Slurm will take later.
-func (s *Session) submitMissing(ctx context.Context, lease *runlog.Lease, limits slurm.Limits, most int) (*full, error) {
+func (s *Session) submitMissing(ctx context.Context, lease *runlog.Lease, limits slurm.Limits, most int, refused *refusals) (ended submission, err error) {
 	missing := s.missing()
 	p := s.Plan.Only(func(r *planner.Run) bool { return missing[r.ID] })
 	arrays := Arrange(p, most, !s.NoShare)
 	if len(arrays) == 0 {
-		return nil, nil
+		return ended, nil
 	}
 	f, err := Prepare(s.Store, p, arrays)
 	if err != nil {
-		return nil, err
+		return ended, err
 	}
 	l := &launched{Folder: f, record: &Record{ID: f.ID, Launcher: planner.Slurm, Cluster: limits.Cluster, Version: s.Version, Begun: time.Now()}}
 	for i := range arrays {
@@ -449,51 +499,34 @@ func (s *Session) submitMissing(ctx context.Context, lease *runlog.Lease, limits
 		l.record.Arrays = append(l.record.Arrays, b)
 	}
 	if err := l.write(l.record); err != nil {
-		return nil, err
+		return ended, err
 	}
 	_, byID := s.todo()
-	var refused []refusal
-	var later *full
 	took := false
-	for i := range arrays {
+	for i := 0; i < len(arrays) && !ended.again && ended.later == nil; i++ {
 		err := s.submit(ctx, lease, l, p, arrays, i)
 		var rejected *slurm.RejectedError
-		if errors.As(err, &rejected) && rejected.Later {
-			later = &full{len(arrays[i].Tasks), rejected}
-			break
-		}
-		if errors.As(err, &rejected) { // another array may ask for less
-			refused = append(refused, refusal{i, rejected})
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		took = true
-		for index, id := range l.record.Arrays[i].Tasks {
-			s.add(l, i, index, byID[id])
+		switch {
+		case err == nil:
+			took = true
+			for index, id := range l.record.Arrays[i].Tasks {
+				s.add(l, i, index, byID[id])
+			}
+		case !errors.As(err, &rejected):
+			return ended, err
+		case rejected.Later:
+			ended.later, ended.tasks = rejected, len(arrays[i].Tasks)
+		case arrays[i].Features: // those that would have waited for it are refused alike, or compute them themselves
+		default: // another array may ask for less
+			ended.again = s.refuse(refused, l.record.Arrays[i].Tasks, rejected)
 		}
 	}
 	if took {
 		s.folders = append(s.folders, l)
-	} else {
-		l.record.Closed = true
-		if err := l.write(l.record); err != nil {
-			return nil, err
-		}
-		if len(s.tasks) == 0 && later == nil {
-			return nil, refused[0].err
-		}
+		return ended, nil
 	}
-	for _, r := range refused {
-		if arrays[r.array].Features {
-			continue // those that would have waited for it were refused alike, or compute them themselves
-		}
-		for _, id := range l.record.Arrays[r.array].Tasks {
-			s.fail(s.track(byID[id]), r.err.Error())
-		}
-	}
-	return later, nil
+	l.record.Closed = true
+	return ended, l.write(l.record)
 }
 
 // submitLater tries again what Slurm would not take for now. Meanwhile another apply may have submitted it.
@@ -548,12 +581,6 @@ func (s *Session) skipFinished() {
 // errLeaseLost is told where this process was halted in the midst of submitting, and another one has gone on with it.
 var errLeaseLost = errors.New("another ftrun has taken over submitting jobs for this store, since this one stood still for too long; " +
 	"what was submitted is kept, and apply again takes it up")
-
-// refusal is an array, by its index, that Slurm did not take.
-type refusal struct {
-	array int
-	err   *slurm.RejectedError
-}
 
 // submit submits array i of a launch. What it waits for and has ended already is waited for no more.
 func (s *Session) submit(ctx context.Context, lease *runlog.Lease, l *launched, p *planner.Plan, arrays []Array, i int) error {

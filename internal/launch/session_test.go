@@ -23,10 +23,11 @@ type cluster struct {
 	scripts   map[string]*slurm.Script // by job
 	order     []string
 	jobs      map[taskKey]slurm.Job
-	room      int   // tasks that it takes; 0: any number
-	refuses   error // each script
-	crash     error // told after a script was taken
-	silent    error // instead of an answer
+	room      int                      // tasks that it takes; 0: any number
+	refuses   error                    // each script,
+	only      func(*slurm.Script) bool // or these alone
+	crash     error                    // told after a script was taken
+	silent    error                    // instead of an answer
 	limits    slurm.Limits
 	cancelled []string
 }
@@ -38,7 +39,7 @@ func newCluster() *cluster {
 func (c *cluster) Submit(_ context.Context, s *slurm.Script) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.refuses != nil {
+	if c.refuses != nil && (c.only == nil || c.only(s)) {
 		return "", c.refuses
 	}
 	live := 0
@@ -449,6 +450,26 @@ func TestEndsAreToldInWords(t *testing.T) {
 	}
 }
 
+func TestTheStoreKnowsOfAStartBeforeSlurmSaysSo(t *testing.T) {
+	b := newBench(t, "a")
+	s := b.begin()
+	task, asked := s.tasks[0], time.Now()
+	waits := slurm.Job{ID: "100", State: "PENDING", Reason: "Priority"}
+	s.hear(task, waits, true, asked)
+	s.started(task, 0)
+	s.hear(task, waits, true, asked) // an answer that was long in coming
+	if !task.running || b.heard.count("requeued") > 0 {
+		t.Errorf("told:\n%s", strings.Join(b.heard.all(), "\n"))
+	}
+	if why := s.why(task); !strings.Contains(why, "vanished") {
+		t.Errorf("gone now, it %s", why)
+	}
+	s.hear(task, waits, true, time.Now())
+	if task.running || b.heard.count("requeued") != 1 {
+		t.Errorf("told:\n%s", strings.Join(b.heard.all(), "\n"))
+	}
+}
+
 func TestAnArrayAsksForTheMostOfItsRuns(t *testing.T) {
 	b := newBench(t, "a", "b")
 	small := planner.Launch{Kind: planner.Slurm, Name: "gpu", CPUs: 1, MaxParallel: 1, Memory: 64 << 20, EstimatedMemory: true}
@@ -547,6 +568,25 @@ func TestWhatSlurmRefusesIsAnError(t *testing.T) {
 	b.begin()
 	if len(b.cluster.order) != 1 {
 		t.Error("it can't be submitted when the cause is mended")
+	}
+}
+
+func TestWhatDependsOnARefusedRunIsNotSubmitted(t *testing.T) {
+	b := newBench(t, "a", "b", "c", "d")
+	closed := b.plan.Launches[0]
+	closed.Partition = "closed"
+	b.plan.Launches = append(b.plan.Launches, closed)
+	b.plan.Runs[0].Launch, b.plan.Runs[1].Needs, b.plan.Runs[2].Needs = 1, ids("a"), ids("b")
+	b.cluster.refuses = &slurm.RejectedError{Text: "invalid partition"}
+	b.cluster.only = func(s *slurm.Script) bool { return s.Partition == "closed" }
+	s := b.begin()
+	b.write("d", runlog.Finished, 1, 1)
+	sum := <-b.watch(s)
+	if len(b.cluster.order) != 1 || b.cluster.scripts["100"].Tasks != 1 || len(b.cluster.scripts["100"].After) > 0 {
+		t.Errorf("%d jobs were submitted, the first of %d tasks", len(b.cluster.order), b.cluster.scripts["100"].Tasks)
+	}
+	if sum != (Summary{Finished: 1, Failed: 1, Skipped: 2}) || b.heard.count("a failed: Slurm refuses the job") != 1 || b.heard.count("b skipped: it starts from the weights of run aaaa") != 1 {
+		t.Errorf("summary %+v; told:\n%s", sum, strings.Join(b.heard.all(), "\n"))
 	}
 }
 

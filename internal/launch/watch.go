@@ -171,14 +171,14 @@ func (s *Session) answered(ctx context.Context, a answer) {
 	for _, t := range s.tasks {
 		if t.settled == waiting && t.added.Before(q.at) {
 			j, known := jobs[taskKey{t.job, t.index}]
-			s.hear(t, j, known)
+			s.hear(t, j, known, q.at)
 		}
 	}
 	s.tellWaiting()
 }
 
-// hear takes up what Slurm says of a task.
-func (s *Session) hear(t *task, j slurm.Job, known bool) {
+// hear takes up what Slurm says of a task, and when it was asked: the store may have told of a start since.
+func (s *Session) hear(t *task, j slurm.Job, known bool, asked time.Time) {
 	if !known || j.Ended() {
 		if known {
 			t.known, t.seen = j, true
@@ -191,7 +191,7 @@ func (s *Session) hear(t *task, j slurm.Job, known bool) {
 	if t.run == nil && j.State == "RUNNING" && t.known.State != j.State {
 		s.note("%s: being computed on %s (job %s)", t.name, j.Node, t.id())
 	}
-	again := t.seen && (j.Restarts > t.known.Restarts || j.Waits() && (t.running || !t.known.Waits()))
+	again := t.seen && (j.Restarts > t.known.Restarts || j.Waits() && (t.running && t.since.Before(asked) || !t.known.Waits()))
 	t.gone = time.Time{}
 	was := t.known
 	t.known, t.seen = j, true
@@ -319,7 +319,7 @@ func (s *Session) steps(r *planner.Run) int {
 
 // started tells that a run goes on after so many epochs.
 func (s *Session) started(t *task, epochs int) {
-	t.running = true
+	t.running, t.since = true, time.Now()
 	r, job := t.run, ""
 	if t.job != "" {
 		job = t.id()
@@ -422,7 +422,7 @@ func (s *Session) why(t *task) string {
 	j := t.known
 	var text string
 	switch {
-	case t.seen && j.Waits(): // of tasks that never started Slurm forgets at once that they were cancelled
+	case t.seen && j.Waits() && !t.running: // of tasks that never started Slurm forgets at once that they were cancelled
 		return fmt.Sprintf("job %s left Slurm's queue before it started, as one that is cancelled (scancel); apply again trains what is left", t.id())
 	case !t.seen || !j.Ended():
 		text = fmt.Sprintf("job %s has vanished from Slurm's queue, and left no result; apply again trains what is left", t.id())
