@@ -87,7 +87,8 @@ type Batch struct {
 	Job string `json:"job,omitempty"` // Slurm's id; "" where it was not submitted, or that is not known yet
 	// Name is the job's, by which it is found where its id could not be written down any more.
 	Name      string    `json:"name"`
-	Tried     bool      `json:"tried"` // it is about to be submitted, or was
+	Clusters  string    `json:"clusters,omitempty"` // where that is not the default one (--clusters)
+	Tried     bool      `json:"tried"`              // it is about to be submitted, or was
 	Submitted time.Time `json:"submitted,omitzero"`
 	Features  bool      `json:"features,omitempty"`
 	Memory    int64     `json:"memory_bytes,omitempty"` // that a task asked for; 0: the cluster's default

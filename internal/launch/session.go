@@ -25,7 +25,7 @@ import (
 type Scheduler interface {
 	Submit(ctx context.Context, s *slurm.Script) (job string, err error)
 	Jobs(ctx context.Context, ids []string) ([]slurm.Job, error)
-	Named(ctx context.Context, name string) ([]string, error)
+	Named(ctx context.Context, clusters, name string) ([]string, error)
 	Accounting(ctx context.Context, ids []string) ([]slurm.Job, bool, error)
 	Cancel(ctx context.Context, ids ...string) error
 	Limits(ctx context.Context) (slurm.Limits, error)
@@ -347,7 +347,7 @@ func (s *Session) recover(ctx context.Context, l *launched) error {
 		if !b.unknown() {
 			continue
 		}
-		ids, err := s.Slurm.Named(ctx, b.Name)
+		ids, err := s.Slurm.Named(ctx, b.Clusters, b.Name)
 		if err != nil {
 			return fmt.Errorf("whether job %s was submitted can't be told: %w", b.Name, err)
 		}
@@ -492,7 +492,7 @@ func (s *Session) submitMissing(ctx context.Context, lease *runlog.Lease, limits
 	}
 	l := &launched{Folder: f, record: &Record{ID: f.ID, Launcher: planner.Slurm, Cluster: limits.Cluster, Version: s.Version, Begun: time.Now()}}
 	for i := range arrays {
-		b := Batch{Name: f.JobName(i), Features: arrays[i].Features, Memory: arrays[i].Launch.Memory}
+		b := Batch{Name: f.JobName(i), Features: arrays[i].Features, Memory: arrays[i].Launch.Memory, Clusters: slurm.Clusters(arrays[i].Launch.Extra)}
 		for _, t := range arrays[i].Tasks {
 			b.Tasks = append(b.Tasks, p.Runs[t.Index].ID)
 		}

@@ -72,7 +72,7 @@ func (c *cluster) Jobs(_ context.Context, ids []string) (jobs []slurm.Job, err e
 	return jobs, c.silent
 }
 
-func (c *cluster) Named(_ context.Context, name string) (ids []string, err error) {
+func (c *cluster) Named(_ context.Context, _, name string) (ids []string, err error) {
 	for job, s := range c.scripts {
 		if s.Name == name {
 			ids = append(ids, job)

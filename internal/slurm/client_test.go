@@ -20,9 +20,9 @@ import (
 func fakes(t *testing.T, scripts map[string]string) (*Client, string) {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"sbatch", "squeue", "scontrol", "scancel", "sacct"} {
+	for _, name := range []string{"sbatch", "squeue", "scontrol", "scancel", "sacct", "sinfo"} {
 		body, ok := scripts[name]
-		if !ok && name == "sacct" {
+		if !ok && (name == "sacct" || name == "sinfo") {
 			continue
 		}
 		record := fmt.Sprintf("#!/bin/sh\nPATH=%s\ncd %s\necho \"$*\" >>%s.args\n", os.Getenv("PATH"), QuoteShell(dir), name)
@@ -352,7 +352,7 @@ func TestJobsUnknown(t *testing.T) {
 
 func TestNamed(t *testing.T) {
 	c, _ := fakes(t, map[string]string{"squeue": "echo '12   '; echo '12   '; echo '13   '"})
-	if ids, err := c.Named(t.Context(), "x"); err != nil || !slices.Equal(ids, []string{"12", "13"}) {
+	if ids, err := c.Named(t.Context(), "", "x"); err != nil || !slices.Equal(ids, []string{"12", "13"}) {
 		t.Errorf("got %v, %v", ids, err)
 	}
 }
@@ -364,10 +364,20 @@ func TestNamedOnTheUsersCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ids, err := c.Named(t.Context(), "x"); err != nil || !slices.Equal(ids, []string{"12;big"}) {
+	if ids, err := c.Named(t.Context(), "", "x"); err != nil || !slices.Equal(ids, []string{"12;big"}) {
 		t.Errorf("got %v, %v", ids, err)
 	}
 	if args := read(t, dir, "squeue.args"); !strings.HasPrefix(args, "--clusters=big ") {
+		t.Errorf("squeue was called with %s", args)
+	}
+}
+
+func TestNamedOnSeveralClusters(t *testing.T) {
+	c, dir := fakes(t, map[string]string{"squeue": "echo CLUSTER: big; echo 12; echo CLUSTER: small; echo 3; echo 3"})
+	if ids, err := c.Named(t.Context(), Clusters([]string{"-p x", "--clusters=big,small"}), "x"); err != nil || !slices.Equal(ids, []string{"12;big", "3;small"}) {
+		t.Errorf("got %v, %v", ids, err)
+	}
+	if args := read(t, dir, "squeue.args"); !strings.HasPrefix(args, "--clusters=big,small ") {
 		t.Errorf("squeue was called with %s", args)
 	}
 }

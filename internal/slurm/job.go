@@ -91,25 +91,24 @@ func sortJobs(jobs []Job) {
 }
 
 // Named returns the ids of the user's jobs with a name, arrays once, of those that Slurm still knows, ended ones too. It
-// looks on the cluster where jobs go when nothing else is said.
-func (c *Client) Named(ctx context.Context, name string) ([]string, error) {
-	return c.named(ctx, "", name)
-}
-
-func (c *Client) named(ctx context.Context, cluster, name string) ([]string, error) {
-	if cluster == "" {
-		cluster = c.variable("SBATCH_CLUSTERS") // where sbatch sends jobs; squeue does not look at it
-	}
+// looks on these clusters, or where jobs go when nothing else is said.
+func (c *Client) Named(ctx context.Context, clusters, name string) ([]string, error) {
+	clusters = c.target(clusters)
 	// By number: a name would have to be looked up, which a program without the C library can't where users are in LDAP.
-	out, err := c.query(ctx, "squeue", onCluster(cluster, "--noheader", "--states=all", "--user="+strconv.Itoa(c.uid), "--name="+name,
+	out, err := c.query(ctx, "squeue", onCluster(clusters, "--noheader", "--states=all", "--user="+strconv.Itoa(c.uid), "--name="+name,
 		"--Format=ArrayJobID:16")...)
 	if err != nil {
 		return nil, err
 	}
 	var ids []string
+	cluster := clusters
 	for line := range strings.Lines(out) {
 		id := strings.TrimSpace(line)
-		if id == "" || strings.HasPrefix(id, "CLUSTER:") {
+		if name, ok := strings.CutPrefix(id, "CLUSTER:"); ok {
+			cluster = strings.TrimSpace(name)
+			continue
+		}
+		if id == "" {
 			continue
 		}
 		if !isNumber(id) {

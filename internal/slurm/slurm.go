@@ -65,8 +65,10 @@ func Find() (*Client, error) {
 			return nil, fmt.Errorf("SLURM_CONF in the environment names no file that can be read: %w; mend it, or unset it where the cluster has a place for it", err)
 		}
 	}
-	if path, err := exec.LookPath("sacct"); err == nil {
-		c.commands["sacct"] = path
+	for _, name := range []string{"sacct", "sinfo"} { // ftrun can do without
+		if path, err := exec.LookPath(name); err == nil {
+			c.commands[name] = path
+		}
 	}
 	return c, nil
 }

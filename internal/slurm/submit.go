@@ -2,6 +2,7 @@ package slurm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,10 +26,13 @@ func (c *Client) Submit(ctx context.Context, s *Script) (job string, err error) 
 	if err := s.Write(&text); err != nil {
 		return "", err
 	}
-	cluster := clusterOf(options)
+	if err := c.fits(ctx, s, options, text.String()); err != nil {
+		return "", err
+	}
+	clusters := Clusters(options)
 	var before []string
 	if err := c.patiently(ctx, func() error {
-		before, err = c.named(ctx, cluster, s.Name)
+		before, err = c.Named(ctx, clusters, s.Name)
 		return err
 	}); err != nil {
 		return "", err
@@ -36,7 +40,7 @@ func (c *Client) Submit(ctx context.Context, s *Script) (job string, err error) 
 	tried := false
 	err = c.patiently(ctx, func() error {
 		if tried {
-			now, err := c.named(ctx, cluster, s.Name)
+			now, err := c.Named(ctx, clusters, s.Name)
 			if err != nil {
 				return err
 			}
@@ -74,8 +78,8 @@ func parseSubmitted(out string) (string, error) {
 	return "", fmt.Errorf("sbatch did not print the job's id, but %q", strings.TrimSpace(out))
 }
 
-// clusterOf is the cluster that options ask for, "" for the default.
-func clusterOf(options []string) string {
+// Clusters are those that options of sbatch name (--clusters), parted by commas; "" where they name none.
+func Clusters(options []string) string {
 	for _, o := range slices.Backward(options) {
 		for _, prefix := range []string{"--clusters=", "--clusters ", "--cluster=", "-M"} {
 			if name, ok := strings.CutPrefix(o, prefix); ok {
@@ -84,6 +88,11 @@ func clusterOf(options []string) string {
 		}
 	}
 	return ""
+}
+
+// target is where sbatch sends jobs; Slurm's other commands don't look at that variable.
+func (c *Client) target(clusters string) string {
+	return cmp.Or(clusters, c.variable("SBATCH_CLUSTERS"))
 }
 
 // Cancel cancels jobs: an id all of an array, a TaskID one task of it. Those that ended or that Slurm does not know are no error.
