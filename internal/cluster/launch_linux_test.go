@@ -168,13 +168,13 @@ type trained struct {
 }
 
 // alone is what the sweep leaves where one process trains it here, without Slurm.
-func alone(t *testing.T, sweep string) map[string]runlogtest.Trained {
+func alone(t *testing.T, sweep string, flags ...string) map[string]runlogtest.Trained {
 	t.Helper()
 	entry, _ := known.LoadOrStore(sweep, new(trained))
 	of := entry.(*trained)
 	of.once.Do(func() {
 		e := study(t, nil, sweep)
-		e.start("-launcher", "local", "-parallelism", "1", "sweep.hcl").exits(0)
+		e.start(append(flags, "-launcher", "local", "-parallelism", "1", "sweep.hcl")...).exits(0)
 		of.runs = runlogtest.Outcome(t, e.store().Dir)
 	})
 	if len(of.runs) == 0 {
@@ -299,6 +299,7 @@ var clusters = []struct {
 		{"a slurmd stays away", daemonStaysAway},
 		{"a node dies", nodeDies},
 		{"more runs than an array may have", longerThanArrays},
+		{"memory runs out", overMemory},
 		{"Slurm forgets its jobs", forgotten},
 	}},
 }

@@ -20,14 +20,15 @@ func quickstart(t *testing.T, s *slurm) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := alone(t, string(raw))
+	const seldom = "-checkpoint-every=10m" // these runs are long enough for that to cost
+	want := alone(t, string(raw), seldom)
 	e := study(t, s, string(raw))
 	write(t, filepath.Join(e.dir, "cluster.hcl"), `
 launcher "slurm" "cluster" {
   cpus = 2
 }
 `)
-	text := e.start("-launcher", "cluster", ".").exits(0)
+	text := e.start(seldom, "-launcher", "cluster", ".").exits(0)
 	e.same(want, nil)
 	if !strings.Contains(text, ": 1 run, submitted\n") || !strings.Contains(text, ": 9 runs, submitted; it waits for job ") {
 		t.Errorf("it says\n%s", text)
@@ -386,10 +387,11 @@ func asked(t *testing.T, s *slurm) {
 // refused is about launchers that Slurm can't do with.
 func refused(t *testing.T, s *slurm) {
 	for name, test := range map[string]struct{ attribute, said string }{
-		"a partition that isn't there":  {`partition = "nowhere"`, "partition"},
-		"a feature that no node has":    {`constraint = "a100"`, "constraint"},
-		"GPUs where there are none":     {`gpus = 1`, "gpus"},
-		"an option that sbatch has not": {`extra = ["--nonsense"]`, "extra"},
+		"a partition that isn't there":   {`partition = "nowhere"`, "partition"},
+		"a feature that no node has":     {`constraint = "a100"`, "constraint"},
+		"GPUs where there are none":      {`gpus = 1`, "gpus"},
+		"more processors than there are": {`cpus = 8`, "n1, has 2: lower cpus"},
+		"an option that sbatch has not":  {`extra = ["--nonsense"]`, "extra"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := study(t, s, strings.Replace(long, `memory       = "500MiB"`, test.attribute, 1))
@@ -447,6 +449,17 @@ func longerThanArrays(t *testing.T, s *slurm) {
 	}
 	if n := len(a.events(t, "run_finished")); n != runs {
 		t.Errorf("%d runs finished", n)
+	}
+}
+
+// overMemory lets a task take more memory than it asked for, which ftrun does not by itself: it is told that there is more.
+func overMemory(t *testing.T, s *slurm) {
+	e := study(t, s, strings.Replace(small, `memory       = "500MiB"`, "memory = \"30MiB\"\n  setup = \"export SLURM_MEM_PER_NODE=500\"", 1)+run("long", "1", "10000"))
+	text := e.start("sweep.hcl").exits(3)
+	for _, said := range []string{"memory runs out", "it asked for 30 MiB, and the run was estimated to hold ", "Exceeded job memory limit"} {
+		if !strings.Contains(text, said) {
+			t.Errorf("it does not say %q:\n%s", said, text)
+		}
 	}
 }
 

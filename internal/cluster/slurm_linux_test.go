@@ -33,7 +33,8 @@ type node struct {
 }
 
 // conf is slurm.conf but for the nodes. Slurm takes its time where it is left to itself: a test wants jobs scheduled at once,
-// a node that is gone noticed soon, and a job that is queued again started soon (cred_expire).
+// a node that is gone noticed soon, and a job that is queued again started soon (cred_expire). A task that takes more memory
+// than it asked for is killed within seconds.
 const conf = `ClusterName=trial
 SlurmctldHost=localhost
 SlurmctldPort=%[2]d
@@ -59,7 +60,9 @@ ReturnToService=2
 MinJobAge=3600
 SlurmdTimeout=6
 KillWait=10
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
 `
 
 // slurmAllowed skips the test where Slurm can't be started.

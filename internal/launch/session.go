@@ -142,6 +142,7 @@ type task struct {
 
 	known    slurm.Job // as Slurm said last
 	seen     bool      // Slurm has known it
+	restarts int       // of it, as far as they were told
 	gone     time.Time // when it was found to have ended, or to be unknown
 	settled  outcome
 	canceled bool // by us
@@ -306,7 +307,7 @@ func (s *Session) attach(ctx context.Context) error {
 					continue
 				}
 				t := s.add(l, i, index, run)
-				t.known, t.seen = j, true
+				t.known, t.seen, t.restarts = j, true, j.Restarts
 				of++
 			}
 			if of > 0 {

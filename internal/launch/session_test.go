@@ -411,6 +411,7 @@ func TestEndsAreToldInWords(t *testing.T) {
 		want   []string
 	}{
 		{"out of memory", "RUNNING", "OUT_OF_MEMORY", "", []string{"more memory than it was given", "it asked for 64 MiB"}},
+		{"killed", "RUNNING", "KILLED", "slurmstepd: error: Exceeded job memory limit", []string{"signal 9 (SIGKILL)", "as where memory runs out", "it asked for 64 MiB", "its log ends with: slurmstepd: error: Exceeded"}},
 		{"time limit", "RUNNING", "TIMEOUT", "", []string{"time limit", "larger time"}},
 		{"cancelled", "RUNNING", "CANCELLED", "the log", []string{"was cancelled (scancel)"}},
 		{"vanished", "RUNNING", "", "", []string{"vanished", "apply again"}},
@@ -433,8 +434,11 @@ func TestEndsAreToldInWords(t *testing.T) {
 			done := b.watch(s)
 			time.Sleep(15 * time.Millisecond) // so that it was asked for
 			b.cluster.set("100", 0, c.state, func(j *slurm.Job) {
-				if c.state == "FAILED" {
+				switch c.state {
+				case "FAILED":
 					j.ExitCode = 1
+				case "KILLED":
+					j.State, j.Signal = "FAILED", 9
 				}
 			})
 			if sum := <-done; sum != (Summary{Failed: 1}) {
@@ -521,6 +525,9 @@ func TestARequeueIsToldOnce(t *testing.T) {
 	done := b.watch(s)
 	b.until("a epoch 1")
 	time.Sleep(10 * time.Millisecond)
+	b.cluster.set("100", 0, "COMPLETING", func(j *slurm.Job) { j.Restarts = 1 })
+	time.Sleep(20 * time.Millisecond)
+	b.write("a", runlog.Interrupted, 1, 1)
 	b.cluster.set("100", 0, "PENDING", func(j *slurm.Job) { j.Restarts, j.Reason = 1, "BeginTime" })
 	b.until("a requeued")
 	time.Sleep(20 * time.Millisecond)
@@ -530,7 +537,7 @@ func TestARequeueIsToldOnce(t *testing.T) {
 	b.until("a started at 1")
 	b.write("a", runlog.Finished, 2, 2)
 	<-done
-	if n := b.heard.count("a started"); n != 2 || b.heard.count("requeued") != 1 {
+	if n := b.heard.count("a started"); n != 2 || b.heard.count("requeued") != 1 || b.heard.count("requeued: it was saved") != 1 {
 		t.Errorf("told:\n%s", strings.Join(b.heard.all(), "\n"))
 	}
 }

@@ -191,9 +191,19 @@ func (s *Session) hear(t *task, j slurm.Job, known bool, asked time.Time) {
 	if t.run == nil && j.State == "RUNNING" && t.known.State != j.State {
 		s.note("%s: being computed on %s (job %s)", t.name, j.Node, t.id())
 	}
-	again := t.seen && (j.Restarts > t.known.Restarts || j.Waits() && (t.running && t.since.Before(asked) || !t.known.Waits()))
+	// One that is being cleared away is counted as restarted already; what it saves is told when that is done.
+	again := t.seen && j.State != "COMPLETING" && (j.Restarts > t.restarts || j.Waits() && (t.running && t.since.Before(asked) || !t.known.Waits()))
+	if again && t.run != nil {
+		s.look(t)
+		if t.settled != waiting {
+			return
+		}
+	}
 	t.gone = time.Time{}
 	was := t.known
+	if again || !t.seen {
+		t.restarts = j.Restarts
+	}
 	t.known, t.seen = j, true
 	if !again || t.run == nil {
 		return
@@ -432,7 +442,7 @@ func (s *Session) why(t *task) string {
 		text = fmt.Sprintf("job %s %s", t.id(), cmp.Or(slurm.Explain(j), "ended"))
 	}
 	// An array asks for the most of its tasks.
-	if asked := t.in.record.Arrays[t.array].Memory; j.State == "OUT_OF_MEMORY" && asked > 0 {
+	if asked := t.in.record.Arrays[t.array].Memory; j.LackedMemory() && asked > 0 {
 		text += fmt.Sprintf(" (it asked for %s", amount(asked))
 		if t.run != nil && s.Plan.Estimate(t.run).Memory > 0 {
 			text += fmt.Sprintf(", and the run was estimated to hold %s", amount(s.Plan.Estimate(t.run).Memory))

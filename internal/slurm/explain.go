@@ -215,6 +215,15 @@ func (j Job) Ended() bool {
 	return ok && s.phase == ended
 }
 
+// LackedMemory tells whether the job was ended for lack of memory, or as jobs are that lack it: not every cluster sees which
+// process the kernel killed, or says why Slurm itself killed one (slurm.conf's OverMemoryKill).
+func (j Job) LackedMemory() bool {
+	return j.State == "OUT_OF_MEMORY" || j.State == "FAILED" && (j.Signal == killed || j.ExitCode == 128+killed || j.Reason == "OutOfMemory")
+}
+
+// killed is SIGKILL.
+const killed = 9
+
 // Stuck tells whether the job waits for something that will not come by itself: somebody has to change it, or release it.
 func (j Job) Stuck() bool {
 	if !j.Waits() {
@@ -258,11 +267,13 @@ func Explain(j Job) string {
 	case j.State == "CANCELLED" && (j.Reason == "Dependency" || j.Reason == "DependencyNeverSatisfied"):
 		return "was cancelled while it waited for jobs that it depends on, of which one may have failed"
 	case j.State == "OUT_OF_MEMORY" && j.MaxMemory > 0:
-		return fmt.Sprintf("was killed, for it needed more memory than it was given (Slurm saw %d MiB): set more memory in the launcher block",
-			(j.MaxMemory+1<<20-1)>>20)
+		return fmt.Sprintf("was killed, for it needed more memory than it was given (Slurm saw %s): set more memory in the launcher block",
+			mebibytes(j.MaxMemory))
 	}
 	return fill(s.words, j)
 }
+
+func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20) }
 
 func fill(words string, j Job) string {
 	return strings.NewReplacer("%%", "%", "%s", j.Name()).Replace(words)
@@ -281,12 +292,14 @@ func failure(j Job) string {
 	case j.Signal == signalNoFile:
 		return fmt.Sprintf("could not be started%s: its folder, or the file for its output, can't be opened there; is the store on a file "+
 			"system that the nodes see?", where)
-	case j.Signal > 0:
-		text := fmt.Sprintf("was ended by signal %d%s%s", j.Signal, signalName(j.Signal), where)
-		if j.Signal == 9 {
-			text += ", as where memory runs out"
+	case j.Signal == killed || j.ExitCode == 128+killed:
+		text := fmt.Sprintf("was ended by signal %d%s%s, as where memory runs out", killed, signalName(killed), where)
+		if j.MaxMemory > 0 {
+			text += " (Slurm saw " + mebibytes(j.MaxMemory) + ")"
 		}
 		return text
+	case j.Signal > 0:
+		return fmt.Sprintf("was ended by signal %d%s%s", j.Signal, signalName(j.Signal), where)
 	case j.ExitCode == 127:
 		return fmt.Sprintf("failed%s: a command was not found there (exit code 127); the nodes must see ftrun at the path that "+
 			"submitted, and what setup in the launcher block calls", where)

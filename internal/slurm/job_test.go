@@ -110,7 +110,7 @@ func TestParseSpan(t *testing.T) {
 	}
 }
 
-// What sacct prints is after its documentation: there was no database to see it of.
+// The lines of job 5 were seen of Slurm 22.05.8, those of the others are after sacct's documentation.
 func TestParseAccounts(t *testing.T) {
 	out := strings.Join([]string{
 		"12_0|OUT_OF_MEMORY|0:125|2026-11-23T20:45:51|2026-11-23T20:46:00|00:10:00|02:00:00||node7|ftrun-1",
@@ -118,6 +118,9 @@ func TestParseAccounts(t *testing.T) {
 		"12_0.extern|COMPLETED|0:0||2026-11-23T20:46:00|00:10:00||99G|node7|extern",
 		"12_1|CANCELLED by 1000|0:0|2026-11-23T20:45:51|None|00:00:00|02:00:00||None assigned|ftrun-1",
 		"12_[2-9%4]|PENDING|0:0|2026-11-23T20:45:51|Unknown|00:00:00|02:00:00||None assigned|ftrun-1",
+		"5_0|FAILED|0:9|2026-11-23T20:45:51|2026-11-23T20:45:51|00:00:06|00:10:00||n1|ftrun-1",
+		"5_0.batch|CANCELLED by 0|0:9|2026-11-23T20:45:51|2026-11-23T20:45:51|00:00:06||233800K|n1|batch",
+		"5_2|CANCELLED by 0|0:0|2026-11-23T20:45:51|None|00:00:00|00:10:00||None assigned|ftrun-1",
 		"13|FAILED|3:0|2026-11-23T20:45:51|2026-11-23T20:46:00|1-00:00:01|UNLIMITED||node8|a|b",
 		"13.batch|FAILED|3:0||2026-11-23T20:46:00|1-00:00:01||2048K|node8|batch",
 	}, "\n") + "\n"
@@ -129,6 +132,9 @@ func TestParseAccounts(t *testing.T) {
 		{ID: "12", Task: 0, JobName: "ftrun-1", State: "OUT_OF_MEMORY", Signal: 125, Node: "node7", Submitted: local(20, 45, 51), Start: local(20, 46, 0),
 			TimeLimit: 2 * time.Hour, Elapsed: 10 * time.Minute, MaxMemory: 16000<<20 + 1<<19},
 		{ID: "12", Task: 1, JobName: "ftrun-1", State: "CANCELLED", CancelledBy: "1000", Submitted: local(20, 45, 51), TimeLimit: 2 * time.Hour},
+		{ID: "5", Task: 0, JobName: "ftrun-1", State: "FAILED", Signal: 9, Node: "n1", Submitted: local(20, 45, 51), Start: local(20, 45, 51),
+			TimeLimit: 10 * time.Minute, Elapsed: 6 * time.Second, MaxMemory: 233800 << 10},
+		{ID: "5", Task: 2, JobName: "ftrun-1", State: "CANCELLED", CancelledBy: "0", Submitted: local(20, 45, 51), TimeLimit: 10 * time.Minute},
 		{ID: "13", Task: -1, JobName: "a|b", State: "FAILED", ExitCode: 3, Node: "node8", Submitted: local(20, 45, 51), Start: local(20, 46, 0),
 			Elapsed: 24*time.Hour + time.Second, MaxMemory: 2 << 20},
 	}
