@@ -297,8 +297,12 @@ func (a *app) askAboutJobs(jobs []string, answers func() <-chan string, interrup
 	}
 }
 
-func jobsText(jobs []string) string {
+func jobsText(ids []string) string {
 	const most = 8
+	jobs := make([]string, len(ids))
+	for i, id := range ids {
+		jobs[i] = slurm.InWords(id)
+	}
 	if len(jobs) > most {
 		return fmt.Sprintf("Jobs %s and %d others", strings.Join(jobs[:most], ", "), len(jobs)-most)
 	}

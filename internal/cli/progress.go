@@ -15,6 +15,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/ftrun/ftrun/internal/runlog"
+	"github.com/ftrun/ftrun/internal/slurm"
 	"github.com/ftrun/ftrun/planner"
 	"github.com/ftrun/ftrun/reports"
 )
@@ -46,7 +47,7 @@ func (l *lines) Emit(e runlog.Event) {
 			if e.Node != "" {
 				from += ", on " + e.Node
 			}
-			from += fmt.Sprintf(" (job %s)", e.Job)
+			from += fmt.Sprintf(" (job %s)", slurm.InWords(e.Job))
 		}
 		l.say("%s: started (%s of %s parameters)%s", e.Name, reports.Count(e.Params.Trainable), reports.Count(e.Params.Total), from)
 	case runlog.EpochDone:
@@ -110,20 +111,20 @@ func sentence(e runlog.Event, names map[string]string) string {
 			what = "features of " + reports.Plural(e.Tasks, "frozen part", "frozen parts")
 		}
 		if e.Before != nil {
-			return fmt.Sprintf("job %s: %s, submitted before (%s)", e.Job, what, e.Before.Local().Format("2 January 15:04"))
+			return fmt.Sprintf("job %s: %s, submitted before (%s)", slurm.InWords(e.Job), what, e.Before.Local().Format("2 January 15:04"))
 		}
-		text := fmt.Sprintf("job %s: %s, submitted", e.Job, what)
+		text := fmt.Sprintf("job %s: %s, submitted", slurm.InWords(e.Job), what)
 		if len(e.After) > 0 {
 			text += "; it waits for " + strings.ToLower(jobsText(e.After))
 		}
 		return text
 	case runlog.RunsWaiting:
 		if len(e.Runs) < 2 {
-			return fmt.Sprintf("%s: its job %s %s", e.Name, e.Job, e.Text)
+			return fmt.Sprintf("%s: its job %s %s", e.Name, slurm.InWords(e.Job), e.Text)
 		}
-		return fmt.Sprintf("%d runs: job %s %s", len(e.Runs), e.Job, e.Text)
+		return fmt.Sprintf("%d runs: job %s %s", len(e.Runs), slurm.InWords(e.Job), e.Text)
 	case runlog.RunRequeued:
-		return fmt.Sprintf("%s: back in the queue (job %s): %s", e.Name, e.Job, e.Reason)
+		return fmt.Sprintf("%s: back in the queue (job %s): %s", e.Name, slurm.InWords(e.Job), e.Reason)
 	case runlog.RunSkipped:
 		return fmt.Sprintf("%s: skipped: %s", cmp.Or(names[e.Run], e.Name), e.Reason)
 	}

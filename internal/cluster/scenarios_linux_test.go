@@ -26,6 +26,7 @@ func quickstart(t *testing.T, s *slurm) {
 	write(t, filepath.Join(e.dir, "cluster.hcl"), `
 launcher "slurm" "cluster" {
   cpus = 2
+  time = "40m"
 }
 `)
 	text := e.start(seldom, "-launcher", "cluster", ".").exits(0)

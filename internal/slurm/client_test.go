@@ -428,6 +428,14 @@ func TestWhoIsToSubmitWaitsForTheController(t *testing.T) {
 	}
 }
 
+func TestInWords(t *testing.T) {
+	for id, want := range map[string]string{"12": "12", "12_3": "12_3", "12;big": "12 on cluster big", TaskID("12;big", 3): "12_3 on cluster big"} {
+		if got := InWords(id); got != want {
+			t.Errorf("%s: %q, want %q", id, got, want)
+		}
+	}
+}
+
 func TestCancelLine(t *testing.T) {
 	for want, ids := range map[string][]string{
 		"scancel 12":                               {"12"},

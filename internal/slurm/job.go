@@ -238,6 +238,15 @@ func TaskID(id string, task int) string {
 	return withCluster(fmt.Sprintf("%s_%d", number, task), cluster)
 }
 
+// InWords is how a sentence calls a job: "12", "12_3 on cluster big".
+func InWords(id string) string {
+	number, cluster, _ := strings.Cut(id, ";")
+	if cluster == "" {
+		return number
+	}
+	return number + " on cluster " + cluster
+}
+
 func splitID(id string) (number, cluster string, err error) {
 	m := jobID.FindStringSubmatch(id)
 	if m == nil {
