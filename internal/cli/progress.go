@@ -115,7 +115,7 @@ func sentence(e runlog.Event, names map[string]string) string {
 		}
 		text := fmt.Sprintf("job %s: %s, submitted", slurm.InWords(e.Job), what)
 		if len(e.After) > 0 {
-			text += "; it waits for " + strings.ToLower(jobsText(e.After))
+			text += "; it waits for j" + jobsText(e.After)[1:] // names of clusters stay as they are
 		}
 		return text
 	case runlog.RunsWaiting:
