@@ -458,7 +458,7 @@ func longerThanArrays(t *testing.T, s *slurm) {
 
 // overMemory lets a task take more memory than it asked for, which ftrun does not by itself: it is told that there is more.
 func overMemory(t *testing.T, s *slurm) {
-	e := study(t, s, strings.Replace(small, `memory       = "500MiB"`, "memory = \"30MiB\"\n  setup = \"export SLURM_MEM_PER_NODE=500\"", 1)+run("long", "1", "10000"))
+	e := study(t, s, strings.Replace(small, `memory       = "500MiB"`, "memory = \"30MiB\"\n  setup = \"export SLURM_MEM_PER_NODE=500\"", 1)+run("long", "1", "2000"))
 	text := e.start("sweep.hcl").exits(3)
 	for _, said := range []string{"memory runs out", "it asked for 30 MiB, and the run was estimated to hold ", "Exceeded job memory limit"} {
 		if !strings.Contains(text, said) {
