@@ -81,8 +81,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			if err := checkDevices(device); err != nil {
 				return err
 			}
-			threads := runtime.GOMAXPROCS(0)
-			costs := a.costs(cmd.Context(), device, threads, int64(defaultCacheMiB())<<20)
+			costs := a.costs(cmd.Context(), device, runtime.GOMAXPROCS(0), int64(defaultCacheMiB())<<20, cmd.Flags().Changed)
 			defer costs.close()
 			p, err := a.plan(cmd.Context(), args[0], &in, &ch, costs, asJSON)
 			if err != nil {
@@ -97,7 +96,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			} else if err = errors.Join(a.showMatrix(p), a.showSharing(p)); err == nil {
 				a.showGates(p)
 				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
-				a.showExpectation(p, threads, true)
+				a.showExpectation(p, costs.threads, true)
 				err = a.showLaunch(cmd.Context(), p, true)
 				if budget > 0 {
 					a.showBudget(p, costs, budget)
