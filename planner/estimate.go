@@ -24,6 +24,9 @@ type estimateKey struct{ settings, dataset, sharing, done int }
 // estimate asks what the runs that are to be done take, each sort of them once, and what they save by sharing.
 func (p *Plan) estimate(costs Costs) {
 	p.Estimates = nil
+	if by, err := p.Launcher(); err == nil {
+		costs.StartedBy(by)
+	}
 	for i := range p.Sharing {
 		s := &p.Sharing[i]
 		s.Seconds, s.Memory, s.DeviceMemory, s.Saves = 0, 0, 0, 0

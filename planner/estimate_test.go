@@ -13,7 +13,10 @@ import (
 
 // fakeCosts: a run takes 10 s and, for each epoch, 2 s; 1 s with shared features, which take 7 s to compute. A head holds 5
 // bytes, a whole network 50, and leaves 100.
-type fakeCosts struct{ asked int }
+type fakeCosts struct {
+	asked int
+	by    []string // the launchers that it was told of
+}
 
 func (f *fakeCosts) Training(s *Settings, _ *Dataset, sharing *Sharing, done int) Estimate {
 	f.asked++
@@ -29,6 +32,8 @@ func (f *fakeCosts) Features(*Settings, *Dataset, *Sharing) Estimate {
 }
 
 func (f *fakeCosts) Process() (int, int64) { return 4, 1 }
+
+func (f *fakeCosts) StartedBy(l *Launch) { f.by = append(f.by, l.String()) }
 
 func TestEstimates(t *testing.T) {
 	const src = `

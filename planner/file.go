@@ -14,8 +14,9 @@ import (
 	"github.com/ftrun/ftrun/internal/durable"
 )
 
-// format is the version of the plan file. It goes up when a reader of the one before would misunderstand it.
-const format = 1
+// format is the version of the plan file. It goes up when a reader of the one before would misunderstand it: 2 has launches, without
+// which it would train here what is for a cluster. What has oldestFormat is understood.
+const format, oldestFormat = 2, 1
 
 // Save writes a plan file, so that there is always a whole one.
 func Save(path string, p *Plan) error {
@@ -227,7 +228,7 @@ func IsPlan(raw []byte) bool { return durable.FirstMember(raw) == "format" }
 func parse(raw []byte) (*Plan, error) {
 	p := new(Plan)
 	err := json.Unmarshal(raw, p)
-	if err != nil || p.Format != format { // perhaps another format, of which not everything fits a Plan
+	if err != nil || p.Format < oldestFormat || p.Format > format { // perhaps another format, of which not everything fits a Plan
 		var head struct {
 			Format  int    `json:"format"`
 			Version string `json:"ftrun_version"`
@@ -235,14 +236,15 @@ func parse(raw []byte) (*Plan, error) {
 		switch headErr := json.Unmarshal(raw, &head); {
 		case headErr != nil:
 			return nil, fmt.Errorf("it is damaged: %w", durable.ExplainJSON(headErr))
-		case head.Format != format:
-			return nil, fmt.Errorf("it has format %d, by ftrun %s, and this ftrun reads format %d", head.Format, head.Version, format)
+		case head.Format < oldestFormat || head.Format > format:
+			return nil, fmt.Errorf("it has format %d, by ftrun %s, and this ftrun reads formats %d to %d", head.Format, head.Version, oldestFormat, format)
 		}
 		return nil, fmt.Errorf("it is damaged: %w", durable.ExplainJSON(err))
 	}
 	if err := p.verify(); err != nil {
 		return nil, fmt.Errorf("it is damaged or was edited: %w", err)
 	}
+	p.Format = format
 	return p, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // tour has every setting of the language.
@@ -134,6 +135,20 @@ func TestSaveKeepsTheOldPlanWhereItFails(t *testing.T) {
 	}
 }
 
+// A plan of the format before is one in which nothing says how runs are started.
+func TestLoadReadsFormat1(t *testing.T) {
+	p := plan(t, newFakeWorld(), chain, Options{})
+	want := *p
+	p.Format = 1
+	got, err := Load(saved(t, p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("it is another plan (-want +got):\n%s", diff)
+	}
+}
+
 func TestLoadRefuses(t *testing.T) {
 	p := plan(t, newFakeWorld(), chain, Options{})
 	var b bytes.Buffer
@@ -145,7 +160,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"half a file", good[len(good)/2:], "", "damaged"},
 		{"nothing", good, "", "damaged"},
 		{"something else", good, `{"a":1}`, "is no saved plan"},
-		{"another format", `"format":1`, `"format":2`, "it has format 2, by ftrun 0.1.0, and this ftrun reads format 1"},
+		{"a later format", `"format":2`, `"format":3`, "it has format 3, by ftrun 0.1.0, and this ftrun reads formats 1 to 2"},
+		{"no format", `"format":2`, `"format":0`, "it has format 0, by ftrun 0.1.0, and this ftrun reads formats 1 to 2"},
 		{"a setting edited", `"lr":0.1`, `"lr":0.2`, "is not that of its settings"},
 		{"a seed edited", `"seed":1`, `"seed":2`, "is not that of its settings"},
 		{"a wrong index", `"settings":1`, `"settings":99`, "that it doesn't hold"},

@@ -45,6 +45,9 @@ type Launch struct {
 	Image     string `json:"image,omitempty"`
 	Claim     string `json:"claim,omitempty"` // persistent volume claim that holds the store
 	Namespace string `json:"namespace,omitempty"`
+	Mount     string `json:"mount,omitempty"` // where the claim is mounted; "" is the working directory
+	// Volumes are further claims, which are only read, and where they are mounted.
+	Volumes map[string]string `json:"volumes,omitempty"`
 
 	// local: what the flags of apply say that have these names.
 	Parallelism int    `json:"parallelism,omitempty"`
@@ -165,7 +168,7 @@ func newLaunch(of *spec.Launcher) Launch {
 	l := Launch{
 		Kind: of.Kind, Name: of.Name, GPUs: value(of.GPUs), CPUs: value(of.CPUs), Memory: value(of.Memory), MaxParallel: value(of.MaxParallel),
 		Setup: of.Setup, Partition: of.Partition, Account: of.Account, QOS: of.QOS, Constraint: of.Constraint, Extra: of.Extra,
-		Image: of.Image, Claim: of.Claim, Namespace: of.Namespace,
+		Image: of.Image, Claim: of.Claim, Namespace: of.Namespace, Mount: of.Mount, Volumes: of.Volumes,
 		Parallelism: value(of.Parallelism), Threads: value(of.Threads), Device: of.Device, Cache: value(of.Cache),
 	}
 	if of.Time != nil {

@@ -153,6 +153,15 @@ func TestLaunches(t *testing.T) {
 		t.Errorf("launches don't survive saving (-saved +loaded):\n%s", diff)
 	}
 
+	t.Run("estimates are told of the launcher", func(t *testing.T) {
+		for launcher, want := range map[string]string{"local.workstation": "launcher.local.workstation", "slurm.cluster": "launcher.slurm.cluster"} {
+			w, costs := newFakeWorld(), &fakeCosts{}
+			w.Costs = costs
+			if plan(t, w, withLauncher("launcher = launcher."+launcher), Options{}); !slices.Equal(costs.by, []string{want}) {
+				t.Errorf("%s: they are told of %v", launcher, costs.by)
+			}
+		}
+	})
 	t.Run("without estimates nothing is asked for that was not said", func(t *testing.T) {
 		p := plan(t, newFakeWorld(), src, Options{})
 		if l := p.Launches[1]; l.Memory != 0 || l.Seconds != 0 || l.EstimatedMemory || l.EstimatedTime {

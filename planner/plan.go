@@ -6,7 +6,7 @@ import "encoding/json"
 
 // Plan is everything that apply needs: the executor reads no HCL, asks nothing, and does what the plan says.
 type Plan struct {
-	Format    int                        `json:"format"` // of this file, 1
+	Format    int                        `json:"format"` // of this file
 	Version   string                     `json:"ftrun_version"`
 	Numerics  int                        `json:"numerics_version"` // of the arithmetic that the ids are made with
 	Target    string                     `json:"target"`           // the file or directory that was planned, as the user named it

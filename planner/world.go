@@ -114,6 +114,8 @@ type Costs interface {
 	// Features estimates what computing all that sharing says takes, beside the run that does it; s is one of the runs' that
 	// share.
 	Features(s *Settings, d *Dataset, sharing *Sharing) Estimate
+	// StartedBy says, before all questions, how the trainings are started: what a launcher of kind local says of the machine counts.
+	StartedBy(l *Launch)
 	// Process tells what of the process these answers suppose: its threads, and the bytes that it holds beside its trainings.
 	Process() (threads int, memory int64)
 }

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"math"
+	"path"
 	"reflect"
 	"regexp"
 	"slices"
@@ -69,7 +70,24 @@ var launcherTypes = map[string]*blockType[Launcher]{
 			wordField("image", func(l *Launcher) *string { return &l.Image }),
 			dnsField("claim", "store-claim", func(l *Launcher) *string { return &l.Claim }),
 			dnsField("namespace", "training", func(l *Launcher) *string { return &l.Namespace }),
+			field[Launcher]{"mount", setMount},
+			field[Launcher]{"volumes", setVolumes},
 		),
+		check: func(l *Launcher, report func(string, *problem)) {
+			at := map[string]string{}
+			if l.Mount != "" {
+				at[l.Mount] = l.Claim
+			}
+			for _, claim := range mapKeys(l.Volumes) {
+				path := l.Volumes[claim]
+				if claim == l.Claim {
+					report("volumes", problemf("Conflicting settings", "The claim %s is the one that claim names, and mount says where: take it out of volumes.", quote(claim)))
+				} else if other := at[path]; other != "" {
+					report("volumes", problemf("Conflicting settings", "The claims %s and %s can't both be mounted at %s.", quote(other), quote(claim), path))
+				}
+				at[path] = claim
+			}
+		},
 	},
 }
 
@@ -342,6 +360,50 @@ func dnsField(name, example string, at func(*Launcher) *string) field[Launcher] 
 		*at(l) = s
 		return nil
 	}}
+}
+
+// mountPath holds a place in pods, where a claim is to be mounted, to what Kubernetes takes: an absolute path without a colon.
+func mountPath(name string, v cty.Value) (string, *problem) {
+	s, p := asString(name, v)
+	switch {
+	case p != nil:
+		return "", p
+	case !path.IsAbs(s) || path.Clean(s) == "/" || strings.Contains(s, ":") || strings.ContainsFunc(s, unicode.IsControl):
+		return "", problemf(outOfRange, "%s is an absolute path, the same here and in pods, such as \"/mnt/lab\"; this is %s.", name, quote(s))
+	}
+	return path.Clean(s), nil
+}
+
+func setMount(_ *module, l *Launcher, v cty.Value) (p *problem) {
+	l.Mount, p = mountPath("mount", v)
+	return p
+}
+
+// setVolumes takes claims and where they are mounted: { datasets = "/data" }.
+func setVolumes(_ *module, l *Launcher, v cty.Value) *problem {
+	given, p := asObject("volumes", v)
+	if p != nil {
+		return p
+	}
+	volumes := map[string]string{}
+	for _, claim := range mapKeys(given) {
+		if given[claim].IsNull() {
+			continue
+		}
+		if !dnsName.MatchString(claim) {
+			return problemf(outOfRange, "volumes names claims, at most 63 small letters, digits and dashes, and where each is mounted, as in "+
+				"{ datasets = \"/data\" }; %s is no such name.", quote(claim)).of(claim)
+		}
+		at, p := mountPath("each of volumes", given[claim])
+		if p != nil {
+			return p.of(claim)
+		}
+		volumes[claim] = at
+	}
+	if len(volumes) > 0 {
+		l.Volumes = volumes
+	}
+	return nil
 }
 
 // memoryUnits are bytes. M, G and T are Slurm's, Mi, Gi and Ti Kubernetes'.

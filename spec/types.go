@@ -118,6 +118,8 @@ type Launcher struct {
 
 	// k8s
 	Image, Claim, Namespace string
+	Mount                   string            // where the claim is mounted
+	Volumes                 map[string]string // further claims, and where they are mounted
 
 	// local
 	Parallelism, Threads *int

@@ -178,8 +178,7 @@ interrupted.`,
 // that goes on with it.
 func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store, in *inputs, ch *choices, r *running) (p *planner.Plan, again string, err error) {
 	again = a.again("apply")
-	threads := min(r.threads, runtime.GOMAXPROCS(0))
-	costs := a.costs(cmd.Context(), r.device, threads, int64(r.cacheMiB)<<20)
+	costs := a.costs(cmd.Context(), r.device, min(r.threads, runtime.GOMAXPROCS(0)), int64(r.cacheMiB)<<20, r.given)
 	defer costs.close()
 	if len(args) == 1 && !savedPlan(args[0]) {
 		if p, err = a.plan(cmd.Context(), args[0], in, ch, costs, false); err != nil {
@@ -198,7 +197,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 				}
 			}
 			fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
-			a.showExpectation(p, threads, !r.noShare)
+			a.showExpectation(p, costs.threads, !r.noShare)
 			if err := a.showLaunch(cmd.Context(), p, !r.noShare); err != nil {
 				return nil, "", err
 			}
@@ -222,7 +221,7 @@ func (a *app) planToApply(cmd *cobra.Command, args []string, store *runlog.Store
 	if !r.json {
 		a.showSweeps(p)
 		fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
-		a.showExpectation(p, threads, !r.noShare)
+		a.showExpectation(p, costs.threads, !r.noShare)
 		if err := a.showLaunch(cmd.Context(), p, !r.noShare); err != nil {
 			return nil, "", err
 		}

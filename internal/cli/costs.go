@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -21,17 +22,36 @@ type costs struct {
 	app     *app
 	ctx     context.Context
 	flag    string // -device
-	threads int
-	cache   int64 // bytes for decoded pictures
+	threads int    // in all
+	cache   int64  // bytes for decoded pictures
+	given   func(flag string) bool
 
 	device kernels.Device
 	of     *executor.Costs // nil: not asked yet, or there are none
 	at     bool            // it was asked
+	each   int             // threads of each run
 }
 
-// costs are those of trainings on the devices that a -device stands for, with so many threads in all.
-func (a *app) costs(ctx context.Context, flag string, threads int, cache int64) *costs {
-	return &costs{app: a, ctx: ctx, flag: flag, threads: threads, cache: cache}
+// costs are those of trainings on the devices that a -device stands for, with so many threads in all. given tells whether a flag
+// was given: a launcher's settings hold for the others.
+func (a *app) costs(ctx context.Context, flag string, threads int, cache int64, given func(flag string) bool) *costs {
+	return &costs{app: a, ctx: ctx, flag: flag, threads: threads, cache: cache, given: given}
+}
+
+// StartedBy takes what apply takes of a launcher for this machine, as far as estimates depend on it.
+func (c *costs) StartedBy(l *planner.Launch) {
+	if l.Kind != planner.Local || c.at {
+		return
+	}
+	if l.Threads > 0 && !c.given("threads") {
+		c.threads = min(l.Threads, runtime.GOMAXPROCS(0))
+	}
+	if l.Cache > 0 && !c.given("cache-mib") {
+		c.cache = l.Cache
+	}
+	if l.Device != "" && !c.given("device") {
+		c.flag = l.Device
+	}
 }
 
 // patienceToMeasure is how long measuring the machine's speed goes on.
@@ -42,14 +62,14 @@ func (c *costs) open() error {
 	if err != nil {
 		return err
 	}
-	c.threads = devices.threads(c.threads)
-	if c.device, err = openNamed(devices[0], c.threads); err != nil {
+	c.each = devices.threads(c.threads)
+	if c.device, err = openNamed(devices[0], c.each); err != nil {
 		return err
 	}
 	c.of = &executor.Costs{
-		Device: c.device, Threads: c.threads, CacheBytes: c.cache, FeatureMemory: featureMemory, SaveAfter: saveAfter.Seconds(),
+		Device: c.device, Threads: c.each, CacheBytes: c.cache, FeatureMemory: featureMemory, SaveAfter: saveAfter.Seconds(),
 	}
-	path, name := speedsPath(), machineName(c.device.Name(), c.device.Path(), c.threads)
+	path, name := speedsPath(), machineName(c.device.Name(), c.device.Path(), c.each)
 	m := readSpeeds(path).Machines[name]
 	if devices.onGPU() { // speeds tell of a processor's operations
 		if m != nil {
@@ -74,8 +94,8 @@ func (c *costs) measure(path, name string) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	busy := wasBusy(processorTime()-used, time.Since(start), c.threads) // before the steps, of which a part has one thread
-	if err := executor.CalibrateSteps(c.ctx, c.device, c.threads, &speeds); err != nil {
+	busy := wasBusy(processorTime()-used, time.Since(start), c.each) // before the steps, of which a part has one thread
+	if err := executor.CalibrateSteps(c.ctx, c.device, c.each, &speeds); err != nil {
 		return nil, err
 	}
 	if busy {
@@ -127,7 +147,7 @@ func (c *costs) Features(s *planner.Settings, d *planner.Dataset, sharing *plann
 	return c.of.Features(s, d, sharing)
 }
 
-func (c *costs) Process() (threads int, memory int64) { return c.threads, executor.BaseMemory }
+func (c *costs) Process() (threads int, memory int64) { return max(c.each, 1), executor.BaseMemory }
 
 // stopwatch is a sink that keeps, for later estimates, how fast trainings went, and hands all events on.
 type stopwatch struct {

@@ -52,7 +52,7 @@ func (a *app) planCommand() *cobra.Command {
 
 It needs neither a network nor weights. The plan is saved, so that a bare "ftrun apply" runs it.
 Where a launcher sends runs to a cluster, the job arrays are shown that they would be; -format sbatch prints a script that
-submits them, -format k8s indexed Jobs for kubectl apply. Both refer to files that are left in the store.
+submits them, -format k8s indexed Jobs for kubectl create. Both refer to files that are left in the store.
 
 It warns of gates that can't find what they are there for: where no difference between so few seeds could be told from chance,
 and where one that is twice as large as is borne would be found in less than 4 of 5 cases.
@@ -81,8 +81,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			if err := checkDevices(device); err != nil {
 				return err
 			}
-			threads := runtime.GOMAXPROCS(0)
-			costs := a.costs(cmd.Context(), device, threads, int64(defaultCacheMiB())<<20)
+			costs := a.costs(cmd.Context(), device, runtime.GOMAXPROCS(0), int64(defaultCacheMiB())<<20, cmd.Flags().Changed)
 			defer costs.close()
 			p, err := a.plan(cmd.Context(), args[0], &in, &ch, costs, asJSON)
 			if err != nil {
@@ -97,7 +96,7 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 			} else if err = errors.Join(a.showMatrix(p), a.showSharing(p)); err == nil {
 				a.showGates(p)
 				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
-				a.showExpectation(p, threads, true)
+				a.showExpectation(p, costs.threads, true)
 				err = a.showLaunch(cmd.Context(), p, true)
 				if budget > 0 {
 					a.showBudget(p, costs, budget)
@@ -368,7 +367,7 @@ func (a *app) sayNext(p *planner.Plan, store *runlog.Store, path string) {
 		saved = []string{path}
 	}
 	if by, err := p.Launcher(); changes(p) && err == nil && by.Kind == planner.K8s {
-		fmt.Fprintln(a.out, "With -format k8s it prints the Jobs that train them, for `kubectl apply`.")
+		fmt.Fprintln(a.out, "With -format k8s it prints the Jobs that train them, for `kubectl create`.")
 	} else if changes(p) {
 		fmt.Fprintf(a.out, "`%s` trains them.\n", a.again(append([]string{"apply"}, saved...)...))
 	} else {

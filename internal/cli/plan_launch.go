@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -287,7 +288,12 @@ func launchOptions(l *planner.Launch) (parts []string) {
 	add("constraint", l.Constraint)
 	add("options", strings.Join(l.Extra, " "))
 	add("image", l.Image)
-	add("claim", l.Claim)
+	if add("claim", l.Claim); l.Mount != "" {
+		parts[len(parts)-1] += " at " + reports.Printable(l.Mount)
+	}
+	for _, claim := range slices.Sorted(maps.Keys(l.Volumes)) {
+		add("claim", claim+" at "+l.Volumes[claim])
+	}
 	add("namespace", l.Namespace)
 	return parts
 }
@@ -370,8 +376,8 @@ func (a *app) printLaunch(ctx context.Context, p *planner.Plan, store *runlog.St
 	case formatK8s:
 		worker.Program = "ftrun" // of the image
 		weights = a.podWeights(p, store)
-		volume := launch.Volume{Root: dir, Weights: weights}
-		write = func(w io.Writer, f *launch.Folder) error { return launch.WriteJobs(w, f, p, arrays, worker, volume) }
+		pods := launch.Pods{Weights: weights, User: os.Getuid(), Group: os.Getgid()}
+		write = func(w io.Writer, f *launch.Folder) error { return launch.WriteJobs(w, f, p, arrays, worker, pods) }
 	}
 	// What is refused leaves nothing in the store.
 	if err := write(io.Discard, launch.Unwritten(store, arrays)); err != nil {

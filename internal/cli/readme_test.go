@@ -83,10 +83,10 @@ func fences(text []byte, language string) []string {
 // smaller makes the README's sweep one that a test can afford.
 func smaller(t *testing.T, blocks []string) string {
 	t.Helper()
-	if len(blocks) != 1 {
-		t.Fatalf("the README has %d HCL blocks, want 1", len(blocks))
+	if len(blocks) != 2 {
+		t.Fatalf("the README has %d HCL blocks, want a sweep and a launcher", len(blocks))
 	}
-	out := blocks[0]
+	out := blocks[0] + blocks[1]
 	for old, new := range map[string]string{
 		`["finetune", "extract"]`: `["scratch"]`,
 		"range(3)":                "range(1)",

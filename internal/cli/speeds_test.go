@@ -149,8 +149,8 @@ func TestWhenSpeedIsMeasured(t *testing.T) {
 func TestMemoryIsKnownWithoutSpeeds(t *testing.T) {
 	a, _, _ := newApp("plan")
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()                               // so the measuring fails
-	costs := a.costs(ctx, cpuDevice, 7, 0) // on threads for which nothing was measured
+	cancel()                                                                  // so the measuring fails
+	costs := a.costs(ctx, cpuDevice, 7, 0, func(string) bool { return true }) // on threads for which nothing was measured
 	defer costs.close()
 	set := &planner.Settings{
 		Arch: "squeezenet1_1", Trainable: []string{"**"}, BatchNorm: "auto", Epochs: 1, BatchSize: 2, Image: planner.Image{Crop: 64},

@@ -42,7 +42,8 @@ configuration and writes no lock file. It uses the processors and the memory tha
 SIGUSR1, which Slurm sends before the time limit, saves the run and puts the task back into the queue; where nothing was
 trained since it started, the limit is too short, and it fails. SIGTERM saves the run.
 
-Exit codes: 0 the run finished, or had finished; 1 error, 3 the run failed, 143 saved after SIGTERM.`,
+Exit codes: 0 the run finished, or had finished; 1 error, or SIGTERM came before anything was trained; 3 the run failed, 143 saved
+after SIGTERM.`,
 		Example: "  ftrun worker -index 0 run.plan",
 		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -204,13 +205,18 @@ func stoppedBySignals(ctx context.Context) (context.Context, func() os.Signal) {
 	}
 }
 
-// exitTerminated is the exit code of a task that was saved after SIGTERM: what a shell gives a command that SIGTERM ends.
+// exitTerminated is the exit code of a task that has trained and was saved after SIGTERM: what a shell gives a command that SIGTERM
+// ends. Jobs of Kubernetes know by it that it is no failure.
 const exitTerminated = 128 + int(syscall.SIGTERM)
 
 // stopped ends a task that was interrupted and saved. At its time limit it goes back into the queue.
 func (a *app) stopped(task *workTask, asked func() os.Signal) error {
-	if asked() != timeLimitSignal {
+	switch {
+	case asked() == timeLimitSignal:
+	case task.got.Load():
 		return exit(exitTerminated)
+	default: // what counts failures is to count this one: it would go on so for ever where a pod's time is too short
+		return errors.New("stopped before anything was trained")
 	}
 	if !task.got.Load() {
 		fmt.Fprintln(a.err, "The time limit left no time to train a single step: give more time in the launcher block.")

@@ -2,8 +2,10 @@ package launch
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -19,32 +21,35 @@ import (
 const MaxIndexes = 100_000
 
 const (
-	// attempts is how often an index is started again after it failed or its time was up; it goes on from its last
-	// checkpoint. That a node was drained or a pod preempted is no failure.
+	// attempts is how often an index is started again after it failed; it goes on from its last checkpoint. That its time was
+	// up after it had trained, a node was drained or a pod preempted is no failure.
 	attempts = 5
 	// saving is how many seconds a pod is given to write a checkpoint when it is to stop.
 	saving = 120
 	// workerFailed is what `ftrun worker` exits with where a training failed, as it would again.
 	workerFailed = 3
-	// container and volume are the names of the pods' only ones.
-	container, volume = "ftrun", "store"
+	// workerSaved is what it exits with after SIGTERM, where it has trained and saved the run.
+	workerSaved = 143
+	// container is the name of the pods' only one.
+	container = "ftrun"
 )
 
-// Volume is what the pods see of this machine's files.
-type Volume struct {
-	Root    string // where the claim is mounted, here as in the pods; absolute
+// Pods says what pods are given beside what a launcher says.
+type Pods struct {
 	Weights string // the folder of downloaded weights, FTRUN_WEIGHTS; absolute; "" where no run starts from such
+	// User and Group are as whom they run: who planned, so that what they write is theirs. 0: as whom the image says.
+	User, Group int
 }
 
-// WriteJobs prints arrays as indexed Jobs of Kubernetes 1.29 or newer, documents of YAML for `kubectl apply`. Those that
+// WriteJobs prints arrays as indexed Jobs of Kubernetes 1.29 or newer, documents of YAML for `kubectl create`. Those that
 // wait for others are suspended; a script in the comments before them resumes each when those have ended, however: features
 // that runs don't find they make. An error says which file the pods would not see.
-func WriteJobs(w io.Writer, f *Folder, p *planner.Plan, arrays []Array, worker *Worker, v Volume) error {
-	if err := v.check(p, arrays, worker); err != nil {
+func WriteJobs(w io.Writer, f *Folder, p *planner.Plan, arrays []Array, worker *Worker, pods Pods) error {
+	if err := pods.check(p, arrays, worker); err != nil {
 		return err
 	}
 	var b bytes.Buffer
-	introduceJobs(&b, f, arrays, v)
+	introduceJobs(&b, f, arrays, worker, pods)
 	for i := range arrays {
 		resumed := ""
 		if arrays[i].waits() {
@@ -53,7 +58,7 @@ func WriteJobs(w io.Writer, f *Folder, p *planner.Plan, arrays []Array, worker *
 		fmt.Fprintf(&b, "---\n# Job %d: %s%s.\n", i+1, arrays[i].Contents(), resumed)
 		enc := yaml.NewEncoder(&b)
 		enc.SetIndent(2)
-		if err := enc.Encode(newJob(f, arrays, i, worker, v)); err != nil {
+		if err := enc.Encode(newJob(f, arrays, i, worker, pods)); err != nil {
 			return fmt.Errorf("writing a Job: %w", err)
 		}
 	}
@@ -62,18 +67,31 @@ func WriteJobs(w io.Writer, f *Folder, p *planner.Plan, arrays []Array, worker *
 }
 
 // introduceJobs writes what a person wants to know of the file.
-func introduceJobs(b *bytes.Buffer, f *Folder, arrays []Array, v Volume) {
+func introduceJobs(b *bytes.Buffer, f *Folder, arrays []Array, worker *Worker, pods Pods) {
 	fmt.Fprintf(b, "# Launch %s of ftrun: %s, for Kubernetes 1.29 or newer.\n", f.ID, counted(len(arrays), "indexed Job", "indexed Jobs"))
-	fmt.Fprintf(b, "# The claim's volume is mounted at %s, so that pods see what this machine sees there.\n", v.Root)
-	if v.Weights != "" {
-		fmt.Fprintf(b, "# Weights are looked for in %s; `FTRUN_WEIGHTS=… ftrun init` fetches them there.\n", v.Weights)
+	b.WriteString("# Claims are mounted so that pods see at the same paths what this machine sees:\n")
+	told := map[mount]bool{}
+	for i := range arrays {
+		for _, m := range mounts(&arrays[i].Launch, worker) {
+			if !told[m] {
+				told[m] = true
+				fmt.Fprintf(b, "#   %s at %s%s\n", m.claim, m.path, map[bool]string{true: ", only to be read"}[m.readOnly])
+			}
+		}
+	}
+	if pods.Weights != "" {
+		fmt.Fprintf(b, "# Weights are looked for in %s; `FTRUN_WEIGHTS=… ftrun init` fetches them there.\n", pods.Weights)
+	}
+	if pods.User > 0 {
+		fmt.Fprintf(b, "# Pods run as user %d of group %d, who planned, so that what they write is theirs.\n", pods.User, pods.Group)
 	}
 	which := "-l " + instanceLabel + "=" + instance(f)
 	if ns := namespaces(arrays); ns != "" {
 		which += " " + ns
 	}
 	b.WriteString("#\n# ftrun apply knows nothing of these Jobs. Results come into the store, for ftrun report and ftrun show.\n")
-	fmt.Fprintf(b, "#\n# Start: kubectl apply -f FILE\n# Watch: kubectl get jobs,pods %[1]s\n# End, keeping what is trained: kubectl delete jobs %[1]s\n", which)
+	// To apply the file again would suspend Jobs that were resumed.
+	fmt.Fprintf(b, "#\n# Start: kubectl create -f FILE\n# Watch: kubectl get jobs,pods %[1]s\n# End, keeping what is trained: kubectl delete jobs %[1]s\n", which)
 	if !slices.ContainsFunc(arrays, func(a Array) bool { return a.waits() }) {
 		return
 	}
@@ -116,57 +134,100 @@ func namespaces(arrays []Array) string {
 	return "-n " + first
 }
 
+// mount is a claim, and where it is mounted, here as in the pods.
+type mount struct {
+	claim, path string
+	readOnly    bool
+}
+
+// mounts lists the claims of a launcher; the first is that of the store.
+func mounts(l *planner.Launch, worker *Worker) []mount {
+	all := []mount{{claim: l.Claim, path: cmp.Or(l.Mount, worker.Chdir)}}
+	for _, claim := range slices.Sorted(maps.Keys(l.Volumes)) {
+		all = append(all, mount{claim, l.Volumes[claim], true})
+	}
+	return all
+}
+
 // check makes sure that the pods see all that the tasks read and write.
-func (v *Volume) check(p *planner.Plan, arrays []Array, worker *Worker) error {
-	seen := map[string]bool{}
-	look := func(what, path string) error {
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(worker.Chdir, path)
+func (pods *Pods) check(p *planner.Plan, arrays []Array, worker *Worker) error {
+	type look struct{ mounts, path string }
+	looked := map[look]bool{}
+	for i := range arrays {
+		l := &arrays[i].Launch
+		all := mounts(l, worker)
+		for j, m := range all {
+			if k := slices.IndexFunc(all[:j], func(o mount) bool { return o.path == m.path }); k >= 0 {
+				return fmt.Errorf("%s: the claims %s and %s can't both be mounted at %s", l, all[k].claim, m.claim, m.path)
+			}
 		}
-		if seen[path] {
+		sees := func(among []mount, what, path, mend string) error {
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(worker.Chdir, path)
+			}
+			if at := (look{fmt.Sprint(among), path}); !looked[at] {
+				looked[at] = true
+				if why := unseen(among, path); why != "" {
+					return fmt.Errorf("pods of %s would not see %s: %s; %s", l, what, why, mend)
+				}
+			}
 			return nil
 		}
-		seen[path] = true
-		if !within(v.Root, path) {
-			return fmt.Errorf("the pods would not see %s at %s: the claim's volume is mounted at %s, and holds what lies there", what, path, v.Root)
-		}
-		// A link that leads out of the volume leads nowhere in a pod.
-		root, err := filepath.EvalSymlinks(v.Root)
-		if err != nil {
-			return nil // the volume is not seen from here
-		}
-		if target, err := filepath.EvalSymlinks(path); err == nil && !within(root, target) {
-			return fmt.Errorf("the pods would not see %s at %s: it is a link to %s, outside of the claim's volume, which is mounted at %s", what, path, target, v.Root)
-		}
-		return nil
-	}
-	if err := look("the working directory", worker.Chdir); err != nil {
-		return err
-	}
-	if err := look("the store", worker.Store); err != nil {
-		return err
-	}
-	if v.Weights != "" {
-		if err := look("the folder of weights", v.Weights); err != nil {
+		const own = "put it there, or say in mount where the claim is mounted"
+		if err := sees(all[:1], "the working directory", worker.Chdir, own); err != nil {
 			return err
 		}
-	}
-	for i := range arrays {
+		if err := sees(all[:1], "the store", worker.Store, own); err != nil {
+			return err
+		}
+		if pods.Weights != "" {
+			if err := sees(all, "the folder of weights", pods.Weights, "name a folder there in FTRUN_WEIGHTS"); err != nil {
+				return err
+			}
+		}
+		const read = "put it there, or name in volumes the claim that holds it"
 		for _, t := range arrays[i].Tasks {
 			r := &p.Runs[t.Index]
 			if d := &p.Datasets[r.Dataset]; d.Path != "" {
-				if err := look("the data set "+d.Name, d.Path); err != nil {
+				if err := sees(all, "the data set "+d.Name, d.Path, read); err != nil {
 					return err
 				}
 			}
 			if path := p.Settings[r.Settings].Weights.Path; path != "" {
-				if err := look("the weights", path); err != nil {
+				if err := sees(all, "the file of weights", path, read); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// unseen says why pods would not see what lies at path, an absolute one, through the mounts; "" where they would.
+func unseen(mounts []mount, path string) string {
+	places := make([]string, len(mounts))
+	for i, m := range mounts {
+		places[i] = m.path + " (claim " + m.claim + ")"
+	}
+	there := strings.Join(places, " and ")
+	if !slices.ContainsFunc(mounts, func(m mount) bool { return within(m.path, path) }) {
+		return fmt.Sprintf("it is %s, and they see what lies in %s", path, there)
+	}
+	// A link that leads out of the volumes leads nowhere in a pod.
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "" // it is not there yet
+	}
+	for _, m := range mounts {
+		root, err := filepath.EvalSymlinks(m.path)
+		if err != nil {
+			root = m.path
+		}
+		if within(root, target) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("%s is a link to %s, and they see what lies in %s", path, target, there)
 }
 
 // within tells whether path is root or lies in it.
@@ -237,8 +298,21 @@ type podSpec struct {
 	RestartPolicy                 string         `yaml:"restartPolicy"`
 	ActiveDeadlineSeconds         int64          `yaml:"activeDeadlineSeconds,omitempty"`
 	TerminationGracePeriodSeconds int            `yaml:"terminationGracePeriodSeconds"`
+	AutomountServiceAccountToken  bool           `yaml:"automountServiceAccountToken"`
+	SecurityContext               *podSecurity   `yaml:"securityContext,omitempty"`
 	Containers                    []podContainer `yaml:"containers"`
 	Volumes                       []podVolume    `yaml:"volumes"`
+}
+
+type podSecurity struct {
+	RunAsNonRoot   bool           `yaml:"runAsNonRoot"`
+	RunAsUser      int            `yaml:"runAsUser"`
+	RunAsGroup     int            `yaml:"runAsGroup"`
+	SeccompProfile seccompProfile `yaml:"seccompProfile"`
+}
+
+type seccompProfile struct {
+	Type string `yaml:"type"`
 }
 
 type podContainer struct {
@@ -250,6 +324,17 @@ type podContainer struct {
 	Env          []envVar      `yaml:"env,omitempty"`
 	Resources    resources     `yaml:"resources"`
 	VolumeMounts []volumeMount `yaml:"volumeMounts"`
+
+	SecurityContext *containerSecurity `yaml:"securityContext,omitempty"`
+}
+
+type containerSecurity struct {
+	AllowPrivilegeEscalation bool         `yaml:"allowPrivilegeEscalation"`
+	Capabilities             capabilities `yaml:"capabilities"`
+}
+
+type capabilities struct {
+	Drop []string `yaml:"drop,flow"`
 }
 
 type envVar struct {
@@ -265,6 +350,7 @@ type resources struct {
 type volumeMount struct {
 	Name      string `yaml:"name"`
 	MountPath string `yaml:"mountPath"`
+	ReadOnly  bool   `yaml:"readOnly,omitempty"`
 }
 
 type podVolume struct {
@@ -274,10 +360,11 @@ type podVolume struct {
 
 type podClaim struct {
 	ClaimName string `yaml:"claimName"`
+	ReadOnly  bool   `yaml:"readOnly,omitempty"`
 }
 
 // newJob is array i as a Job: an index is a task.
-func newJob(f *Folder, arrays []Array, i int, worker *Worker, v Volume) *job {
+func newJob(f *Folder, arrays []Array, i int, worker *Worker, pods Pods) *job {
 	a := &arrays[i]
 	l := &a.Launch
 	labels := map[string]string{nameLabel: "ftrun", instanceLabel: instance(f)}
@@ -295,7 +382,20 @@ func newJob(f *Folder, arrays []Array, i int, worker *Worker, v Volume) *job {
 	}
 	c := podContainer{
 		Name: container, Image: l.Image, WorkingDir: worker.Chdir,
-		Resources: resources{Requests: amounts, Limits: amounts}, VolumeMounts: []volumeMount{{volume, v.Root}},
+		Resources: resources{Requests: amounts, Limits: amounts},
+	}
+	pod := podSpec{
+		RestartPolicy: "Never", ActiveDeadlineSeconds: l.Seconds, TerminationGracePeriodSeconds: saving,
+	}
+	for _, m := range mounts(l, worker) {
+		c.VolumeMounts = append(c.VolumeMounts, volumeMount{m.claim, m.path, m.readOnly})
+		pod.Volumes = append(pod.Volumes, podVolume{m.claim, podClaim{m.claim, m.readOnly}})
+	}
+	if pods.User > 0 {
+		// With that a pod keeps the Pod Security Standard "restricted", which clusters may ask for. One that is root needs
+		// its capabilities, to write where another user may.
+		pod.SecurityContext = &podSecurity{RunAsNonRoot: true, RunAsUser: pods.User, RunAsGroup: pods.Group, SeccompProfile: seccompProfile{"RuntimeDefault"}}
+		c.SecurityContext = &containerSecurity{Capabilities: capabilities{[]string{"ALL"}}}
 	}
 	line := worker.Command(f, i, a)
 	for at := range line {
@@ -305,9 +405,10 @@ func newJob(f *Folder, arrays []Array, i int, worker *Worker, v Volume) *job {
 		c.Command = []string{"/bin/sh", "-c", literal(strings.TrimRight(l.Setup, "\n") + "\nexec \"$@\"\n"), "setup"}
 		c.Args = line
 	}
-	if v.Weights != "" {
-		c.Env = []envVar{{"FTRUN_WEIGHTS", literal(v.Weights)}}
+	if pods.Weights != "" {
+		c.Env = []envVar{{"FTRUN_WEIGHTS", literal(pods.Weights)}}
 	}
+	pod.Containers = []podContainer{c}
 	return &job{
 		APIVersion: "batch/v1", Kind: "Job",
 		Metadata: metadata{Name: f.JobName(i), Namespace: l.Namespace, Labels: labels},
@@ -316,15 +417,10 @@ func newJob(f *Folder, arrays []Array, i int, worker *Worker, v Volume) *job {
 			BackoffLimitPerIndex: attempts,
 			PodFailurePolicy: podFailurePolicy{[]podFailureRule{
 				{Action: "FailIndex", OnExitCodes: &exitCodes{container, "In", []int{workerFailed}}},
+				{Action: "Ignore", OnExitCodes: &exitCodes{container, "In", []int{workerSaved}}},
 				{Action: "Ignore", OnPodConditions: []podCondition{{"DisruptionTarget", "True"}}},
 			}},
-			Template: podTemplate{
-				Metadata: metadata{Labels: labels},
-				Spec: podSpec{
-					RestartPolicy: "Never", ActiveDeadlineSeconds: l.Seconds, TerminationGracePeriodSeconds: saving,
-					Containers: []podContainer{c}, Volumes: []podVolume{{volume, podClaim{l.Claim}}},
-				},
-			},
+			Template: podTemplate{Metadata: metadata{Labels: labels}, Spec: pod},
 		},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +87,7 @@ func documents(t *testing.T, text []byte) (docs []any) {
 var pods = planner.Launch{
 	Kind: planner.K8s, Name: "pods", CPUs: 8, GPUs: 1, Memory: 16 << 30, Seconds: 7200, MaxParallel: 2,
 	Setup: "echo $(nproc) $$\nulimit -c 0\n", Image: "registry.example/ftrun:0.1", Claim: "store", Namespace: "training",
+	Mount: "/mnt", Volumes: map[string]string{"datasets": "/data"},
 }
 
 // printed is a launch of three Jobs that wait for each other: features, the runs that share them, and one that starts
@@ -98,7 +100,7 @@ func printed(t *testing.T, l planner.Launch) (text []byte, arrays []Array) {
 	f := &Folder{ID: ID(arrays), Dir: "/mnt/lab/.ftrun/launches/" + ID(arrays)}
 	var b bytes.Buffer
 	worker := &Worker{Program: "ftrun", Chdir: "/mnt/lab", Store: "/mnt/lab/.ftrun"}
-	if err := WriteJobs(&b, f, p, arrays, worker, Volume{Root: "/mnt/lab", Weights: "/mnt/lab/weights"}); err != nil {
+	if err := WriteJobs(&b, f, p, arrays, worker, Pods{Weights: "/mnt/lab/weights", User: 1000, Group: 100}); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes(), arrays
@@ -133,6 +135,8 @@ func TestSchemaFindsFaults(t *testing.T) {
 		"a number for a text":                 {"image: registry.example/ftrun:0.1", "image: 7"},
 		"a truth for a quantity":              {"nvidia.com/gpu: \"1\"", "nvidia.com/gpu: true"},
 		"a claim without a name":              {"claimName: store", "readOnly: false"},
+		"a capability that is not in a list":  {"drop: [ALL]", "drop: ALL"},
+		"a user that is a name":               {"runAsUser: 1000", "runAsUser: me"},
 		"a rule without an action":            {"- action: Ignore\n        onPod", "- onPod"},
 		"a list for an object":                {"persistentVolumeClaim:\n            claimName", "persistentVolumeClaim:\n          - claimName"},
 		"a Job without a template":            {"  template:\n", "  podTemplate:\n"},
@@ -185,8 +189,17 @@ func TestJobSaysWhatIsAskedFor(t *testing.T) {
 			t.Errorf("Job %d: suspended %v, %d completions, %d at a time, %s", i+1, spec.Suspend, spec.Completions, spec.Parallelism, spec.CompletionMode)
 		}
 		// A policy of failures, and a limit for each index, want pods that are not started again in place.
-		if pod.RestartPolicy != "Never" || pod.ActiveDeadlineSeconds != 7200 || pod.Volumes[0].Claim.ClaimName != "store" {
-			t.Errorf("Job %d: restart policy %s, %d s, claim %s", i+1, pod.RestartPolicy, pod.ActiveDeadlineSeconds, pod.Volumes[0].Claim.ClaimName)
+		if pod.RestartPolicy != "Never" || pod.ActiveDeadlineSeconds != 7200 {
+			t.Errorf("Job %d: restart policy %s, %d s", i+1, pod.RestartPolicy, pod.ActiveDeadlineSeconds)
+		}
+		// The claim of the store is written to, data sets are read.
+		volumes := []podVolume{{"store", podClaim{"store", false}}, {"datasets", podClaim{"datasets", true}}}
+		mounts := []volumeMount{{"store", "/mnt", false}, {"datasets", "/data", true}}
+		if !slices.Equal(pod.Volumes, volumes) || !slices.Equal(c.VolumeMounts, mounts) {
+			t.Errorf("Job %d: volumes %v at %v", i+1, pod.Volumes, c.VolumeMounts)
+		}
+		if s := pod.SecurityContext; s == nil || s.RunAsUser != 1000 || s.RunAsGroup != 100 || !s.RunAsNonRoot || c.SecurityContext == nil {
+			t.Errorf("Job %d: runs as %+v, %+v", i+1, s, c.SecurityContext)
 		}
 		if got := c.Resources.Limits; got["cpu"] != "8" || got["memory"] != "16Gi" || got["nvidia.com/gpu"] != "1" {
 			t.Errorf("Job %d has %v", i+1, got)
@@ -244,22 +257,30 @@ func TestWhatPodsDoNotSee(t *testing.T) {
 	}
 	store, lab := filepath.Join(root, ".ftrun"), filepath.Join(root, "lab")
 	for _, test := range []struct {
-		name, data, weights, store, fetched, says string
+		name, mount, data, weights, store, fetched, says string
 	}{
-		{"all is there", "data", filepath.Join(root, "w.pth"), store, filepath.Join(root, "weights"), ""},
-		{"a folder that is named like its parent's", "..data", "", store, "", ""},
-		{"data beside it", "../../data", "", store, "", "the data set shapes"},
-		{"data that a link leads to", "../link", "", store, "", "it is a link to"},
-		{"a file of weights", "data", "/models/w.pth", store, "", "the weights at /models/w.pth"},
-		{"the store", "data", "", "/scratch/.ftrun", "", "the store"},
-		{"fetched weights", "data", "", store, "/home/me/.cache", "the folder of weights"},
+		{"all is there", root, "data", filepath.Join(root, "w.pth"), store, filepath.Join(root, "weights"), ""},
+		{"a folder that is named like its parent's", root, "..data", "", store, "", ""},
+		{"data beside it", root, "../../data", "", store, "", "the data set shapes: it is " + filepath.Join(filepath.Dir(root), "data")},
+		{"data of another claim", root, "/data/ants", "", store, "", ""},
+		{"the store on a claim that is only read", root, "data", "", "/data/.ftrun", "", "the store: it is /data/.ftrun"},
+		{"data that a link leads to", root, "../link", "", store, "", "/link is a link to"},
+		{"a file of weights", root, "data", "/models/w.pth", store, "", "the file of weights: it is /models/w.pth"},
+		{"the store", root, "data", "", "/scratch/.ftrun", "", "say in mount where the claim is mounted"},
+		{"the working directory", filepath.Join(root, "elsewhere"), "data", "", store, "", "the working directory: it is " + lab},
+		{"nothing but the working directory is mounted", "", "data", "", filepath.Join(lab, ".ftrun"), "", ""},
+		{"a store beside it", "", "data", "", store, "", "the store"},
+		{"fetched weights", root, "data", "", store, "/home/me/.cache", "name a folder there in FTRUN_WEIGHTS"},
+		{"two claims at one place", "/data", "data", "", store, "", "the claims store and datasets can't both be mounted at /data"},
 	} {
-		p := testPlan([]planner.Launch{pods}, planner.Run{ID: id("a")})
+		l := pods
+		l.Mount = test.mount
+		p := testPlan([]planner.Launch{l}, planner.Run{ID: id("a")})
 		p.Datasets[0].Path, p.Settings[0].Weights.Path = test.data, test.weights
 		arrays := Arrange(p, 10, true)
 		f := &Folder{ID: ID(arrays), Dir: filepath.Join(test.store, "launches", ID(arrays))}
 		var b bytes.Buffer
-		err := WriteJobs(&b, f, p, arrays, &Worker{Program: "ftrun", Chdir: lab, Store: test.store}, Volume{Root: root, Weights: test.fetched})
+		err := WriteJobs(&b, f, p, arrays, &Worker{Program: "ftrun", Chdir: lab, Store: test.store}, Pods{Weights: test.fetched})
 		switch {
 		case test.says == "" && err != nil:
 			t.Errorf("%s: %v", test.name, err)

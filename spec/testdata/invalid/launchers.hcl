@@ -35,6 +35,30 @@ launcher "k8s" "cluster" { # ERROR: Missing setting: The launcher block needs th
   claim = "Runs"           # ERROR: Value out of range: claim is a name of Kubernetes
 }
 
+launcher "k8s" "mounts" {
+  image   = "i"
+  claim   = "c"
+  mount   = "data"             # ERROR: Value out of range: mount is an absolute path, the same here and in pods
+  volumes = { Data = "/data" } # ERROR: Value out of range: volumes names claims
+}
+launcher "k8s" "colon" {
+  image   = "i"
+  claim   = "c"
+  mount   = "/"                # ERROR: Value out of range: mount is an absolute path
+  volumes = { data = "/a:b" }  # ERROR: Value out of range: each of volumes is an absolute path
+}
+launcher "k8s" "claim_twice" {
+  image   = "i"
+  claim   = "c"
+  volumes = { c = "/data" } # ERROR: Conflicting settings: The claim "c" is the one that claim names
+}
+launcher "k8s" "place_twice" {
+  image   = "i"
+  claim   = "c"
+  mount   = "/data"
+  volumes = { d = "/data/" } # ERROR: Conflicting settings: The claims "c" and "d" can't both be mounted at /data.
+}
+
 launcher "slurm" "texts" {
   partition  = ""         # ERROR: Value out of range: partition is empty.
   account    = "a b"      # ERROR: Value out of range: account is a single word

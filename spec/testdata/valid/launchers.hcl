@@ -43,6 +43,8 @@ launcher "k8s" "cluster" {
   image        = "registry.example.org/ftrun:1.2"
   claim        = "runs"
   namespace    = "vision"
+  mount        = "/mnt/lab/"
+  volumes      = { datasets = "/data", weights = matrix.arch == "a" ? "/weights" : null }
   gpus         = 1
   cpus         = 4
   memory       = "16Gi"
