@@ -11,6 +11,7 @@ import (
 	"github.com/ftrun/ftrun/internal/nn"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/internal/weights"
+	"github.com/ftrun/ftrun/models"
 )
 
 // initialise gives every parameter its first value: torchvision's random ones from the run's seed, then, where the run
@@ -126,31 +127,25 @@ func (e *execution) bestOf(ids []string) (path string, check func(sha256 string)
 // loadBody takes all parameters but the head's from a file of weights of the same architecture, with any number of
 // classes. name is the file's, for errors.
 func loadBody(net *nn.Net, params *nn.ParamStore, file *weights.File, name string) error {
-	return load(net, params, file, name, func(p nn.Param) bool { return !p.Head })
+	return load(net, params, file, name, body)
 }
+
+func body(p nn.Param) bool { return !p.Head }
 
 // load takes the parameters for which the function says so. All that does not fit is told at once.
 func load(net *nn.Net, params *nn.ParamStore, file *weights.File, name string, which func(nn.Param) bool) error {
-	var missing, shapes, bad []string
-	known := map[string]bool{}
+	if err := matches(net, file, name, which); err != nil {
+		return err
+	}
+	var bad []string
 	for i, p := range net.Params {
-		known[p.Name] = true
-		if !which(p) {
-			continue
-		}
 		tensor, ok := file.Lookup(p.Name)
 		switch {
-		case !ok && p.Kind == nn.Counter: // files of before torch 0.4.1 have none
-		case !ok:
-			missing = append(missing, p.Name)
+		case !ok || !which(p):
 		case p.Kind == nn.Counter:
 			if len(tensor.Int) == 1 {
 				params.SetCounter(i, tensor.Int[0])
 			}
-		case tensor.Float == nil:
-			shapes = append(shapes, fmt.Sprintf("%s is of whole numbers", p.Name))
-		case !slices.Equal(tensor.Shape, p.Shape):
-			shapes = append(shapes, fmt.Sprintf("%s is %v, not %v", p.Name, tensor.Shape, p.Shape))
 		default:
 			if at := slices.IndexFunc(tensor.Float, func(v float32) bool { return v-v != 0 }); at >= 0 {
 				bad = append(bad, fmt.Sprintf("%s[%d] is %v", p.Name, at, tensor.Float[at]))
@@ -159,6 +154,47 @@ func load(net *nn.Net, params *nn.ParamStore, file *weights.File, name string, w
 			if err := params.Set(i, tensor.Float); err != nil {
 				return err
 			}
+		}
+	}
+	if len(bad) > 0 {
+		return fmt.Errorf("%s holds numbers that are none: %s", name, some(bad))
+	}
+	return nil
+}
+
+// CheckWeights says what keeps a run of an architecture from starting from a file of weights, as far as that shows without
+// the numbers; nil where nothing does.
+func CheckWeights(path, arch string) error {
+	file, err := weights.Describe(path)
+	if err != nil {
+		return err
+	}
+	m, _ := models.Lookup(arch)
+	net, err := models.Build(arch, 2, m.Crop) // any head will do
+	if err != nil {
+		return err
+	}
+	return matches(net, file, path, body)
+}
+
+// matches holds names and shapes of a file, which name names, against the parameters for which the function says so.
+func matches(net *nn.Net, file *weights.File, name string, which func(nn.Param) bool) error {
+	var missing, shapes []string
+	known := map[string]bool{}
+	for _, p := range net.Params {
+		known[p.Name] = true
+		if !which(p) {
+			continue
+		}
+		tensor, ok := file.Lookup(p.Name)
+		switch {
+		case p.Kind == nn.Counter: // files of before torch 0.4.1 have none
+		case !ok:
+			missing = append(missing, p.Name)
+		case tensor.Float == nil:
+			shapes = append(shapes, fmt.Sprintf("%s is of whole numbers", p.Name))
+		case !slices.Equal(tensor.Shape, p.Shape):
+			shapes = append(shapes, fmt.Sprintf("%s is %v, not %v", p.Name, tensor.Shape, p.Shape))
 		}
 	}
 	var unknown []string
@@ -174,8 +210,6 @@ func load(net *nn.Net, params *nn.ParamStore, file *weights.File, name string, w
 		return fmt.Errorf("%s is incomplete for %s: it lacks %s", name, net.Arch, some(missing))
 	case len(unknown) > 0:
 		return fmt.Errorf("%s holds more than %s has: %s", name, net.Arch, some(unknown))
-	case len(bad) > 0:
-		return fmt.Errorf("%s holds numbers that are none: %s", name, some(bad))
 	}
 	return nil
 }

@@ -113,22 +113,23 @@ func TestWeightsThatCannotBeUsed(t *testing.T) {
 		arch    string
 		weights planner.Weights
 		want    []string
+		later   bool // a plan can't tell: it shows in the numbers, or changed since
 	}{
 		{"altered since the plan", "squeezenet1_1", planner.Weights{Kind: "file", Path: path("good"), SHA256: "0123456789abcdef"},
-			[]string{path("good"), good[:12], "0123456789ab", "plan again"}},
+			[]string{path("good"), good[:12], "0123456789ab", "plan again"}, true},
 		{"of another architecture", "squeezenet1_0", planner.Weights{Kind: "file", Path: path("good"), SHA256: good},
-			[]string{path("good"), "does not hold weights of squeezenet1_0", "features.0.weight is [64 3 3 3], not [96 3 7 7]"}},
+			[]string{path("good"), "does not hold weights of squeezenet1_0", "features.0.weight is [64 3 3 3], not [96 3 7 7]"}, false},
 		{"of another family", "resnet18", planner.Weights{Kind: "file", Path: path("good"), SHA256: good},
-			[]string{"does not hold weights of resnet18", "it lacks conv1.weight", "instead"}},
-		{"truncated", "squeezenet1_1", truncated(), []string{path("truncated"), "truncated"}},
-		{"not there", "squeezenet1_1", planner.Weights{Kind: "file", Path: path("none")}, []string{path("none"), "no such file"}},
+			[]string{"does not hold weights of resnet18", "it lacks conv1.weight", "instead"}, false},
+		{"truncated", "squeezenet1_1", truncated(), []string{path("truncated"), "truncated"}, false},
+		{"not there", "squeezenet1_1", planner.Weights{Kind: "file", Path: path("none")}, []string{path("none"), "no such file"}, false},
 		{"incomplete", "squeezenet1_1", edited("incomplete", func(ts []weights.Tensor) []weights.Tensor { return ts[1:] }),
-			[]string{"is incomplete for squeezenet1_1: it lacks features.0.weight"}},
+			[]string{"is incomplete for squeezenet1_1: it lacks features.0.weight"}, false},
 		{"with more", "squeezenet1_1", edited("more", func(ts []weights.Tensor) []weights.Tensor {
 			return append(ts, weights.Tensor{Name: "extra", Shape: []int{1}, Float: []float32{1}})
-		}), []string{"holds more than squeezenet1_1 has: extra"}},
-		{"NaN inside", "squeezenet1_1", edited("nan", set(float32(math.NaN()))), []string{"features.3.squeeze.weight[5] is NaN"}},
-		{"infinite", "squeezenet1_1", edited("inf", set(float32(math.Inf(1)))), []string{"features.3.squeeze.weight[5] is +Inf"}},
+		}), []string{"holds more than squeezenet1_1 has: extra"}, false},
+		{"NaN inside", "squeezenet1_1", edited("nan", set(float32(math.NaN()))), []string{"features.3.squeeze.weight[5] is NaN"}, true},
+		{"infinite", "squeezenet1_1", edited("inf", set(float32(math.Inf(1)))), []string{"features.3.squeeze.weight[5] is +Inf"}, true},
 		{"numbers without sense", "squeezenet1_1", edited("wild", func(ts []weights.Tensor) []weights.Tensor {
 			for i := range ts {
 				for j := range ts[i].Float {
@@ -136,9 +137,9 @@ func TestWeightsThatCannotBeUsed(t *testing.T) {
 				}
 			}
 			return ts
-		}), []string{"epoch 1, step 1", "before anything was learnt"}},
-		{"of an unfinished run", "squeezenet1_1", planner.Weights{Kind: "run", Runs: []string{"nowhere"}}, []string{"run nowhere", "is not finished"}},
-		{"of a kind that is not known", "squeezenet1_1", planner.Weights{Kind: "dream"}, []string{"dream", "newer ftrun"}},
+		}), []string{"epoch 1, step 1", "before anything was learnt"}, true},
+		{"of an unfinished run", "squeezenet1_1", planner.Weights{Kind: "run", Runs: []string{"nowhere"}}, []string{"run nowhere", "is not finished"}, true},
+		{"of a kind that is not known", "squeezenet1_1", planner.Weights{Kind: "dream"}, []string{"dream", "newer ftrun"}, true},
 	}
 	l := newLab(t)
 	for _, test := range tests {
@@ -152,6 +153,17 @@ func TestWeightsThatCannotBeUsed(t *testing.T) {
 			wantText(t, l.log.texts(), append(test.want, l.plan.Runs[i].ID+" failed")...)
 			if _, err := os.Stat(l.store.Run(st.ID).BestPath()); err == nil {
 				t.Error("a failed run left best.safetensors")
+			}
+			if test.weights.Kind != "file" {
+				return
+			}
+			switch err := CheckWeights(test.weights.Path, test.arch); {
+			case test.later && err != nil:
+				t.Errorf("a plan would refuse it: %v", err)
+			case !test.later && err == nil:
+				t.Error("a plan would take it")
+			case err != nil:
+				wantText(t, []string{err.Error()}, test.want...)
 			}
 		})
 	}

@@ -85,7 +85,10 @@ func (p *planning) diagnostics() spec.Diagnostics {
 					said.Detail += fmt.Sprintf(" This concerns %d configurations, the first is %s.", at.counts[i], config.Name())
 				}
 			}
-			if at.more > 0 && i == len(at.diags)-1 {
+			switch last := i == len(at.diags)-1; {
+			case last && at.more == 1:
+				said.Detail += " There is 1 more run with another value that is wrong in the same way."
+			case last && at.more > 1:
 				said.Detail += fmt.Sprintf(" There are %d more runs with other values that are wrong in the same way.", at.more)
 			}
 			all = append(all, &said)

@@ -78,7 +78,7 @@ type planning struct {
 	identifier identifier
 
 	inspections map[inspectionKey]inspected
-	fileHashes  map[string]fileHash
+	files       map[string]*weightsFile // by path
 	shelf       *shelf
 	origins     map[originKey]*origin
 	planned     map[string]bool // ids of chosen candidates
@@ -142,7 +142,7 @@ func newPlanning(ctx context.Context, s *spec.Spec, w World, opt Options) *plann
 		datasetOf:   map[*spec.Dataset]int{},
 		settingsBy:  map[settingsKey]int{},
 		inspections: map[inspectionKey]inspected{},
-		fileHashes:  map[string]fileHash{},
+		files:       map[string]*weightsFile{},
 		origins:     map[originKey]*origin{},
 		planned:     map[string]bool{},
 		actions:     map[string]Action{},
@@ -307,19 +307,27 @@ func (p *planning) identify(c *candidate) {
 	}
 }
 
-// fileHash hashes a file of weights once.
-func (p *planning) fileHash(path string) (string, error) {
-	h, known := p.fileHashes[path]
-	if !known {
-		h.sum, h.err = p.world.Weights.FileSHA256(path)
-		p.fileHashes[path] = h
-	}
-	return h.sum, h.err
+// weightsFile is a file of weights: its hash, or why it can't be read, and for what architectures it does not do.
+type weightsFile struct {
+	sum   string
+	err   error
+	unfit map[string]error // by architecture; nil where it does
 }
 
-type fileHash struct {
-	sum string
-	err error
+// weightsFile reads a file of weights, once to hash it and once for each architecture that is to start from it.
+func (p *planning) weightsFile(path, arch string) (f *weightsFile, unfit error) {
+	f = p.files[path]
+	if f == nil {
+		f = &weightsFile{unfit: map[string]error{}}
+		f.sum, f.err = p.world.Weights.FileSHA256(path)
+		p.files[path] = f
+	}
+	unfit, known := f.unfit[arch]
+	if !known && f.err == nil {
+		unfit = p.world.Weights.CheckFile(path, arch)
+		f.unfit[arch] = unfit
+	}
+	return f, unfit
 }
 
 // dropRepeats leaves out the combinations of a sweep that come to the runs of an earlier one, as axes do that the run

@@ -188,6 +188,9 @@ func TestErrors(t *testing.T) {
 		{"no weights file", fine, sweepOf(`arch = "resnet18"
   mode = "finetune"
   weights = "absent.pth"`), []string{`6: Weights can't be read: The file of weights absent.pth can't be read:`}},
+		{"weights of another architecture in a file", fine, sweepOf(`arch = "resnet18"
+  mode = "finetune"
+  weights = "only_alexnet.pth"`), []string{`6: Weights of no use: No run of resnet18 can start from this file: only_alexnet.pth does not hold weights of resnet18.`}},
 		{"extract with trainable", fine, sweepOf(`arch = "resnet18"
   mode = "extract"
   trainable = ["fc.**"]`), []string{`6: Trainable contradicts the mode:`}},

@@ -63,12 +63,15 @@ func (f *filler) weights(w *spec.Weights, arch, mode string) (Weights, Image) {
 	}
 	switch {
 	case w.File != "":
-		hash, err := f.p.fileHash(w.File)
-		if err != nil {
+		file, unfit := f.p.weightsFile(w.File, arch)
+		switch {
+		case file.err != nil:
 			f.fault("weights", "Weights can't be read",
-				"The file of weights %s can't be read: %v. The path is taken relative to the file that names it.", w.File, err)
+				"The file of weights %s can't be read: %v. The path is taken relative to the file that names it.", w.File, file.err)
+		case unfit != nil:
+			f.fault("weights", "Weights of no use", "No run of %s can start from this file: %v.", arch, unfit)
 		}
-		return Weights{Kind: "file", Path: w.File, SHA256: hash}, plain
+		return Weights{Kind: "file", Path: w.File, SHA256: file.sum}, plain
 	case w.Run != "", w.SweepBest != "":
 		return f.upstream(plain)
 	}

@@ -73,6 +73,8 @@ type WeightsCatalogue interface {
 	Lookup(arch, name string) (CatalogueEntry, bool)
 	// FileSHA256 is the hash of a file's content, in hexadecimal digits.
 	FileSHA256(path string) (string, error)
+	// CheckFile says what keeps a run of an architecture from starting from a file of weights; nil where nothing does.
+	CheckFile(path, arch string) error
 }
 
 // CatalogueEntry is one set of pretrained weights.

@@ -178,6 +178,13 @@ func (f *fakeWeights) FileSHA256(path string) (string, error) {
 	return "sum of " + filepath.Base(path) + f.changed, nil
 }
 
+func (f *fakeWeights) CheckFile(path, arch string) error {
+	if other, only := strings.CutPrefix(filepath.Base(path), "only_"); only && other != arch+".pth" {
+		return fmt.Errorf("%s does not hold weights of %s", path, arch)
+	}
+	return nil
+}
+
 type fakeStore map[string]RunState
 
 func (s fakeStore) IDs() ([]string, error) { return mapKeys(s), nil }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -91,6 +92,9 @@ func (s *Spec) Sweep(name string) *Sweep {
 
 // find lists the configuration files of a target and the files of variables beside them, in order of their names.
 func (m *module) find(target string) (files, varFiles []string, diags Diagnostics) {
+	if target == "" {
+		return nil, nil, Diagnostics{{Severity: hcl.DiagError, Summary: "No configuration", Detail: "The path is empty. Name a file or a directory."}}
+	}
 	path := target
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(m.opt.Dir, path)
@@ -155,19 +159,22 @@ func fileError(path string, err error) *hcl.Diagnostic {
 	}
 }
 
-// readLimited reads a file that a person has written; something bigger is a mistaken path, and is not read whole.
+// readLimited reads a file that a person has written; something bigger, or without an end, is a mistaken path, and is not
+// read whole.
 func readLimited(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.IsDir() {
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
 		return nil, errors.New("it is a directory")
 	}
-	if info.Size() > maxFileSize {
-		return nil, errors.New("it is bigger than 1 MiB")
+	src, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err == nil && len(src) > maxFileSize {
+		err = errors.New("it is bigger than 1 MiB")
 	}
-	return os.ReadFile(path)
+	return src, err
 }
 
 // parse reads and parses one file and keeps it for snippets and for the plan's list of sources. It returns nil where

@@ -69,6 +69,7 @@ func TestLoadErrors(t *testing.T) {
 		{"missing", "testdata/none.hcl", "cannot be read: no such file"},
 		{"directory without files", empty, "holds no file that ends in .hcl"},
 		{"too large", big, "bigger than 1 MiB"},
+		{"empty path", "", "The path is empty"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, diags := Load(test.target, Options{})
@@ -76,6 +77,17 @@ func TestLoadErrors(t *testing.T) {
 				t.Errorf("no %q in:\n%s", test.want, out)
 			}
 		})
+	}
+}
+
+// TestFileWithoutEnd: its size is 0, which says nothing of what reading it gives.
+func TestFileWithoutEnd(t *testing.T) {
+	const zeros = "/dev/zero"
+	if _, err := os.Stat(zeros); err != nil {
+		t.Skip("there is no " + zeros)
+	}
+	if _, diags := Load(zeros, Options{}); !strings.Contains(diags.Error(), "bigger than 1 MiB") {
+		t.Errorf("diagnostics: %v", diags)
 	}
 }
 

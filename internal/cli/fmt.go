@@ -102,7 +102,7 @@ func (a *app) formatInput(ctx context.Context, check bool) (changed bool, err er
 
 // format brings one file into style and says whether that changes it.
 func (a *app) format(path string, check bool) (changed bool, err error) {
-	src, err := os.ReadFile(path)
+	src, err := durable.ReadFile(path)
 	if err != nil {
 		return false, err
 	}
@@ -126,6 +126,9 @@ func (a *app) tellFormat(diags spec.Diagnostics) error {
 
 func formattable(target string) ([]string, error) {
 	info, err := os.Stat(target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no file or directory %q to format", target)
+	}
 	if err != nil {
 		return nil, err
 	}

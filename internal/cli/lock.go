@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"sync"
 
@@ -50,7 +49,7 @@ const lockHeader = "# Kept by ftrun: what the weights and data sets are, to the 
 
 func readLock(path string) (*lock, error) {
 	l := &lock{path: path}
-	src, err := os.ReadFile(path)
+	src, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l, nil
 	}

@@ -161,6 +161,8 @@ func (catalogue) Lookup(arch, name string) (planner.CatalogueEntry, bool) {
 
 func (catalogue) FileSHA256(path string) (string, error) { return weights.SHA256(path) }
 
+func (catalogue) CheckFile(path, arch string) error { return executor.CheckWeights(path, arch) }
+
 // shelf answers from the store.
 type shelf struct{ store *runlog.Store }
 

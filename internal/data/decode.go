@@ -18,6 +18,7 @@ import (
 	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
 
+	"github.com/ftrun/ftrun/internal/durable"
 	"github.com/ftrun/ftrun/internal/jpeg"
 )
 
@@ -88,18 +89,9 @@ func hasMagic(b []byte, magic string) bool {
 	return true
 }
 
-// Decode turns the content of a picture file into RGB as Pillow's Image.open(…).convert("RGB") does: palettes are looked
-// up, grey is repeated, alpha is dropped, CMYK is multiplied out, and EXIF orientation is left alone. Where Pillow clips
-// 16-bit grey to 8 bits, its high byte is taken instead.
-func Decode(r io.Reader) (*Image, error) {
-	b, err := io.ReadAll(r)
-	if err != nil {
-		return nil, err
-	}
-	return decodeBytes(b)
-}
-
-// DecodeFile is Decode of a file; its errors are *PictureError with the path.
+// DecodeFile turns a picture file into RGB as Pillow's Image.open(…).convert("RGB") does: palettes are looked up, grey is
+// repeated, alpha is dropped, CMYK is multiplied out, and EXIF orientation is left alone. Where Pillow clips 16-bit grey to
+// 8 bits, its high byte is taken instead. Errors are *PictureError with the path.
 func DecodeFile(path string) (*Image, error) { return decodeFile(path, "") }
 
 // errChanged is about a file that was replaced after it was hashed, or before that with its old size and time.
@@ -108,7 +100,7 @@ var errChanged = errors.New("its content is not what was planned with: plan agai
 
 // decodeFile is DecodeFile of a file whose content has the SHA-256 sum, in hex, or any where sum is empty.
 func decodeFile(path, sum string) (*Image, error) {
-	b, err := os.ReadFile(path)
+	b, err := durable.ReadFile(path)
 	if err == nil && sum != "" {
 		if got := sha256.Sum256(b); hex.EncodeToString(got[:]) != sum {
 			err = errChanged

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ftrun/ftrun/internal/durable"
 )
 
 // The files were written, and the hashes of their RGB made, by Pillow 9.4.0, those of JPEG files by Pillow 13.0.
@@ -75,7 +77,7 @@ func TestDecodeBroken(t *testing.T) {
 		"ppm without white": {"P6 1 1 0\nabc", "white value"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Decode(strings.NewReader(c.content))
+			_, err := decodeBytes([]byte(c.content))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
@@ -85,6 +87,9 @@ func TestDecodeBroken(t *testing.T) {
 	var pe *PictureError
 	if !errors.As(err, &pe) || !errors.Is(err, os.ErrNotExist) && !strings.Contains(err.Error(), "missing.jpg") {
 		t.Errorf("a missing file gives %v", err)
+	}
+	if _, err := DecodeFile(os.DevNull); !errors.Is(err, durable.ErrNoFile) { // others, such as pipes, may never end
+		t.Errorf("a device gives %v", err)
 	}
 }
 
@@ -99,7 +104,7 @@ func TestDecodeNetpbm(t *testing.T) {
 		"sixteen bits": {"P5 1 1 65535\n\x80\x80", []uint8{128, 128, 128}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			img, err := Decode(strings.NewReader(c.content))
+			img, err := decodeBytes([]byte(c.content))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -97,15 +97,9 @@ func grow[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// Resize returns src scaled to w×h with Pillow's antialiased bilinear filter, to the bit.
-func Resize(src *Image, w, h int) *Image {
-	dst := NewImage(w, h)
-	resizeInto(dst, src, Rect{0, 0, src.W, src.H}, w, h, 0, 0, true, &scratch{})
-	return dst
-}
-
-// resizeInto cuts box out of src, scales it to w×h and writes the part of the result that begins at (left, top) and has
-// dst's size. As in Pillow the horizontal pass comes first and is rounded to bytes. Only what dst needs is computed.
+// resizeInto cuts box out of src, scales it to w×h with Pillow's antialiased bilinear filter, to the bit, and writes the part
+// of the result that begins at (left, top) and has dst's size. As in Pillow the horizontal pass comes first and is rounded to
+// bytes. Only what dst needs is computed.
 func resizeInto(dst, src *Image, box Rect, w, h, left, top int, keep bool, s *scratch) {
 	if !box.inside(src.W, src.H) || !(Rect{left, top, dst.W, dst.H}).inside(w, h) {
 		panic(fmt.Sprintf("data: resize of %v in %d×%d to %d×%d at (%d, %d) of %d×%d", box, src.W, src.H, dst.W, dst.H,

@@ -390,6 +390,9 @@ func TestTruncatedAnywhere(t *testing.T) {
 				if _, err := readBytes(f.file[:n]); err == nil {
 					t.Errorf("the first %d of %d bytes are read without an error", n, len(f.file))
 				}
+				if _, err := describeBytes(f.file[:n]); err == nil {
+					t.Errorf("the first %d of %d bytes are described without an error", n, len(f.file))
+				}
 			}
 		})
 	}

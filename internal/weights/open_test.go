@@ -61,7 +61,40 @@ func open(t *testing.T, path string) *File {
 	return f
 }
 
-func readBytes(b []byte) (*File, error) { return read(bytes.NewReader(b), int64(len(b))) }
+func readBytes(b []byte) (*File, error) {
+	return read(source{r: bytes.NewReader(b), size: int64(len(b))})
+}
+
+func describeBytes(b []byte) (*File, error) {
+	return read(source{r: bytes.NewReader(b), size: int64(len(b)), described: true})
+}
+
+// TestDescribed holds what is read without the numbers against the whole.
+func TestDescribed(t *testing.T) {
+	for name, f := range wholeFiles(t) {
+		t.Run(name, func(t *testing.T) {
+			whole, err := readBytes(f.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := describeBytes(f.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, tensor := range whole.Tensors {
+				if tensor.Float != nil {
+					tensor.Float = []float32{}
+				} else {
+					tensor.Int = []int64{}
+				}
+				whole.Tensors[i] = tensor
+			}
+			if d := cmp.Diff(whole, got); d != "" {
+				t.Errorf("described (-want +got):\n%s", d)
+			}
+		})
+	}
+}
 
 func TestOpenWhatTorchWrote(t *testing.T) {
 	for _, tt := range []struct {

@@ -293,7 +293,7 @@ func readTar(src source) (*File, error) {
 		}
 	}
 	// Nothing of a member may be read behind its end.
-	within := func(m member) source { return source{src.r, m.end} }
+	within := func(m member) source { return source{r: src.r, size: m.end} }
 
 	sys := members["sys_info"]
 	if _, err := readSystem(within(sys), sys.at); err != nil {

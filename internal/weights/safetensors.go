@@ -91,14 +91,11 @@ func readSafetensors(src source) (*File, error) {
 	for i, e := range entries {
 		d := safetensorsTypes[e.Dtype]
 		n, _ := count(e.Shape)
-		t := Tensor{Name: names[i], Shape: make([]int, len(e.Shape))}
-		for k, dim := range e.Shape {
-			t.Shape[k] = int(dim)
-		}
-		if d.isFloat() {
-			t.Float = make([]float32, n)
-		} else {
-			t.Int = make([]int64, n)
+		t := src.newTensor(d, e.Shape, n)
+		t.Name = names[i]
+		if src.described {
+			file.Tensors[i] = t
+			continue
 		}
 		if err := decodeDense(src, start+e.Offsets[0], d, t); err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", names[i], err)

@@ -45,7 +45,7 @@ func checkSeal(path string) error {
 	if size == 0 {
 		return errors.New("it is empty")
 	}
-	src := source{f, size}
+	src := source{r: f, size: size}
 	b, err := src.bytes(0, 8)
 	if err != nil {
 		return fmt.Errorf("%w: %w", durable.ErrAltered, err)

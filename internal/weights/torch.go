@@ -254,21 +254,16 @@ func (t *strided) read(src source, budget *int64) (Tensor, error) {
 		return Tensor{}, outside(st)
 	}
 
-	out := Tensor{Shape: make([]int, len(t.shape))}
-	for i, n := range t.shape {
-		out.Shape[i] = int(n)
-	}
-	if st.dtype.isFloat() {
-		out.Float = make([]float32, elements)
-	} else {
-		out.Int = make([]int64, elements)
-	}
+	out := src.newTensor(st.dtype, t.shape, elements)
 	if elements == 0 {
 		return out, nil
 	}
 	pos, err := st.position(src)
 	if err != nil {
 		return Tensor{}, err
+	}
+	if src.described {
+		return out, nil
 	}
 	pos += t.offset * st.dtype.size()
 	if dense {

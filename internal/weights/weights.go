@@ -70,7 +70,7 @@ func Open(path string) (*File, error) {
 		return nil, fmt.Errorf("cannot open weights: %w", err)
 	}
 	defer f.Close()
-	file, err := read(f, size)
+	file, err := read(source{r: f, size: size})
 	if err != nil {
 		return nil, fmt.Errorf("cannot read weights %s: %w", path, err)
 	}
@@ -79,6 +79,21 @@ func Open(path string) (*File, error) {
 		return nil, fmt.Errorf("cannot read weights %s: %w", path, err)
 	}
 	file.SHA256 = hex.EncodeToString(h.Sum(nil))
+	return file, nil
+}
+
+// Describe is Open without the numbers: a tensor has its name and shape, and of Float and Int one that is empty and not nil;
+// there is no SHA256. It wants no memory to speak of, and finds what Open does not take.
+func Describe(path string) (*File, error) {
+	f, size, err := openRegular(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open weights: %w", err)
+	}
+	defer f.Close()
+	file, err := read(source{r: f, size: size, described: true})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read weights %s: %w", path, err)
+	}
 	return file, nil
 }
 
@@ -114,8 +129,26 @@ func SHA256(path string) (string, error) {
 
 // source is the file being read. Its fields are never negative.
 type source struct {
-	r    io.ReaderAt
-	size int64
+	r         io.ReaderAt
+	size      int64
+	described bool // the numbers are not wanted
+}
+
+// newTensor makes room for n elements of the shape, where they are wanted.
+func (s source) newTensor(d dtype, shape []int64, n int64) Tensor {
+	t := Tensor{Shape: make([]int, len(shape))}
+	for i, dim := range shape {
+		t.Shape[i] = int(dim)
+	}
+	if s.described {
+		n = 0
+	}
+	if d.isFloat() {
+		t.Float = make([]float32, n)
+	} else {
+		t.Int = make([]int64, n)
+	}
+	return t
 }
 
 // bytes reads n bytes at off. It takes memory only for what the file has.
@@ -140,9 +173,8 @@ func (s source) has(off, n int64) error {
 }
 
 // read tells the container and reads the tensors.
-func read(r io.ReaderAt, size int64) (*File, error) {
-	src := source{r, size}
-	head, err := src.bytes(0, min(size, 512))
+func read(src source) (*File, error) {
+	head, err := src.bytes(0, min(src.size, 512))
 	if err != nil {
 		return nil, err
 	}
