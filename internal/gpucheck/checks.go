@@ -60,7 +60,7 @@ func (b *bench) tests(name, program, pattern string, environment ...string) chec
 	return check{name: name, run: func(ctx context.Context, _ result) result {
 		cmd := b.command(ctx, b.file(program), "-test.v", "-test.run", pattern)
 		cmd.Env = append(cmd.Env, environment...)
-		return b.runTests(name, cmd)
+		return b.runTests(ctx, name, cmd)
 	}}
 }
 
@@ -77,7 +77,7 @@ func (b *bench) sanitizer(tool string) check {
 		}
 		limited, cancel := context.WithTimeout(ctx, sanitizerTime)
 		defer cancel()
-		r := b.runTests(name, b.command(limited, path, "--tool", tool, "--error-exitcode", "9", b.file("cuda.test"), "-test.v",
+		r := b.runTests(limited, name, b.command(limited, path, "--tool", tool, "--error-exitcode", "9", b.file("cuda.test"), "-test.v",
 			"-test.run", small))
 		if limited.Err() != nil && len(r.Failures) == 0 {
 			r.Failed, r.Skipped, r.Says = false, true, fmt.Sprintf("not done after %v: %s", sanitizerTime, r.Says)
@@ -98,7 +98,7 @@ func (b *bench) log(name string) (*os.File, error) {
 }
 
 // runTests runs a program of tests, and counts what passed.
-func (b *bench) runTests(name string, cmd *exec.Cmd) result {
+func (b *bench) runTests(ctx context.Context, name string, cmd *exec.Cmd) result {
 	log, err := b.log(name)
 	if err != nil {
 		return result{Failed: true, Says: err.Error()}
@@ -115,7 +115,7 @@ func (b *bench) runTests(name string, cmd *exec.Cmd) result {
 	if err != nil {
 		r.Says += fmt.Sprintf(" (%v)", err)
 	}
-	if err != nil && len(o.failed) == 0 {
+	if err != nil && ctx.Err() == nil && len(o.failed) == 0 {
 		r.Failures = lastLines(out)
 	}
 	return r

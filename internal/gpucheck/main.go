@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -144,8 +145,12 @@ func (b *bench) runAll(ctx context.Context, r *report, progress io.Writer) error
 		firstErr = errors.Join(firstErr, b.save(r))
 	}
 
-	sideBySide, cancel := context.WithTimeout(ctx, time.Duration(sideBySideShare*float64(b.budget)))
-	defer cancel()
+	sideBySide := ctx
+	if slices.ContainsFunc(b.checks(), func(c check) bool { return c.alone }) {
+		limited, cancel := context.WithTimeout(ctx, time.Duration(sideBySideShare*float64(b.budget)))
+		defer cancel()
+		sideBySide = limited
+	}
 	var wait sync.WaitGroup
 	places := make(chan bool, min(max(runtime.NumCPU()/4, 1), 4))
 	for _, c := range b.checks() {
