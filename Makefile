@@ -44,12 +44,13 @@ test-gpu: bin/cuda/libcuda.a ## the CUDA device, over fakes of NVIDIA's librarie
 	$(GPU) $(GO) test -tags gpu ./internal/kernels/cuda $(ARGS)
 
 # What a machine with a GPU needs, to be copied there: programs, golden numbers and the weights that they belong to, but for
-# resnet18's, which are the formula's.
+# the largest, whose networks have numbers by a formula too, and every second of the tutorial's pictures. The programs have
+# most of their code in common, so a dictionary as large as all of them halves the pack.
 PACK   := build/gpu-check
 SHARED ?= ../shared
 BUDGET ?= 9m
 
-gpu-check-pack: build-gpu ## build/gpu-check.tgz: what checks the CUDA device where there is a GPU, and no Go (docs/gpu.md)
+gpu-check-pack: build-gpu ## build/gpu-check.tar.xz: what checks the CUDA device where there is a GPU, and no Go (docs/gpu.md)
 	@rm -rf $(PACK)/fakes $(PACK)/shared && mkdir -p $(PACK)/fakes $(PACK)/shared/data/weights $(PACK)/shared/peers
 	cp bin/ftrun $(PACK)
 	$(GPU) $(GO) test -c -trimpath -ldflags "-s -w" -tags gpu -o $(PACK)/cuda.test ./internal/kernels/cuda
@@ -58,14 +59,16 @@ gpu-check-pack: build-gpu ## build/gpu-check.tgz: what checks the CUDA device wh
 	cd internal/kernels/cuda && FTRUN_CUDA_FAKES=$(CURDIR)/$(PACK)/fakes $(CURDIR)/$(PACK)/cuda.test -test.run '^$$'
 	@if [ -d $(SHARED)/data/golden ]; then \
 		cp -r $(SHARED)/data/golden $(PACK)/shared/data; \
-		cp $(filter-out $(wildcard $(SHARED)/data/weights/*synthetic*),$(wildcard $(SHARED)/data/weights/*.pth)) $(PACK)/shared/data/weights; \
-		cp $(SHARED)/peers/torch_step.py $(PACK)/shared/peers; \
+		cp $(SHARED)/data/weights/squeezenet*.pth $(PACK)/shared/data/weights; \
+		cp $(SHARED)/peers/torch_step.py $(SHARED)/peers/tutorial_torch.py $(PACK)/shared/peers; \
+		(cd $(SHARED)/data && ls -d hymenoptera_data/*/*/*.jpg | awk 'NR % 2' | tar cf - -T -) | tar xf - -C $(PACK)/shared/data; \
 		chmod -R u+w $(PACK)/shared; \
-	else echo "without golden numbers and PyTorch's script: there is no $(SHARED)/data/golden"; fi
-	tar czf $(PACK).tgz -C build --exclude 'gpu-check/gpu-check*.json' --exclude '*.log' gpu-check
+	else echo "without golden numbers, pictures and PyTorch's scripts: there is no $(SHARED)/data/golden"; fi
+	tar cf $(PACK).tar.xz -I 'xz --lzma2=preset=6,dict=96MiB' -C build \
+		$(addprefix gpu-check/,gpucheck ftrun cuda.test models.test fakes shared)
 
 gpu-check: $(if $(shell command -v $(GO)),gpu-check-pack) ## the CUDA device on a GPU, going on where it stopped, for BUDGET (9m)
-	@[ -x $(PACK)/gpucheck ] || tar xzf $(PACK).tgz -C build
+	@[ -x $(PACK)/gpucheck ] || tar xf $(PACK).tar.xz -C build
 	$(PACK)/gpucheck -budget $(BUDGET) $(ARGS)
 
 race: ## the packages whose code runs side by side, under the race detector (needs a C compiler)

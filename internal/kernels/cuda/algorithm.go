@@ -144,23 +144,26 @@ func (d *Device) choose(p *pass, v *convolution, c kernels.Conv, scratch []int, 
 	return chosen, nil
 }
 
-// supported lists the candidates that cuDNN has for a pass, with their workspaces. One that has no rival may take any.
+// supported lists the candidates that cuDNN has for a pass, with their workspaces. One that has no rival may take any. What it
+// says of one that it has not is of account only where it has none.
 func (d *Device) supported(p *pass, v *convolution, c kernels.Conv) (list []candidate, err error) {
 	var refusal error
 	for _, algorithm := range p.candidates(c.Numerics, d.tuning) {
 		a := candidate{algorithm: algorithm}
 		err := d.within(func() error { return cudnnError(p.workspace(d, v, algorithm, &a.workspace)) })
 		switch {
-		case errors.Is(err, errUnsupported):
-			refusal = err
-		case err != nil:
+		case errors.Is(err, kernels.ErrLost):
 			return nil, fmt.Errorf("%s: %s (%v): %w", d.name, p.what, c, err)
+		case err != nil:
+			if refusal == nil || errors.Is(refusal, errUnsupported) {
+				refusal = err
+			}
 		case len(list) == 0 || a.workspace <= mostWorkspace:
 			list = append(list, a)
 		}
 	}
-	if len(list) == 0 {
-		d.isUnsupported(p, c, refusal)
+	if len(list) == 0 && !d.isUnsupported(p, c, refusal) {
+		return nil, fmt.Errorf("%s: %s (%v): %w", d.name, p.what, c, refusal)
 	}
 	return list, nil
 }
@@ -231,11 +234,11 @@ func (d *Device) measure(p *pass, v *convolution, c kernels.Conv, candidates []c
 	for _, a := range candidates {
 		o.workspaceLen = a.workspace
 		took, err := d.time(func() error { return d.runPass(p, v, c, a.algorithm, o) })
-		if errors.Is(err, errUnsupported) {
-			continue
-		}
-		if err != nil {
+		if errors.Is(err, kernels.ErrLost) {
 			return best, err
+		}
+		if err != nil { // whatever is wrong with it: where all fail, the first one tells when it is run
+			continue
 		}
 		if took < clearlyFaster*fastest {
 			best, fastest = a, took

@@ -105,11 +105,12 @@ func TestAlgorithmsAreMeasured(t *testing.T) {
 	first := tuned(t, kernels.Tuning{Timings: kept})
 	results := convolve(t, first, kernels.Default, 0)
 	chosen := first.Algorithms()
-	if len(chosen) != len(layers) || len(kept) != len(layers) { // forward: the gradients have one that sums products in order
+	// Forward: the gradients have one that sums products in order. Which layers have a choice is for NVIDIA's cuDNN to say.
+	if want := len(layers); len(chosen) != len(kept) || len(kept) > want || fakes != "" && len(kept) < want {
 		t.Fatalf("chosen are %v, kept %v", chosen, kept)
 	}
 	for i := range results {
-		if off := distance(fixed[i], results[i]); !(off < 1e-6) {
+		if off := distance(fixed[i], results[i]); !(off < 2e-6) {
 			t.Errorf("result %d is %.2g of itself away from that of the fixed algorithm", i, off)
 		}
 	}

@@ -54,8 +54,8 @@ func (v *convolution) open(d *Device, c kernels.Conv) error {
 	switch d.tuning.Precision {
 	case kernels.FP32:
 		math = C.CUDNN_FMA_MATH
-	case kernels.BF16:
-		kind = C.CUDNN_DATA_BFLOAT16
+	case kernels.BF16: // tensor cores, and no further rounding of the operands
+		kind, math = C.CUDNN_DATA_BFLOAT16, C.CUDNN_TENSOR_OP_MATH
 	}
 	steps := []func() C.int{
 		func() C.int { return C.call_cudnnCreateTensorDescriptor(&v.x) },
@@ -141,7 +141,7 @@ func (d *Device) PackWeights(c kernels.Conv, w, packed kernels.Buffer) error {
 	const op = "PackWeights"
 	from, to := d.memory(op, "w", w, c.LenW()), d.memory(op, "packed", packed, c.LenW())
 	if c.Groups > 1 {
-		return d.launch("copy_channels", c.LenW(), 1, c.LenW(), from, c.LenW(), 0, to, c.LenW(), 0)
+		return d.move(c.LenW(), from, to)
 	}
 	return d.toFilter(c, from, to)
 }
@@ -195,7 +195,10 @@ func (d *Device) convForward(op string, c kernels.Conv, x, w kernels.Buffer, pac
 		return err
 	}
 	narrow := d.tuning.Precision == kernels.BF16
-	scratch := forwardScratch(c, d.tuning.Precision, packed, rs == ys)
+	scratch := forwardScratch(c, d.tuning.Precision, packed && !crooked(ws), rs == ys || crooked(ys))
+	if !narrow && crooked(xs) {
+		scratch = append(scratch, 4*c.LenX())
+	}
 	at := func(parts []cu.DevicePtr) operands {
 		if narrow {
 			return operands{x: parts[0], filter: parts[1], y: parts[2]}
@@ -206,6 +209,9 @@ func (d *Device) convForward(op string, c kernels.Conv, x, w kernels.Buffer, pac
 		}
 		if scratch[1] > 0 {
 			o.y = parts[1]
+		}
+		if len(scratch) > 2 {
+			o.x = parts[2]
 		}
 		return o
 	}
@@ -226,6 +232,11 @@ func (d *Device) convForward(op string, c kernels.Conv, x, w kernels.Buffer, pac
 		}
 	case !packed:
 		err = d.toFilter(c, ws, o.filter)
+	default:
+		err = d.straighten(c.LenW(), ws, o.filter)
+	}
+	if err == nil && !narrow {
+		err = d.straighten(c.LenX(), xs, o.x)
 	}
 	if err != nil {
 		return err
@@ -241,6 +252,25 @@ func (d *Device) convForward(op string, c kernels.Conv, x, w kernels.Buffer, pac
 		return err
 	}
 	return d.launch("finish_convolution", m*c.K, o.y, bs, rs, ys, m, c.K, c.PositionY(), act)
+}
+
+// straight is where cuDNN wants what it reads and writes to begin, in bytes: its kernels take several elements at once. All
+// that a network's memory plan lays out begins so. What does not is copied there and back.
+const straight = 16
+
+func crooked(at cu.DevicePtr) bool { return at%straight != 0 }
+
+// straighten copies n elements, where they are not in their place.
+func (d *Device) straighten(n int, from, to cu.DevicePtr) error {
+	if from == to {
+		return nil
+	}
+	return d.move(n, from, to)
+}
+
+// move: from (n) → to (n).
+func (d *Device) move(n int, from, to cu.DevicePtr) error {
+	return d.launch("copy_channels", n, 1, n, from, n, 0, to, n, 0)
 }
 
 // prepare chooses how a pass is computed, takes the scratch memory that it needs, with a workspace where it is cuDNN's, and
@@ -285,13 +315,30 @@ func gradientScratch(c kernels.Conv, p kernels.Precision) []int {
 	return []int{4 * c.LenW()}
 }
 
-// gradientOperands is where those of a gradient lie: x and dy, or dx and dy, in float32, or all in scratch memory.
-func gradientOperands(xs, dys cu.DevicePtr) func(parts []cu.DevicePtr) operands {
-	return func(parts []cu.DevicePtr) operands {
-		if len(parts) == 3 {
-			return operands{x: parts[0], filter: parts[1], y: parts[2]}
+// gradientOperands is where those of a gradient lie, x and dy, or dx and dy, and what scratch memory that takes: they lie where
+// they are in float32, but for what is crooked, and all in scratch memory in bfloat16.
+func (d *Device) gradientOperands(c kernels.Conv, xs, dys cu.DevicePtr) (scratch []int, at func(parts []cu.DevicePtr) operands) {
+	scratch = gradientScratch(c, d.tuning.Precision)
+	if d.tuning.Precision == kernels.BF16 {
+		return scratch, func(parts []cu.DevicePtr) operands { return operands{x: parts[0], filter: parts[1], y: parts[2]} }
+	}
+	for _, o := range []struct {
+		at cu.DevicePtr
+		n  int
+	}{{xs, c.LenX()}, {dys, c.LenY()}} {
+		if crooked(o.at) {
+			scratch = append(scratch, 4*o.n)
 		}
-		return operands{x: xs, filter: parts[0], y: dys}
+	}
+	return scratch, func(parts []cu.DevicePtr) operands {
+		o := operands{x: xs, filter: parts[0], y: dys}
+		if crooked(xs) {
+			o.x = parts[1]
+		}
+		if crooked(dys) {
+			o.y = parts[len(parts)-1]
+		}
+		return o
 	}
 }
 
@@ -311,7 +358,8 @@ func (d *Device) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) erro
 	if err != nil {
 		return err
 	}
-	way, o, err := d.prepare(dataPass, v, c, gradientScratch(c, d.tuning.Precision), gradientOperands(dxs, dys))
+	scratch, at := d.gradientOperands(c, dxs, dys)
+	way, o, err := d.prepare(dataPass, v, c, scratch, at)
 	if err != nil {
 		return err
 	}
@@ -323,8 +371,8 @@ func (d *Device) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) erro
 		if err = d.narrowFilter(c, ws, o.filter); err == nil {
 			err = d.narrow(c.LenY(), dys, o.y)
 		}
-	} else {
-		err = d.toFilter(c, ws, o.filter)
+	} else if err = d.toFilter(c, ws, o.filter); err == nil {
+		err = d.straighten(c.LenY(), dys, o.y)
 	}
 	if err != nil {
 		return err
@@ -333,10 +381,13 @@ func (d *Device) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) erro
 	if d.isUnsupported(dataPass, c, err) {
 		return own()
 	}
-	if err != nil || !narrow {
+	if err != nil {
 		return err
 	}
-	return d.widen(c.LenX(), 1, o.x, dxs)
+	if narrow {
+		return d.widen(c.LenX(), 1, o.x, dxs)
+	}
+	return d.straighten(c.LenX(), o.x, dxs)
 }
 
 // ConvBackwardWeights: x (N,H,W,C), dy (N,P,Q,K) → dw (R,S,C/G,K).
@@ -364,7 +415,8 @@ func (d *Device) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) e
 	if err != nil {
 		return err
 	}
-	way, o, err := d.prepare(weightPass, v, c, gradientScratch(c, d.tuning.Precision), gradientOperands(xs, dys))
+	scratch, at := d.gradientOperands(c, xs, dys)
+	way, o, err := d.prepare(weightPass, v, c, scratch, at)
 	if err != nil {
 		return err
 	}
@@ -376,9 +428,11 @@ func (d *Device) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) e
 		if err = d.narrow(c.LenX(), xs, o.x); err == nil {
 			err = d.narrow(c.LenY(), dys, o.y)
 		}
-		if err != nil {
-			return err
-		}
+	} else if err = d.straighten(c.LenX(), xs, o.x); err == nil {
+		err = d.straighten(c.LenY(), dys, o.y)
+	}
+	if err != nil {
+		return err
 	}
 	err = d.runPass(weightPass, v, c, way.algorithm, o)
 	if d.isUnsupported(weightPass, c, err) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -154,21 +155,31 @@ func cudnnError(status C.int) error {
 	if status == 0 {
 		return nil
 	}
-	err := fmt.Errorf("cuDNN: %s", C.GoString(C.call_cudnnGetErrorString(status)))
+	name := C.GoString(C.call_cudnnGetErrorString(status))
+	var says [256]C.char
+	C.call_cudnnGetLastErrorString(&says[0], C.size_t(len(says)))
+	if text := strings.TrimSpace(C.GoString(&says[0])); text != "" && text != name {
+		name += " (" + text + ")"
+	}
+	err := errors.New("cuDNN: " + name)
 	switch status {
-	case C.CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER, C.CUDNN_STATUS_NOT_SUPPORTED, C.CUDNN_STATUS_NOT_SUPPORTED_SHAPE, C.CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE,
-		C.CUDNN_STATUS_NOT_SUPPORTED_LAYOUT, C.CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH,
-		C.CUDNN_STATUS_NOT_SUPPORTED_SHARED_MEMORY_INSUFFICIENT, C.CUDNN_STATUS_NOT_SUPPORTED_PADDING:
+	case C.CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDA_DRIVER, C.CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDART,
+		C.CUDNN_STATUS_NOT_SUPPORTED_RUNTIME_PREREQUISITE_MISSING, C.CUDNN_STATUS_NOT_SUPPORTED_SUBLIBRARY_UNAVAILABLE:
+		return err
+	case C.CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER:
 		return unsupportedError{err}
 	case C.CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED:
 		return fault{err, kernels.ErrMemory}
+	}
+	if status-status%1000 == C.CUDNN_STATUS_NOT_SUPPORTED {
+		return unsupportedError{err}
 	}
 	return err
 }
 
 // errUnsupported stands for the statuses by which cuDNN 9 says that it has no kernel for a computation, or for operands
-// that lie where these do. Those of the same
-// family that tell of a broken installation, such as a driver that is too old, are not among them.
+// that lie where these do: a family that grows from version to version. Those of the family that tell of a broken
+// installation, such as a driver that is too old, are not among them.
 var errUnsupported = errors.New("not supported")
 
 type unsupportedError struct{ error }

@@ -18,6 +18,12 @@ size_t call_cudnnGetVersion(void) { return cudnnGetVersion_pointer(); }
 static const char *(*cudnnGetErrorString_pointer)(int);
 const char *call_cudnnGetErrorString(int status) { return cudnnGetErrorString_pointer(status); }
 
+static void (*cudnnGetLastErrorString_pointer)(char *, size_t);
+void call_cudnnGetLastErrorString(char *text, size_t n) {
+	*text = 0;
+	if (cudnnGetLastErrorString_pointer) cudnnGetLastErrorString_pointer(text, n);
+}
+
 static const struct {
 	enum library library;
 	const char *name;
@@ -37,6 +43,8 @@ void *open_library(const char *file, const char **why) {
 }
 
 const char *resolve_library(enum library library, void *handle) {
+	if (library == CUDNN)
+		*(void **)&cudnnGetLastErrorString_pointer = dlsym(handle, "cudnnGetLastErrorString");
 	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
 		if (functions[i].library != library) continue;
 		*functions[i].pointer = dlsym(handle, functions[i].name);

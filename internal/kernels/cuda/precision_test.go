@@ -80,7 +80,7 @@ func TestPrecision(t *testing.T) {
 		precision   kernels.Precision
 		least, most float64
 	}{
-		{kernels.FP32, 0, 1e-6},
+		{kernels.FP32, 0, 2e-6},
 		{kernels.TF32, 3e-5, 1e-3}, // an operand is off by 2⁻¹² of itself or so
 		{kernels.BF16, 3e-4, 1e-2}, // by 2⁻⁹
 	} {
@@ -94,6 +94,9 @@ func TestPrecision(t *testing.T) {
 				t.Skip(err)
 			}
 			got := compute(t, d)
+			if fakes == "" && test.precision == kernels.TF32 { // which a library may use, and need not
+				test.least = 0
+			}
 			for i, name := range names {
 				if off := distance(want[i], got[i]); !(off >= test.least && off <= test.most) {
 					t.Errorf("%s is %.2g of itself away, want %.2g to %.2g", name, off, test.least, test.most)

@@ -17,8 +17,9 @@ import (
 
 // TestStep compares one training step of whole networks, which have most operations between them, with the reference
 // device: the loss, and each parameter's gradient. How far rounding carries a gradient depends on the network, and is a
-// matter of a few 1e-6 or of all its digits where batch norm sees next to nothing; the CPU device shows how far. The GPU
-// must not go further than twice that.
+// matter of a few 1e-6 or of all its digits where batch norm sees next to nothing; the CPU device shows how far. Over the
+// fakes, which sum in float64, the GPU must not go further than twice that; NVIDIA's libraries sum in float32, in the order
+// of their tiles.
 func TestStep(t *testing.T) {
 	for _, arch := range []string{"squeezenet1_1", "resnet18", "mobilenet_v2", "densenet121"} {
 		t.Run(arch, func(t *testing.T) {
@@ -48,7 +49,11 @@ func TestStep(t *testing.T) {
 			}
 			t.Logf("from the reference: loss %.2g (CPU %.2g), gradients %.2g of themselves (CPU %.2g)", gpuLoss, hostLoss, gpuGradients,
 				hostGradients)
-			if !(gpuLoss <= 2*hostLoss+1e-6 && gpuGradients <= 2*hostGradients+1e-6) {
+			times := 2.0
+			if fakes == "" {
+				times = 8
+			}
+			if !(gpuLoss <= times*hostLoss+1e-6 && gpuGradients <= times*hostGradients+1e-6) {
 				t.Error("further than the CPU")
 			}
 		})

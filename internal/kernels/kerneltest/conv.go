@@ -166,7 +166,7 @@ func (s *suite) convForward(t *testing.T) {
 		for _, act := range []kernels.Activation{kernels.Identity, kernels.ReLU} {
 			s.check(t, build(3, act, false), test.bound())
 		}
-		s.checkBatches(t, test.batches(), func(n int) call { return build(n, kernels.ReLU, true) })
+		s.checkBatches(t, test.batches(), test.bound(), func(n int) call { return build(n, kernels.ReLU, true) })
 	})
 	t.Run("zeros", func(t *testing.T) {
 		for i, c := range []int{3, 16, 33, 16, 33} {
@@ -234,7 +234,7 @@ func (s *suite) convForwardPacked(t *testing.T) {
 			}
 		}
 		s.check(t, build(3, kernels.ReLU6, true), test.bound())
-		s.checkBatches(t, test.batches(), func(n int) call { return build(n, kernels.ReLU, true) })
+		s.checkBatches(t, test.batches(), test.bound(), func(n int) call { return build(n, kernels.ReLU, true) })
 
 		c := build(3, kernels.ReLU, false)
 		plain := c
@@ -325,7 +325,7 @@ func (s *suite) convBackwardData(t *testing.T) {
 			}
 		}
 		s.check(t, build(3), test.bound())
-		s.checkBatches(t, test.batches(), build)
+		s.checkBatches(t, test.batches(), test.bound(), build)
 	})
 }
 

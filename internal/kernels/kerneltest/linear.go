@@ -41,7 +41,7 @@ func (s *suite) linearForward(t *testing.T) {
 				s.check(t, build(5, act, true), convolution)
 			}
 			s.check(t, build(5, kernels.Identity, false), convolution)
-			s.checkPictures(t, func(n int) call { return build(n, kernels.ReLU, true) })
+			s.checkBatches(t, batches, convolution, func(n int) call { return build(n, kernels.ReLU, true) })
 		})
 	}
 }
@@ -63,7 +63,7 @@ func (s *suite) linearBackwardData(t *testing.T) {
 				}
 			}
 			s.check(t, build(5), convolution)
-			s.checkPictures(t, build)
+			s.checkBatches(t, batches, convolution, build)
 		})
 	}
 }

@@ -127,8 +127,8 @@ static int check(const struct job *j, int algorithm) {
 	const char *lacks = getenv("FAKE_CUDNN_LACKS");
 	if (algorithm < 0 || algorithm > 7 || !algorithms[j->direction][algorithm].there) return NOT_SUPPORTED;
 	if (lacks && atoi(lacks) == algorithm) return NOT_SUPPORTED;
-	if (c->math != 0 && c->math != 3) return NOT_SUPPORTED;
-	if (x->narrow != y->narrow || x->narrow != f->narrow || (x->narrow && c->math)) return NOT_SUPPORTED;
+	if (x->narrow ? c->math != 1 : c->math != 0 && c->math != 3) return NOT_SUPPORTED; /* tensor cores; TF32, or float alone */
+	if (x->narrow != y->narrow || x->narrow != f->narrow) return NOT_SUPPORTED;
 	if (x->narrow && algorithms[j->direction][algorithm].is == FLOAT_ONLY) return NOT_SUPPORTED;
 	if (x->n != y->n || f->c != x->c || f->n != y->c) return BAD_PARAM;
 	if (y->h != (x->h + 2 * c->pad_h - f->h) / c->stride_h + 1) return BAD_PARAM;
@@ -262,6 +262,8 @@ static int start(struct handle *h, const void *alpha, const void *beta, struct j
 	if (status != OK) return status;
 	if (refused("calls")) return NOT_SUPPORTED;
 	if (j.workspace_len != workspace(&j, algorithm) || !fake_memory(j.workspace, j.workspace_len)) return BAD_PARAM;
+	/* The real one's kernels load 16 bytes at once: where that does not go it says so, or the context is lost. */
+	if (j.from_x % 16 || j.from_y % 16 || j.from_filter % 16 || j.workspace % 16) return EXECUTION_FAILED;
 	j.alpha = *(const float *)alpha;
 	j.beta = *(const float *)beta;
 	j.algorithm = algorithm;
