@@ -65,6 +65,9 @@ struct work {
 /* Waits for a stream, as cuStreamSynchronize does. */
 CUresult fake_wait(CUstream stream);
 
+/* Waits for all that a GPU does, as handles that come and go do, so that no stream may capture there, whosever it is. */
+CUresult fake_wait_for_all(void);
+
 /* ---- graph.c: capture, and memory of the host that is not pageable ---- */
 
 /* Whether a stream captures, be it spoilt; and keeps work in its graph. */
