@@ -530,7 +530,9 @@ static CUresult run(const void *arguments) {
 	if (end && ++current->launches >= end) return current->lost = CUDA_ERROR_LAUNCH_FAILED;
 	host_threads = l->threads;
 	launches++;
-	return l->function->kernel->run(l->words);
+	fake_watch(l->function->kernel->name);
+	CUresult r = l->function->kernel->run(l->words);
+	return fake_raced() ? CUDA_ERROR_LAUNCH_FAILED : r;
 }
 
 CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,

@@ -134,6 +134,11 @@ struct fake_kernel {
 };
 extern const struct fake_kernel fake_kernels[];
 
+/* ---- races.c: watches a kernel, and tells whether threads of its launch touched the same memory, not all to read it.
+ * Nothing is seen of kernels that were not compiled for that. ---- */
+void fake_watch(const char *name);
+int fake_raced(void);
+
 /* Numbers the threads of a launch in an order that changes from launch to launch; t counts from 0. */
 unsigned fake_thread(unsigned t, unsigned threads);
 
