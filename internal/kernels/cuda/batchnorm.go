@@ -26,7 +26,11 @@ func (d *Device) BatchNormStats(m, c int, x, mean, invstd, runningMean, runningV
 	if err := d.launch("moments", s.chunks*c, xs, shift, partial, m, c, s.rows, s.chunks); err != nil {
 		return err
 	}
-	return d.launch("finish_moments", c, partial, shift, means, invstds, rm, rv, momentum, eps, m, c, s.chunks)
+	sums, n, err := d.fold(s, 2*c, partial)
+	if err != nil {
+		return err
+	}
+	return d.launch("finish_moments", c, sums, shift, means, invstds, rm, rv, momentum, eps, m, c, n)
 }
 
 // BatchNormInvStd: variance (C) → invstd (C) = 1/sqrt(variance+eps).
@@ -62,7 +66,11 @@ func (d *Device) BatchNormReduce(m, c int, dy, x, mean, invstd, gamma, beta, dga
 	if err != nil {
 		return err
 	}
-	return d.launch("finish_projection", c, parts[0], invstds, dgammas, dbetas, c, s.chunks)
+	sums, n, err := d.fold(s, 2*c, parts[0])
+	if err != nil {
+		return err
+	}
+	return d.launch("finish_projection", c, sums, invstds, dgammas, dbetas, c, n)
 }
 
 // BatchNormBackwardData: dy, x (M,C), the rest (C) → dx (M,C), with batch statistics

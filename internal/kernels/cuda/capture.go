@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -36,6 +37,23 @@ func result[T interface {
 	return T(status)
 }
 
+// gates hold one for each GPU, by index, that captures on it pass side by side, and alone what apart runs.
+var gates sync.Map
+
+func gateOf(index int) *sync.RWMutex {
+	gate, _ := gates.LoadOrStore(index, new(sync.RWMutex))
+	return gate.(*sync.RWMutex)
+}
+
+// apart is within, for what may wait for all that a GPU does: opening and closing the libraries, freeing memory. The driver
+// refuses to wait for a GPU of which a stream captures, whosever it is and whatever the capture's mode, and the capture is
+// lost. Other runs of the process on the same GPU have their own Device, so they wait for each other here.
+func (d *Device) apart(f func() error) error {
+	d.gate.Lock()
+	defer d.gate.Unlock()
+	return d.within(f)
+}
+
 // capture is a CUDA graph, ready to be launched.
 type capture struct {
 	device  *Device
@@ -49,6 +67,8 @@ type capture struct {
 // The mode is the thread's: other devices of the process go on as if nothing were, and this thread, which must also end what
 // it begins, is kept from calls that don't belong into a graph. Gorgonia's machine asks from a thread of its own.
 func (d *Device) Capture(do func() error) (kernels.Capture, error) {
+	d.gate.RLock()
+	defer d.gate.RUnlock()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	c := &capture{device: d, changes: d.changes}

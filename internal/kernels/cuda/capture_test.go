@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -86,6 +87,60 @@ func TestCaptureRules(t *testing.T) {
 	}
 	if err := d.within(func() error { return cu.MemFree(allocated) }); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCaptureBesideOthers: a run that captures and others on the same GPU that open it, free memory and close it, as where several
+// go on at once, leave each other alone.
+func TestCaptureBesideOthers(t *testing.T) {
+	d, err := New(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	b, err := d.Alloc(100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Free(b)
+	begun, over := make(chan struct{}), make(chan error)
+	go func() {
+		close(begun)
+		other, err := New(0)
+		if err == nil {
+			var b kernels.Buffer
+			if b, err = other.Alloc(100); err == nil {
+				other.Free(b)
+			}
+			err = errors.Join(err, other.Close())
+		}
+		over <- err
+	}()
+	<-begun
+	for others := true; others; {
+		c, err := d.Capture(func() error {
+			err := d.Scale(2, b)
+			time.Sleep(5 * time.Millisecond) // the others come to it
+			return errors.Join(err, d.Scale(2, b))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		select {
+		case err := <-over:
+			others = false
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+		}
 	}
 }
 

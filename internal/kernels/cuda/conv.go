@@ -406,7 +406,7 @@ func (d *Device) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) e
 		if err != nil {
 			return err
 		}
-		return d.launch("sum_chunks", c.LenW(), parts[0], dws, s.chunks, c.LenW())
+		return d.sumChunks(s, c.LenW(), parts[0], dws)
 	}
 	if c.Groups > 1 {
 		return own()

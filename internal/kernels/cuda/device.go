@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"gorgonia.org/cu"
@@ -45,6 +46,7 @@ type Device struct {
 	convolutions map[kernels.Conv]*convolution
 	unsupported  map[string]bool // see Unsupported
 	lost         bool            // see kernels.ErrLost
+	gate         *sync.RWMutex   // the GPU's: see apart
 
 	model      string // what its maker calls it
 	capability int    // as sm_ has it
@@ -79,7 +81,8 @@ func New(index int) (*Device, error) {
 		return nil, fmt.Errorf("cuda:%d (%s) can't be used: %w", index, g.Name, err)
 	}
 	d := &Device{name: fmt.Sprintf("cuda:%d", index), mostBlocks: mostBlocks, convolutions: map[kernels.Conv]*convolution{},
-		unsupported: map[string]bool{}, model: g.Name, capability: 10*g.Major + g.Minor, algorithms: kernels.Algorithms{}}
+		unsupported: map[string]bool{}, model: g.Name, capability: 10*g.Major + g.Minor, algorithms: kernels.Algorithms{},
+		gate: gateOf(index)}
 	if err := d.open(g); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("opening %s (%s): %w", d.name, g.Name, err)
@@ -94,7 +97,7 @@ func (d *Device) open(g GPU) (err error) {
 	if d.context, err = d.gpu.RetainPrimaryCtx(); err != nil {
 		return err
 	}
-	return d.within(func() error {
+	return d.apart(func() error {
 		if d.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 			return err
 		}
@@ -211,7 +214,7 @@ func (d *Device) Close() error {
 	if d.context == (cu.CUContext{}) {
 		return nil
 	}
-	err := d.within(func() error {
+	err := d.apart(func() error {
 		var errs []error
 		streams := slices.DeleteFunc([]*cu.Stream{&d.copies, &d.stream}, func(s *cu.Stream) bool { return *s == cu.NoStream })
 		for _, s := range streams {
@@ -332,7 +335,7 @@ func (d *Device) Free(b kernels.Buffer) {
 		panic("cuda: Free while operations are captured")
 	}
 	// An error here is that of an operation before, and the next one gives it again.
-	_ = d.within(func() error {
+	_ = d.apart(func() error {
 		if err := d.stream.Synchronize(); err != nil {
 			return err
 		}
@@ -363,7 +366,7 @@ func (d *Device) take(bytes ...int) ([]cu.DevicePtr, error) {
 	if n := taken(bytes...); n > d.scratchLen && d.capturing {
 		return nil, fmt.Errorf("scratch memory: %w", errCapturing)
 	} else if n > d.scratchLen {
-		if err := d.within(func() error { return d.growScratch(n) }); err != nil {
+		if err := d.apart(func() error { return d.growScratch(n) }); err != nil {
 			return nil, fmt.Errorf("scratch memory: %w", err)
 		}
 	}
@@ -386,7 +389,7 @@ func (d *Device) shrinkScratch(bytes int) error {
 	if d.scratchLen <= bytes {
 		return nil
 	}
-	return d.within(func() error { return d.growScratch(bytes) })
+	return d.apart(func() error { return d.growScratch(bytes) })
 }
 
 // growScratch replaces the scratch memory by so much.

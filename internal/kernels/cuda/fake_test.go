@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(func() int {
 		if dir := os.Getenv(fakesVariable); dir != "" {
-			if err := buildFakes(dir); err != nil {
+			if err := buildFakes(dir, nil); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				return 1
 			}
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		if err := buildFakes(dir); err != nil {
+		if err := buildFakes(dir, nil); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -52,31 +53,48 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// buildFakes compiles the fakes into dir. The fake driver holds kernels.cu, compiled for the host, and runs it.
-func buildFakes(dir string) error {
-	source, err := os.ReadFile("kernels.cu")
+// buildFakes compiles the fakes into dir. The fake driver holds kernels.cu, compiled for the host, and runs it. Where watched is
+// there, what the kernels read and write is watched for races (races.c), of the source that it makes of kernels.cu.
+func buildFakes(dir string, watched func(source string) string) error {
+	text, err := os.ReadFile("kernels.cu")
 	if err != nil {
 		return err
 	}
-	adapters := filepath.Join(dir, "adapters.c")
-	if err := os.WriteFile(adapters, []byte(adapterSource(string(source))), 0o644); err != nil {
-		return err
+	source, more := string(text), []string(nil)
+	if watched != nil {
+		source, more = watched(source), []string{"-fsanitize=thread"}
+	}
+	for name, text := range map[string]string{"kernels.c": source, "adapters.c": adapterSource(source)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
 	}
 	fake := func(name string) string { return filepath.Join("testdata", "fake", name) }
 	include, err := filepath.Abs(fake(""))
 	if err != nil {
 		return err
 	}
+	// What the compiler of the kernels promises, exact arithmetic without fused multiply-adds, is asked of this one too.
+	options := []string{"-fPIC", "-O2", "-ffp-contract=off", "-fno-math-errno", "-pthread", "-Wall", "-Wno-unused-function", "-I", include}
+	compile := func(to string, args ...string) error {
+		args = append(append(slices.Clone(options), "-o", filepath.Join(dir, to)), args...)
+		if out, err := exec.Command("cc", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("cc %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+		return nil
+	}
+	// By itself, for the linker would add what the compiler has for watched memory.
+	if err := compile("kernels.o", append(more, "-c", filepath.Join(dir, "kernels.c"))...); err != nil {
+		return err
+	}
 	for library, sources := range map[string][]string{
-		"libcuda.so.1":    {fake("driver.c"), fake("events.c"), fake("graph.c"), adapters, "-x", "c", "kernels.cu"},
+		"libcuda.so.1": {fake("driver.c"), fake("events.c"), fake("graph.c"), fake("races.c"), filepath.Join(dir, "adapters.c"),
+			filepath.Join(dir, "kernels.o")},
 		"libcublas.so.13": {fake("cublas.c")},
 		"libcudnn.so.9":   {fake("cudnn.c")},
 	} {
-		// What the compiler of the kernels promises, exact arithmetic without fused multiply-adds, is asked of this one too.
-		args := append([]string{"-shared", "-fPIC", "-O2", "-ffp-contract=off", "-fno-math-errno", "-pthread", "-Wall",
-			"-Wno-unused-function", "-I", include, "-o", filepath.Join(dir, library)}, sources...)
-		if out, err := exec.Command("cc", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("cc %s: %w\n%s", strings.Join(args, " "), err, out)
+		if err := compile(library, append([]string{"-shared"}, sources...)...); err != nil {
+			return err
 		}
 	}
 	return nil

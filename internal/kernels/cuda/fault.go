@@ -32,8 +32,9 @@ var capturing = []error{cu.StreamCaptureUnsupported, cu.StreamCaptureInvalidated
 	cu.StreamCaptureUnjoined, cu.StreamCaptureIsolation, cu.StreamCaptureImplicit, cu.StreamCaptureWrongThread}
 
 // blame says of an error, in the thread that has the device's context, what became of the device. A status of cuBLAS or cuDNN
-// does not tell, nor does a number of the driver that is newer than this program: then the context is asked, but not while it
-// captures. A capture that fails is followed by the same operations without one, whose errors tell.
+// does not tell, nor does a number of the driver that is newer than this program: then the stream is asked, which answers for the
+// whole context, but not while it captures. A capture that fails is followed by the same operations without one, whose errors
+// tell. The context itself is not asked: another run's stream may capture (see apart).
 func (d *Device) blame(err error) error {
 	if err == nil || errors.Is(err, errUnsupported) || errors.Is(err, kernels.ErrMemory) || errors.Is(err, kernels.ErrLost) {
 		return err
@@ -42,10 +43,10 @@ func (d *Device) blame(err error) error {
 		return fault{err, kernels.ErrMemory}
 	}
 	if !isOne(err, lost) {
-		if d.capturing {
+		if d.capturing || d.stream == cu.NoStream {
 			return err
 		}
-		answer := cu.Synchronize()
+		answer := d.stream.Synchronize()
 		if answer == nil || isOne(answer, capturing) {
 			return err
 		}

@@ -7,7 +7,7 @@
  * No kernel uses shared memory, barriers or atomic operations. Each thread computes whole elements of the result, in an
  * order of additions that follows from the shape, so results are the same bits whatever the launch. Sums over many rows
  * are made in two kernels: chunks of rows, of a number that the shape decides, in float32 and one after the other; then,
- * a column a thread, the chunks' sums in float64. */
+ * a column a thread, the chunks' sums in float64. Between the two many chunks of few columns are folded to fewer. */
 
 typedef unsigned short u16;
 typedef unsigned int u32;
@@ -221,6 +221,15 @@ FUNCTION double total(const float *partial, u32 chunks, u32 parts, u32 c, u32 pa
 	double sum = 0;
 	for (u32 chunk = 0; chunk < chunks; chunk++) sum += partial[(chunk * parts + part) * c + column];
 	return sum;
+}
+
+/* partial (chunks,C) → folded (folds,C), the sums of every folds-th chunk: what one thread a column would be long about */
+KERNEL(fold_chunks)(const float *partial, float *folded, u32 chunks, u32 c, u32 folds) {
+	EACH(i, folds * c) {
+		double sum = 0;
+		for (u32 chunk = i / c; chunk < chunks; chunk += folds) sum += partial[chunk * c + i % c];
+		folded[i] = (float)sum;
+	}
 }
 
 /* partial (chunks,C) → y (C) */
@@ -555,7 +564,7 @@ FUNCTION double exponential(double x) {
 	int n = (int)(x * 1.4426950408889634 - 0.5);
 	double r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
 	double sum = 1;
-	for (int i = 13; i > 0; i--) sum = 1 + sum * r / i;
+	for (int i = 13; i > 0; i--) sum = 1 + sum * (r * (1.0 / i));
 	int half = n / 2;
 	return sum * of_bits((u64)(half + 1023) << 52) * of_bits((u64)(n - half + 1023) << 52);
 }

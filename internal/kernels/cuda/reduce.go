@@ -5,6 +5,8 @@ package cuda
 import (
 	"fmt"
 
+	"gorgonia.org/cu"
+
 	"github.com/ftrun/ftrun/internal/kernels"
 )
 
@@ -24,8 +26,35 @@ func cut(m, c int) chunks {
 	return chunks{(m + rows - 1) / rows, rows}
 }
 
-// bytes is what so many sums of each chunk take.
-func (s chunks) bytes(kinds, c int) int { return 4 * s.chunks * kinds * c }
+const (
+	// A thread that adds up the chunks of a column is done soon with so many.
+	fewChunks = 64
+	folds     = 32
+	// mostFolded is how many columns are folded at most: of more, one a thread keeps a GPU busy.
+	mostFolded = 4096
+)
+
+// folds is how many sums the chunks of so many columns are folded to; 0: they are not.
+func (s chunks) folds(columns int) int {
+	if s.chunks <= fewChunks || columns > mostFolded {
+		return 0
+	}
+	return folds
+}
+
+// bytes is what so many sums of each chunk take, with those that they are folded to.
+func (s chunks) bytes(kinds, c int) int { return 4 * (s.chunks + s.folds(kinds*c)) * kinds * c }
+
+// fold folds the sums of chunks, partial (chunks,columns), where they are many and the columns few, and says where the sums
+// are that are left, and of how many chunks.
+func (d *Device) fold(s chunks, columns int, partial cu.DevicePtr) (cu.DevicePtr, int, error) {
+	n := s.folds(columns)
+	if n == 0 {
+		return partial, s.chunks, nil
+	}
+	folded := partial + cu.DevicePtr(4*s.chunks*columns)
+	return folded, n, d.launch("fold_chunks", n*columns, partial, folded, s.chunks, columns, n)
+}
 
 // SumRows: x (M,C) → y (C) = Σ_m x.
 func (d *Device) SumRows(m, c int, x, y kernels.Buffer) error {
@@ -38,7 +67,16 @@ func (d *Device) SumRows(m, c int, x, y kernels.Buffer) error {
 	if err := d.launch("sum_rows", s.chunks*c, xs, parts[0], m, c, s.rows, s.chunks); err != nil {
 		return err
 	}
-	return d.launch("sum_chunks", c, parts[0], ys, s.chunks, c)
+	return d.sumChunks(s, c, parts[0], ys)
+}
+
+// sumChunks: partial (chunks,C) → y (C)
+func (d *Device) sumChunks(s chunks, c int, partial, y cu.DevicePtr) error {
+	sums, n, err := d.fold(s, c, partial)
+	if err != nil {
+		return err
+	}
+	return d.launch("sum_chunks", c, sums, y, n, c)
 }
 
 // A sum of squares goes in three stages: squareSums sums, of them squareChunks, of them one.

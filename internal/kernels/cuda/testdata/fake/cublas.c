@@ -16,7 +16,7 @@ struct handle {
 	if (!h || h->context != fake_context()) return NOT_INITIALIZED
 
 int cublasCreate_v2(void **p) {
-	if (!fake_context()) return NOT_INITIALIZED;
+	if (!fake_context() || fake_wait_for_all()) return NOT_INITIALIZED;
 	struct handle *h = calloc(1, sizeof *h);
 	h->context = fake_context();
 	h->math = h->atomics = -1; /* a caller that counts on a default is told */
@@ -26,6 +26,7 @@ int cublasCreate_v2(void **p) {
 
 int cublasDestroy_v2(void *p) {
 	HANDLE;
+	if (fake_wait_for_all()) return EXECUTION_FAILED;
 	free(h);
 	return OK;
 }

@@ -32,7 +32,7 @@ const char *cudnnGetErrorString(int status) {
 }
 
 int cudnnCreate(void **p) {
-	if (!fake_context()) return NOT_INITIALIZED;
+	if (!fake_context() || fake_wait_for_all()) return NOT_INITIALIZED;
 	struct handle *h = calloc(1, sizeof *h);
 	h->context = fake_context();
 	*p = h;
@@ -42,6 +42,7 @@ int cudnnCreate(void **p) {
 int cudnnDestroy(void *p) {
 	struct handle *h = p;
 	if (h->context != fake_context()) return NOT_INITIALIZED;
+	if (fake_wait_for_all()) return EXECUTION_FAILED;
 	free(h);
 	return OK;
 }

@@ -299,9 +299,12 @@ CUresult cuCtxSetCurrent(CUcontext c) {
 	return CUDA_SUCCESS;
 }
 
+CUresult fake_wait_for_all(void) { return current && fake_spoil_all(current) ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS; }
+
 CUresult cuCtxSynchronize(void) {
 	CONTEXT;
-	if (fake_spoil_all(current)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	CUresult r = fake_wait_for_all();
+	if (r) return r;
 	pthread_mutex_lock(&lock);
 	CUresult fault = CUDA_SUCCESS;
 	for (CUstream s = streams; s && !fault; s = s->next) /* other threads' work is left to them */
@@ -339,6 +342,8 @@ CUresult cuMemAlloc_v2(CUdeviceptr *p, size_t n) {
 CUresult cuMemFree_v2(CUdeviceptr p) {
 	CONTEXT;
 	SAFE;
+	CUresult r = fake_wait_for_all();
+	if (r) return r;
 	pthread_mutex_lock(&lock);
 	struct allocation **at = &allocations;
 	while (*at && (CUdeviceptr)(uintptr_t)(*at)->data + OFFSET != p) at = &(*at)->next;
@@ -525,7 +530,9 @@ static CUresult run(const void *arguments) {
 	if (end && ++current->launches >= end) return current->lost = CUDA_ERROR_LAUNCH_FAILED;
 	host_threads = l->threads;
 	launches++;
-	return l->function->kernel->run(l->words);
+	fake_watch(l->function->kernel->name);
+	CUresult r = l->function->kernel->run(l->words);
+	return fake_raced() ? CUDA_ERROR_LAUNCH_FAILED : r;
 }
 
 CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,

@@ -65,6 +65,9 @@ struct work {
 /* Waits for a stream, as cuStreamSynchronize does. */
 CUresult fake_wait(CUstream stream);
 
+/* Waits for all that a GPU does, as handles that come and go do, so that no stream may capture there, whosever it is. */
+CUresult fake_wait_for_all(void);
+
 /* ---- graph.c: capture, and memory of the host that is not pageable ---- */
 
 /* Whether a stream captures, be it spoilt; and keeps work in its graph. */
@@ -130,6 +133,11 @@ struct fake_kernel {
 	CUresult (*run)(const uint64_t *words);
 };
 extern const struct fake_kernel fake_kernels[];
+
+/* ---- races.c: watches a kernel, and tells whether threads of its launch touched the same memory, not all to read it.
+ * Nothing is seen of kernels that were not compiled for that. ---- */
+void fake_watch(const char *name);
+int fake_raced(void);
 
 /* Numbers the threads of a launch in an order that changes from launch to launch; t counts from 0. */
 unsigned fake_thread(unsigned t, unsigned threads);
