@@ -15,11 +15,14 @@ import (
 
 // fakeCosts: a run takes 10 s and, for each epoch, 2 s; 1 s with shared features, which take 7 s to compute. A head holds 5
 // bytes, a whole network 50, and leaves 100.
-type fakeCosts struct{ asked int }
+type fakeCosts struct {
+	asked    int
+	onDevice int64 // bytes of a GPU's memory
+}
 
 func (f *fakeCosts) Training(s *Settings, _ *Dataset, sharing *Sharing, done int) Estimate {
 	f.asked++
-	e := Estimate{Memory: 50, Seconds: 10 + 2*float64(s.Epochs-done), Disk: 100}
+	e := Estimate{Memory: 50, Seconds: 10 + 2*float64(s.Epochs-done), Disk: 100, DeviceMemory: f.onDevice}
 	if sharing.Train != nil {
 		e.Memory, e.Seconds = 5, 10+float64(s.Epochs-done)
 	}
