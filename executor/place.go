@@ -22,8 +22,8 @@ type place struct {
 	refusals map[kernels.Precision]error
 }
 
-// setAside is what is left of a GPU's memory, in bytes, beside what is rehearsed: for cuDNN's workspaces, and what the driver
-// and the libraries hold. It is an allowance: nobody has measured it yet.
+// setAside is what is left of a GPU's memory, in bytes, beside what is rehearsed: for what the driver and the libraries load and
+// hold when they are first asked to compute. It is an allowance: nobody has measured it yet.
 const setAside = 256 << 20
 
 // lookAtPlaces opens a device at each place for a moment to learn what it calls itself and what it has.

@@ -27,12 +27,13 @@ func (t *training) tune() error {
 }
 
 // tuneMeter tells a meter how its device would compute. One of a device that has not the precision tells what that holds all
-// the same: a plan knows no device.
-func tuneMeter(meter kernels.Meter, s *planner.Settings) error {
+// the same: a plan knows no device. timings as those of the device; nil: it measures nothing.
+func tuneMeter(meter kernels.Meter, s *planner.Settings, timings kernels.Timings) error {
 	how, err := tuning(s)
 	if err != nil {
 		return err
 	}
+	how.Timings = timings
 	if t, ok := meter.(kernels.Tunable); ok {
 		return t.Tune(how)
 	}
@@ -69,6 +70,12 @@ func refusals(device kernels.Device, precisions []kernels.Precision) map[kernels
 	}
 	return why
 }
+
+// unmeasured are Timings of a training that is rehearsed: which algorithm is the fastest is yet to be found out.
+type unmeasured struct{}
+
+func (unmeasured) Fastest(string, string) (int, bool) { return 0, false }
+func (unmeasured) Keep(string, string, int)           {}
 
 // checkPrecisions refuses runs whose precision no place has, before any of them starts. told says which places are not for
 // all runs.
