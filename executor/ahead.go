@@ -49,7 +49,7 @@ func ComputeFeatures(ctx context.Context, o Options, sharing int) (err error) {
 	defer func() { err = errors.Join(err, e.library.close()) }()
 
 	run := e.runs[0]
-	at := e.largestPlace()
+	at := e.largestPlace(e.precision(run))
 	device, err := at.Open(o.Threads)
 	if err != nil {
 		return err

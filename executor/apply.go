@@ -100,9 +100,6 @@ func Apply(ctx context.Context, o Options) (Summary, error) {
 		}
 		return Summary{}, err
 	}
-	if err := e.checkPrecisions(); err != nil {
-		return Summary{}, err
-	}
 	device, path := e.describePlaces()
 	e.emit(runlog.ApplyStarted{Runs: len(e.runs), Done: e.summary.Done, Device: device, Path: path, Threads: o.Threads})
 	for _, text := range told {

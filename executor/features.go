@@ -161,7 +161,7 @@ func (t *training) shareNothing(layer string, why *unkeptError) error {
 		return fmt.Errorf("its features can't be kept, and without them it needs %s of memory, of which %s are left for runs: %w",
 			amount(need.memory), amount(t.runMemory), why)
 	}
-	if largest := t.largestPlace(); need.device > largest.memory {
+	if largest := t.largestPlace(need.precision); need.device > largest.memory {
 		return fmt.Errorf("its features can't be kept, and without them it needs %s of a GPU's memory, of which %s has %s: %w",
 			amount(need.device), largest.name, amount(largest.memory), why)
 	}

@@ -54,6 +54,15 @@ func (l *lab) computed() (n int) {
 	return n
 }
 
+// trainedHeads is a lab whose heads were trained in one go.
+func trainedHeads(t *testing.T) *lab {
+	t.Helper()
+	l := newLab(t)
+	heads(l, nil)
+	l.apply(2, 0, 0, 0)
+	return l
+}
+
 // heads adds two runs of squeezenet1_1's head, from weights that are made, with dropout and moments.
 func heads(l *lab, edit func(*planner.Settings)) {
 	path := filepath.Join(l.t.TempDir(), "start.safetensors")
@@ -161,9 +170,7 @@ func TestSharedRunsHaveTheSameBits(t *testing.T) {
 
 // TestResumedAcrossTheBorder: a run that was interrupted goes on with features or without, whichever way it began.
 func TestResumedAcrossTheBorder(t *testing.T) {
-	straight := newLab(t)
-	heads(straight, nil)
-	straight.apply(2, 0, 0, 0)
+	straight := trainedHeads(t)
 	for name, first := range map[string]bool{"from shared to alone": false, "from alone to shared": true} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
@@ -213,9 +220,7 @@ func TestInterruptedFeaturesGoOn(t *testing.T) {
 
 // TestDamagedFeaturesAreComputedAgain, as far as they are damaged, and the runs that use them are none the worse.
 func TestDamagedFeaturesAreComputedAgain(t *testing.T) {
-	straight := newLab(t)
-	heads(straight, nil)
-	straight.apply(2, 0, 0, 0)
+	straight := trainedHeads(t)
 
 	l := newLab(t)
 	heads(l, nil)
@@ -247,9 +252,7 @@ func TestDamagedFeaturesAreComputedAgain(t *testing.T) {
 
 // TestTwoProcessesShareFeatures: each file is made by one of them, and both read it.
 func TestTwoProcessesShareFeatures(t *testing.T) {
-	straight := newLab(t)
-	heads(straight, nil)
-	straight.apply(2, 0, 0, 0)
+	straight := trainedHeads(t)
 
 	l := newLab(t)
 	heads(l, nil)
@@ -278,9 +281,7 @@ func TestTwoProcessesShareFeatures(t *testing.T) {
 
 // TestFeaturesThatCannotBeKept: the run computes them itself.
 func TestFeaturesThatCannotBeKept(t *testing.T) {
-	straight := newLab(t)
-	heads(straight, nil)
-	straight.apply(2, 0, 0, 0)
+	straight := trainedHeads(t)
 
 	l := newLab(t)
 	heads(l, nil)

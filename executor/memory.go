@@ -66,7 +66,9 @@ func RunMemory(device kernels.Device, threads int, set *planner.Settings, of *pl
 	m.Device = meter.Peak() + meter.Scratch()
 	m.Train = predictions + max(changed+batches, written)
 	if separate(device) {
-		m.Start = 2 * t.largest() // on its way to the device, as it is in the file and as the device has it
+		staged := t.staged(meter, set.BatchSize)
+		m.Start = 2*t.largest() + staged // on its way to the device, as it is in the file and as the device has it
+		m.Train += staged
 	} else {
 		m.Train += m.Device
 	}
@@ -84,7 +86,7 @@ func separate(device kernels.Device) bool {
 // Those of a smaller last batch lie in the same memory.
 func rehearse(meter kernels.Meter, set *planner.Settings, of *planner.Dataset, sharing *planner.Sharing) (*training, error) {
 	t := &training{run: &planner.Run{}, set: set, device: meter}
-	if err := tuneMeter(meter, set); err != nil {
+	if err := tuneMeter(meter, set, unmeasured{}); err != nil {
 		return nil, err
 	}
 	if err := t.describe(len(of.Classes)); err != nil {
@@ -137,6 +139,15 @@ func (t *training) bytes(which func(int) bool) (n int64) {
 		}
 	}
 	return n
+}
+
+// staged is what a device keeps of the machine's memory to copy parameters and batches of so many pictures from.
+func (t *training) staged(meter kernels.Meter, batch int) int64 {
+	s, ok := meter.(kernels.Stager)
+	if !ok {
+		return 0
+	}
+	return s.Staged(max(t.largest(), int64(batch*3*t.set.Image.Crop*t.set.Image.Crop)))
 }
 
 // largest is the size of the largest parameter in bytes.
@@ -196,7 +207,7 @@ func (t *training) fillBatch(device kernels.Device, threads int, cut *nn.Cut, pi
 	fixed := fixedBatch(device)
 	for f.batch = cmp.Or(fixed, features.BlockPictures); ; f.batch /= 2 {
 		meter := device.Meter(threads)
-		if err := tuneMeter(meter, t.set); err != nil {
+		if err := tuneMeter(meter, t.set, nil); err != nil {
 			return filling{}, err
 		}
 		params, err := nn.NewParamStore(meter, before)
@@ -210,7 +221,7 @@ func (t *training) fillBatch(device kernels.Device, threads int, cut *nn.Cut, pi
 		if _, err := newPictures(meter, t.set.Image, f.batch); err != nil {
 			return filling{}, err
 		}
-		f.held, f.onDevice = data.EpochMemory(pictures, f.batch, t.set.Image.Crop, threads)+nn.CopyMemory+2*block, 0
+		f.held, f.onDevice = data.EpochMemory(pictures, f.batch, t.set.Image.Crop, threads)+nn.CopyMemory+2*block+t.staged(meter, f.batch), 0
 		if computing := meter.Peak() + meter.Scratch(); separate(device) {
 			f.onDevice = computing
 		} else {

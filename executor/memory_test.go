@@ -81,6 +81,57 @@ func TestRehearsalTakesWhatTrainingTakes(t *testing.T) {
 	}
 }
 
+// apart is a CPU that has a memory of its own, and keeps of the machine's what is uploaded at once, twice.
+type apart struct{ kernels.Device }
+
+type (
+	counting   = kernels.Meter // a name that is none of its methods'
+	apartMeter struct{ counting }
+)
+
+func (apart) Memory() (free, total int64, err error) { return 1 << 30, 1 << 30, nil }
+func (d apart) Meter(threads int) kernels.Meter      { return apartMeter{d.Device.Meter(threads)} }
+func (apartMeter) Staged(most int64) int64           { return 2 * most }
+
+// unstaged is one that keeps nothing.
+type unstaged struct{ apart }
+
+func (d unstaged) Meter(threads int) kernels.Meter { return d.Device.Meter(threads) }
+
+// TestStagedMemory: what a device keeps of the machine's memory to copy from is a run's, by its largest parameter or its batches.
+func TestStagedMemory(t *testing.T) {
+	device, err := cpu.New(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	const crop = 64
+	of := &planner.Dataset{Classes: []string{"a", "b"}, Pictures: map[string]int{data.Train: 244, data.Val: 153}}
+	for _, test := range []struct {
+		arch   string
+		batch  int
+		staged int64
+	}{
+		{"resnet18", 8, 2 * 4 * 512 * 512 * 9},
+		{"squeezenet1_1", 128, 2 * 128 * 3 * crop * crop},
+	} {
+		set := &planner.Settings{Arch: test.arch, Trainable: []string{"**"}, BatchNorm: models.BatchNormAuto, BatchSize: test.batch,
+			Image: planner.Image{Crop: crop}, Optimizer: planner.Optimizer{Kind: "sgd"}, Numerics: "default", Precision: "fp32"}
+		var told [2]Memory
+		for i, d := range []kernels.Device{unstaged{apart{device}}, apart{device}} {
+			if told[i], err = RunMemory(d, 1, set, of, &planner.Sharing{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := told[1].Start - told[0].Start; got != test.staged {
+			t.Errorf("%s: %d bytes more at the start, want %d", test.arch, got, test.staged)
+		}
+		if got := told[1].Train - told[0].Train; got < test.staged || got > test.staged*11/10 || told[1].Device != told[0].Device {
+			t.Errorf("%s: %d bytes more while it trains, want %d and garbage", test.arch, got, test.staged)
+		}
+	}
+}
+
 // BenchmarkRunMemory is what a plan spends on settings that it has not met before.
 func BenchmarkRunMemory(b *testing.B) {
 	of := &planner.Dataset{Classes: []string{"a", "b"}, Pictures: map[string]int{data.Train: 244, data.Val: 153}}

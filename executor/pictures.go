@@ -34,6 +34,18 @@ func newPictures(device kernels.Device, image planner.Image, batch int) (*pictur
 	return p, err
 }
 
+// load makes the input of n pictures, of which none is kept.
+func (p *pictures) load(pix []uint8, n int, input kernels.Buffer) error {
+	windows := make([]kernels.Window, input.Len()/p.size()) // a larger program gets black ones beside them
+	for i := range n {
+		windows[i] = kernels.Window{At: i * p.size(), H: p.crop, W: p.crop}
+	}
+	if err := p.room.Put(0, pix); err != nil {
+		return err
+	}
+	return p.room.Normalize(p.norm, p.crop, windows, input)
+}
+
 // size is the bytes of a picture.
 func (p *pictures) size() int { return 3 * p.crop * p.crop }
 
@@ -122,21 +134,14 @@ func (b *pictureBatches) keep() {
 
 // load makes the input of a batch.
 func (b *pictureBatches) load(d *data.Batch, view int, input kernels.Buffer) error {
-	size := b.to.size()
-	windows := make([]kernels.Window, input.Len()/size) // a larger program gets black ones beside them
-	for i := range d.N {
-		windows[i] = kernels.Window{At: i * size, H: b.to.crop, W: b.to.crop}
-	}
-	room := b.to.room
 	if b.kept == nil {
-		if err := room.Put(0, d.Pix); err != nil {
-			return err
-		}
-		return room.Normalize(b.to.norm, b.to.crop, windows, input)
+		return b.to.load(d.Pix, d.N, input)
 	}
+	size := b.to.size()
+	windows := make([]kernels.Window, input.Len()/size) // as those of pictures that are not kept
 	for i, index := range d.Index {
 		at := view*b.items + index
-		windows[i].At = at * size
+		windows[i] = kernels.Window{At: at * size, H: b.to.crop, W: b.to.crop}
 		if b.held[at] {
 			continue
 		}

@@ -18,17 +18,23 @@ type place struct {
 	kind       int   // the number of the first place with the same path
 	memory     int64 // bytes free of its own memory when apply began, less what is set aside; without bound where it has none
 	total      int64 // bytes of its own memory; 0 where it has none
+	// refusals say of those precisions of the runs that it has not why it computes in none of them.
+	refusals map[kernels.Precision]error
 }
 
-// setAside is what is left of a GPU's memory, in bytes, beside what is rehearsed: for cuDNN's workspaces, and what the driver
-// and the libraries hold. It is an allowance: nobody has measured it yet.
+// setAside is what is left of a GPU's memory, in bytes, beside what is rehearsed: for what the driver and the libraries load and
+// hold when they are first asked to compute. It is an allowance: nobody has measured it yet.
 const setAside = 256 << 20
 
 // lookAtPlaces opens a device at each place for a moment to learn what it calls itself and what it has.
 func (e *execution) lookAtPlaces() error {
+	precisions, err := e.precisions()
+	if err != nil {
+		return err
+	}
 	e.places = make([]place, len(e.Places))
 	for i := range e.places {
-		if err := e.places[i].look(e.Places[i]); err != nil {
+		if err := e.places[i].look(e.Places[i], precisions); err != nil {
 			return err
 		}
 		p := &e.places[i]
@@ -38,13 +44,13 @@ func (e *execution) lookAtPlaces() error {
 	return nil
 }
 
-func (p *place) look(of Place) (err error) {
+func (p *place) look(of Place, precisions []kernels.Precision) (err error) {
 	device, err := of.Open(1)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
-	*p = place{Place: of, name: device.Name(), path: device.Path(), memory: math.MaxInt64}
+	*p = place{Place: of, name: device.Name(), path: device.Path(), memory: math.MaxInt64, refusals: refusals(device, precisions)}
 	if d, own := device.(kernels.Separate); own {
 		p.memory, p.total, err = d.Memory()
 		p.memory = max(p.memory+device.Meter(1).Scratch()-setAside, 0) // what it has taken by being opened is a run's own
@@ -69,16 +75,19 @@ func (e *execution) placeRooms(runs int) []placeRoom {
 	rooms := make([]placeRoom, len(e.places))
 	for i, p := range e.places {
 		rooms[i] = placeRoom{runs: (runs + len(rooms) - 1) / len(rooms), memory: p.memory, kind: p.kind}
+		for precision := range p.refusals {
+			rooms[i].lacks |= 1 << precision
+		}
 	}
 	return rooms
 }
 
-// largestPlace is the place with the most memory that is free.
-func (e *execution) largestPlace() *place {
-	largest := &e.places[0]
+// largestPlace is, of the places that have a precision, of which there is one, the one with the most memory that is free.
+func (e *execution) largestPlace(p kernels.Precision) (largest *place) {
 	for i := range e.places {
-		if e.places[i].memory > largest.memory {
-			largest = &e.places[i]
+		at := &e.places[i]
+		if at.refusals[p] == nil && (largest == nil || at.memory > largest.memory) {
+			largest = at
 		}
 	}
 	return largest
@@ -111,30 +120,13 @@ func (e *execution) losePlace(job int32) {
 
 // checkPlaces refuses a run that finds room in no place, and says with what batch it would.
 func (e *execution) checkPlaces() error {
-	largest := e.largestPlace()
-	var first *planner.Run
-	var most int64
-	others := -1
-	for i, run := range e.runs {
-		if need := e.wants[i].device; need > largest.memory {
-			others++
-			if need > most {
-				first, most = run, need
-			}
-		}
-	}
-	if first == nil {
+	i, others := e.unfit(func(w want) (need, room int64) { return w.device, e.largestPlace(w.precision).memory })
+	if i < 0 {
 		return nil
 	}
-	and := ""
-	switch {
-	case others == 1:
-		and = "; another run does not fit either"
-	case others > 1:
-		and = fmt.Sprintf("; %d other runs do not fit either", others)
-	}
-	return fmt.Errorf("%s needs %s of a GPU's memory, and of the %s of %s there are %s for runs%s: %s", e.Plan.Name(first), amount(most),
-		amount(largest.total), largest.name, amount(largest.memory), and, e.smaller(first, largest, e.Threads, largest.memory))
+	run, largest := e.runs[i], e.largestPlace(e.wants[i].precision)
+	return fmt.Errorf("%s needs %s of a GPU's memory, and of the %s of %s there are %s for runs%s: %s", e.Plan.Name(run), amount(e.wants[i].device),
+		amount(largest.total), largest.name, amount(largest.memory), others, e.smaller(run, largest, e.Threads, largest.memory))
 }
 
 // adviseBatch adds to the error of a run whose device had not enough memory what was estimated of it, and with what batch it
@@ -142,7 +134,7 @@ func (e *execution) checkPlaces() error {
 func (e *execution) adviseBatch(err error, run *planner.Run, at *place, threads int) error {
 	want := e.wants[e.queue.index[run.ID]].device
 	now := &place{}
-	if now.look(at.Place) != nil {
+	if now.look(at.Place, nil) != nil {
 		return err
 	}
 	// Where it should have fitted, the estimate was too low, or somebody else had the memory for a while.

@@ -22,11 +22,15 @@ type Predictor struct {
 	// Classes names the network's classes; where no names are known they are numbers.
 	Classes []string
 
-	image    planner.Image
+	pipeline *data.Pipeline
+	pictures *pictures
 	net      *nn.Net
 	params   *nn.ParamStore
 	programs *programs
 }
+
+// predictBatch is the most pictures that are classified together.
+const predictBatch = 8
 
 // Answer is what a network says of one picture.
 type Answer struct {
@@ -72,7 +76,13 @@ func NewPredictor(device kernels.Device, network Network) (*Predictor, error) {
 	if len(classes) != n {
 		return nil, fmt.Errorf("%s has %d classes, but %d names were given", filepath.Base(path), n, len(classes))
 	}
-	p := &Predictor{Classes: classes, image: image}
+	p := &Predictor{Classes: classes}
+	p.pipeline, err = data.NewPipeline(data.PipelineConfig{
+		Resize: image.Resize, Crop: image.Crop, Normalize: data.Normalize{Mean: image.Mean, Std: image.Std},
+	})
+	if err != nil {
+		return nil, err
+	}
 	if p.net, err = models.Build(arch, n, image.Crop); err != nil {
 		return nil, err
 	}
@@ -83,6 +93,9 @@ func NewPredictor(device kernels.Device, network Network) (*Predictor, error) {
 		return nil, errors.Join(err, p.params.Close())
 	}
 	p.programs = newPrograms(p.net, p.params, nn.Settings{Numerics: network.Numerics})
+	if p.pictures, err = newPictures(device, image, predictBatch); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
 	return p, nil
 }
 
@@ -116,43 +129,27 @@ func headLayer(net *nn.Net) int {
 
 // Predict classifies pictures. A picture that can't be read has its error in its answer and does not stop the others.
 func (p *Predictor) Predict(ctx context.Context, paths []string, top int) ([]Answer, error) {
-	const batch = 8
 	answers := make([]Answer, len(paths))
-	pipeline, err := data.NewPipeline(data.PipelineConfig{
-		Resize: p.image.Resize, Crop: p.image.Crop, Normalize: data.Normalize{Mean: p.image.Mean, Std: p.image.Std},
-	})
-	if err != nil {
-		return nil, err
-	}
-	size := p.net.Input.Len()
-	for lo := 0; lo < len(paths); lo += batch {
+	for lo := 0; lo < len(paths); lo += predictBatch {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		x := make([]float32, 0, batch*size)
+		b := p.newBatch()
 		var at []int
-		for i := lo; i < min(lo+batch, len(paths)); i++ {
+		for i := lo; i < min(lo+predictBatch, len(paths)); i++ {
 			answers[i].Path = paths[i]
-			img, err := data.DecodeFile(paths[i])
-			if err != nil {
-				answers[i].Err = err
-				continue
+			if answers[i].Err = p.show(b.Batch, paths[i]); answers[i].Err == nil {
+				at = append(at, i)
 			}
-			x = x[:len(x)+size]
-			if err := pipeline.Eval(x[len(x)-size:], img); err != nil {
-				answers[i].Err, x = err, x[:len(x)-size]
-				continue
-			}
-			at = append(at, i)
 		}
 		if len(at) == 0 {
 			continue
 		}
-		program, err := p.programs.evaluation(len(at))
+		program, err := p.programs.evaluation(b.N)
 		if err != nil {
 			return nil, err
 		}
-		out, err := program.Run(x, nil, 0)
+		out, err := b.evaluate(program)
 		if err != nil {
 			return nil, err
 		}
@@ -163,6 +160,39 @@ func (p *Predictor) Predict(ctx context.Context, paths []string, top int) ([]Ans
 		}
 	}
 	return answers, nil
+}
+
+// newBatch is an empty batch: of bytes where the device normalises them.
+func (p *Predictor) newBatch() batch {
+	b := batch{Batch: &data.Batch{}}
+	if p.pictures.device != nil {
+		b.load = func(input kernels.Buffer) error { return p.pictures.load(b.Pix, b.N, input) }
+	}
+	return b
+}
+
+// show adds a picture to a batch; one that can't be used is left out.
+func (p *Predictor) show(b *data.Batch, path string) error {
+	img, err := data.DecodeFile(path)
+	if err != nil {
+		return err
+	}
+	n := p.pipeline.Len()
+	if p.pictures.device != nil {
+		pix := slices.Grow(b.Pix, n)[:len(b.Pix)+n]
+		if err := p.pipeline.EvalBytes(pix[len(b.Pix):], img); err != nil {
+			return err
+		}
+		b.Pix = pix
+	} else {
+		x := slices.Grow(b.X, n)[:len(b.X)+n]
+		if err := p.pipeline.Eval(x[len(b.X):], img); err != nil {
+			return err
+		}
+		b.X = x
+	}
+	b.N++
+	return nil
 }
 
 func (p *Predictor) top(logits []float32, n int) []Guess {
@@ -177,5 +207,9 @@ func (p *Predictor) top(logits []float32, n int) []Guess {
 
 // Close frees the network; the device stays open.
 func (p *Predictor) Close() error {
-	return errors.Join(p.programs.close(), p.params.Close())
+	var pictures error
+	if p.pictures != nil {
+		pictures = p.pictures.close()
+	}
+	return errors.Join(p.programs.close(), pictures, p.params.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/planner"
 )
 
@@ -39,6 +40,7 @@ type placeRoom struct {
 	runs   int   // that may be started beside those that go on there
 	memory int64 // bytes of its own memory
 	kind   int   // places of one kind compute the same bits, and so the same features
+	lacks  uint8 // a bit for each kernels.Precision that it has not
 	lost   bool
 }
 
@@ -81,6 +83,7 @@ type want struct {
 	sharing int   // index in Plan.Sharing of these; -1: none
 	// device and deviceMaking are the same as memory and making, of the memory that a place has of its own.
 	device, deviceMaking int64
+	precision            kernels.Precision // that the place has to have
 }
 
 // shelf is a heap of the ready jobs that want the same.
@@ -225,7 +228,7 @@ func (q *queue) placeFor(s *shelf) int {
 	for i := range q.places {
 		p := &q.places[i]
 		memory, device := q.needs(s.want, p.kind)
-		if p.lost || p.runs == 0 || memory > q.room.memory || device > p.memory || q.held(s, p.kind) {
+		if p.lost || p.lacks&(1<<s.precision) != 0 || p.runs == 0 || memory > q.room.memory || device > p.memory || q.held(s, p.kind) {
 			continue
 		}
 		if best < 0 || cmp.Or(cmp.Compare(p.runs, q.places[best].runs), cmp.Compare(p.memory, q.places[best].memory)) > 0 {

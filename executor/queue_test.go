@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/planner"
 )
 
@@ -31,6 +32,7 @@ type waitingRun struct {
 	// device and deviceMaking are of a place's own memory.
 	device, deviceMaking int64
 	shares               int // 0: nothing; otherwise the number of what it shares
+	precision            kernels.Precision
 }
 
 func newLine(t *testing.T, r room, has string, runs ...waitingRun) *line {
@@ -46,7 +48,8 @@ func newLine(t *testing.T, r room, has string, runs ...waitingRun) *line {
 	var queued []*planner.Run
 	var wants []want
 	for i := range l.plan.Runs {
-		w := want{memory: runs[i].memory, making: runs[i].making, sharing: runs[i].shares, device: runs[i].device, deviceMaking: runs[i].deviceMaking}
+		w := want{memory: runs[i].memory, making: runs[i].making, sharing: runs[i].shares, device: runs[i].device, deviceMaking: runs[i].deviceMaking,
+			precision: runs[i].precision}
 		if w.sharing == 0 {
 			w.sharing = -1
 		}
@@ -280,6 +283,16 @@ func TestQueuePlaces(t *testing.T) {
 		if others, _ := l.queue.lose(l.on["c"]); others {
 			t.Error("another is left")
 		}
+	})
+	t.Run("one lacks a precision", func(t *testing.T) {
+		l := on(two(), waitingRun{name: "a", device: 1, precision: kernels.BF16}, waitingRun{name: "b", device: 1, precision: kernels.BF16},
+			waitingRun{name: "c", device: 1})
+		l.queue.places[1].lacks = 1 << kernels.BF16
+		starts(l, "a0 c1") // c passes b by
+		l.ends("c", finished, "")
+		starts(l, "")
+		l.ends("a", finished, "")
+		starts(l, "b0")
 	})
 	t.Run("features of another kind", func(t *testing.T) {
 		places := []placeRoom{{runs: 1, memory: 9, kind: 0}, {runs: 1, memory: 9, kind: 1}}

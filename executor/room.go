@@ -21,6 +21,9 @@ import (
 // goes on at once, then from the computation of features; told is what people should know of that. An error says which run
 // does not fit even alone, or that the disk is too small.
 func (e *execution) findRoom() (r room, told []string, err error) {
+	if told, err = e.checkPrecisions(); err != nil {
+		return room{}, nil, err
+	}
 	if err := e.checkDisk(); err != nil {
 		return room{}, nil, err
 	}
@@ -34,16 +37,17 @@ func (e *execution) findRoom() (r room, told []string, err error) {
 			if _, err := e.findWants(r.memory); err != nil {
 				return room{}, nil, err
 			}
-			return r, nil, e.checkPlaces()
+			return r, told, e.checkPlaces()
 		}
 		available = m.Available
 	}
 	own := BaseMemory + e.keptWeights()
 	left := max(available-own, 0)
-	told, err = e.findWants(left)
+	unshared, err := e.findWants(left)
 	if err != nil {
 		return room{}, nil, err
 	}
+	told = append(told, unshared...)
 	if err := e.checkMemory(available, own, left); err != nil {
 		return room{}, nil, err
 	}
@@ -80,7 +84,6 @@ func (e *execution) findWants(left int64) (told []string, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, device.Close()) }()
-	leftOnDevice := e.largestPlace().memory
 	type sort struct {
 		courseKey
 		memory int64
@@ -99,7 +102,7 @@ func (e *execution) findWants(left int64) (told []string, err error) {
 	for i, run := range e.runs {
 		w := &e.wants[i]
 		estimate := e.Plan.Estimate(run)
-		*w = want{memory: estimate.Memory, sharing: -1}
+		*w = want{memory: estimate.Memory, sharing: -1, precision: e.precision(run)}
 		sharing := &e.Plan.Sharing[run.Sharing]
 		shares := sharing.Train != nil || sharing.Val != nil
 		other := separate(device) || estimate.DeviceMemory > 0 // the plan may have been made for another device
@@ -117,7 +120,7 @@ func (e *execution) findWants(left int64) (told []string, err error) {
 			continue
 		}
 		if !e.NoShare {
-			beside, besideOnDevice := max(left-w.memory, 0), max(leftOnDevice-w.device, 0)
+			beside, besideOnDevice := max(left-w.memory, 0), max(e.largestPlace(w.precision).memory-w.device, 0)
 			need, err := once(making, of, func() (need want, err error) {
 				limits := FeatureLimits{Results: e.FeatureMemory, All: beside, Device: besideOnDevice}
 				need.making, need.deviceMaking, err = FeatureMemory(device, e.Threads, set, data, sharing, limits)
@@ -152,7 +155,7 @@ func (e *execution) findWants(left int64) (told []string, err error) {
 // holds is what a run wants that takes this from files of features; nothing where the plan has no estimates. device is one
 // like the run's.
 func (e *execution) holds(device kernels.Device, run *planner.Run, sharing *planner.Sharing) (want, error) {
-	w := want{sharing: -1}
+	w := want{sharing: -1, precision: e.precision(run)}
 	if e.Plan.Estimate(run).Memory == 0 {
 		return w, nil
 	}
@@ -166,29 +169,35 @@ func (e *execution) holds(device kernels.Device, run *planner.Run, sharing *plan
 
 // checkMemory refuses a run that would not fit into what the process itself leaves of the available memory.
 func (e *execution) checkMemory(available, own, left int64) error {
-	var first *planner.Run
+	i, others := e.unfit(func(w want) (need, room int64) { return w.memory, left })
+	if i < 0 {
+		return nil
+	}
+	return fmt.Errorf("%s needs %s of memory, and of %s that are available ftrun itself needs %s, which leaves %s for runs%s: a smaller batch_size or crop needs less, "+
+		"and -memory-mib says how much there is where this is not right", e.Plan.Name(e.runs[i]), amount(e.wants[i].memory), amount(available), amount(own), amount(left), others)
+}
+
+// unfit is the run that needs the most of those that need more than there is room for, with what is to be said of the others;
+// -1 where there is none.
+func (e *execution) unfit(of func(want) (need, room int64)) (run int, others string) {
+	run = -1
 	var most int64
-	others := -1
-	for i, run := range e.runs {
-		if need := e.wants[i].memory; need > left {
-			others++
+	n := -1
+	for i, w := range e.wants {
+		if need, room := of(w); need > room {
+			n++
 			if need > most {
-				first, most = run, need
+				run, most = i, need
 			}
 		}
 	}
-	if first == nil {
-		return nil
-	}
-	and := ""
 	switch {
-	case others == 1:
-		and = "; another run does not fit either"
-	case others > 1:
-		and = fmt.Sprintf("; %d other runs do not fit either", others)
+	case n == 1:
+		others = "; another run does not fit either"
+	case n > 1:
+		others = fmt.Sprintf("; %d other runs do not fit either", n)
 	}
-	return fmt.Errorf("%s needs %s of memory, and of %s that are available ftrun itself needs %s, which leaves %s for runs%s: a smaller batch_size or crop needs less, "+
-		"and -memory-mib says how much there is where this is not right", e.Plan.Name(first), amount(most), amount(available), amount(own), amount(left), and)
+	return run, others
 }
 
 // checkDisk refuses runs that would leave more than their disk has room for. Features are not counted: those that have no

@@ -1,8 +1,9 @@
 package executor
 
 import (
-	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/planner"
@@ -26,72 +27,125 @@ func (t *training) tune() error {
 }
 
 // tuneMeter tells a meter how its device would compute. One of a device that has not the precision tells what that holds all
-// the same: a plan knows no device.
-func tuneMeter(meter kernels.Meter, s *planner.Settings) error {
+// the same: a plan knows no device. timings as those of the device; nil: it measures nothing.
+func tuneMeter(meter kernels.Meter, s *planner.Settings, timings kernels.Timings) error {
 	how, err := tuning(s)
 	if err != nil {
 		return err
 	}
+	how.Timings = timings
 	if t, ok := meter.(kernels.Tunable); ok {
 		return t.Tune(how)
 	}
 	return nil
 }
 
-// checkPrecisions refuses runs whose precision a place has not, before any of them starts: each may come to any place.
-func (e *execution) checkPrecisions() error {
-	refused := map[string]error{}
-	for _, run := range e.runs {
-		if set := &e.Plan.Settings[run.Settings]; set.Precision != "fp32" {
-			refused[set.Precision] = nil
-		}
-	}
-	for i := range e.places {
-		if len(refused) > 0 && e.places[i].kind == i { // others are like one before
-			if err := e.places[i].tryPrecisions(refused); err != nil {
-				return err
-			}
-		}
-	}
-	var first *planner.Run
-	others := 0
-	for _, run := range e.runs {
-		switch {
-		case refused[e.Plan.Settings[run.Settings].Precision] == nil:
-		case first == nil:
-			first = run
-		default:
-			others++
-		}
-	}
-	if first == nil {
-		return nil
-	}
-	name := e.Plan.Name(first)
-	if others > 0 {
-		name += fmt.Sprintf(" and %d more", others)
-	}
-	return fmt.Errorf("%s: %w", name, refused[e.Plan.Settings[first.Settings].Precision])
+// precision is what a run multiplies in, which precisions has looked at.
+func (e *execution) precision(run *planner.Run) kernels.Precision {
+	how, _ := tuning(&e.Plan.Settings[run.Settings])
+	return how.Precision
 }
 
-// tryPrecisions finds out which of some precisions the place has not, and why; those that another place refused stay so.
-func (p *place) tryPrecisions(refused map[string]error) (err error) {
-	device, err := p.Open(1)
-	if err != nil {
-		return err
+// precisions are those of the runs, but for fp32, which every device has.
+func (e *execution) precisions() (all []kernels.Precision, err error) {
+	for _, run := range e.runs {
+		how, err := tuning(&e.Plan.Settings[run.Settings])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", e.Plan.Name(run), err)
+		}
+		if how.Precision != kernels.FP32 && !slices.Contains(all, how.Precision) {
+			all = append(all, how.Precision)
+		}
 	}
-	defer func() { err = errors.Join(err, device.Close()) }()
-	for name, before := range refused {
-		if before != nil {
+	return all, nil
+}
+
+// refusals say of those precisions that a device has not why.
+func refusals(device kernels.Device, precisions []kernels.Precision) map[kernels.Precision]error {
+	why := map[kernels.Precision]error{}
+	for _, p := range precisions {
+		if err := kernels.Tune(device, kernels.Tuning{Precision: p}); err != nil {
+			why[p] = err
+		}
+	}
+	return why
+}
+
+// unmeasured are Timings of a training that is rehearsed: which algorithm is the fastest is yet to be found out.
+type unmeasured struct{}
+
+func (unmeasured) Fastest(string, string) (int, bool) { return 0, false }
+func (unmeasured) Keep(string, string, int)           {}
+
+// checkPrecisions refuses runs whose precision no place has, before any of them starts. told says which places are not for
+// all runs.
+func (e *execution) checkPrecisions() (told []string, err error) {
+	precisions, err := e.precisions()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range precisions {
+		var with, without []string
+		for i := range e.places {
+			if at := &e.places[i]; at.refusals[p] == nil {
+				with = append(with, at.name)
+			} else {
+				without = append(without, at.name)
+			}
+		}
+		if len(with) == 0 {
+			return nil, e.refuse(p)
+		}
+		if len(without) > 0 {
+			told = append(told, fmt.Sprintf("runs in %s are trained on %s only: there is no %s on %s",
+				p, strings.Join(with, ", "), p, strings.Join(without, ", ")))
+		}
+	}
+	return told, nil
+}
+
+// refuse says which runs can't be trained for want of a precision, and why.
+func (e *execution) refuse(p kernels.Precision) error {
+	var name string
+	n := 0
+	for _, run := range e.runs {
+		if e.precision(run) != p {
 			continue
 		}
-		precision, err := kernels.ParsePrecision(name)
-		if err == nil {
-			err = kernels.Tune(device, kernels.Tuning{Precision: precision})
+		if n++; n == 1 {
+			name = e.Plan.Name(run)
 		}
-		refused[name] = err
 	}
-	return nil
+	if n > 1 {
+		name += fmt.Sprintf(" and %d more", n-1)
+	}
+	err := e.places[0].refusals[p]
+	if len(e.places) == 1 {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return fmt.Errorf("%s: none of the %d devices has its precision: %w", name, len(e.places), err)
+}
+
+// CheckPrecisions refuses, as Apply does, runs whose precision none of the places has. It opens devices only where a run asks
+// for another than fp32.
+func CheckPrecisions(p *planner.Plan, places []Place) error {
+	e := &execution{Options: Options{Plan: p, Places: places}}
+	known := make(map[string]bool, len(p.Runs))
+	for i := range p.Runs {
+		if run := &p.Runs[i]; run.Action != planner.Done && !known[run.ID] {
+			known[run.ID] = true
+			e.runs = append(e.runs, run)
+		}
+	}
+	precisions, err := e.precisions()
+	if err != nil || len(precisions) == 0 {
+		return err
+	}
+	if err := e.lookAtPlaces(); err != nil {
+		return err
+	}
+	_, err = e.checkPrecisions()
+	return err
 }
 
 // algorithms are those that the run's device has chosen by measuring.

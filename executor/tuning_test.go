@@ -2,6 +2,7 @@ package executor
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,24 +164,60 @@ func TestFeaturesOfAFixedBatch(t *testing.T) {
 	}
 }
 
-// TestPrecisionThatTheDeviceHasNot: nothing is started, and the error says which run it is and how to mend it.
-func TestPrecisionThatTheDeviceHasNot(t *testing.T) {
+// TestPrecisionThatNoDeviceHas: nothing is started, and the error says which run it is and how to mend it. A plan is told the
+// same.
+func TestPrecisionThatNoDeviceHas(t *testing.T) {
 	l := newLab(t)
-	id, plain := l.run(nil), l.opt.Places[0]
+	id := l.run(nil)
 	l.run(func(s *planner.Settings) { s.Precision = "bf16" })
 	l.run(func(s *planner.Settings) { s.Precision = "bf16" })
-	l.choosers(0)
-	l.opt.Places = append(l.opt.Places, plain) // each run may come to any place
-	_, err := Apply(t.Context(), l.opt)
-	if err == nil {
-		t.Fatal("a CPU takes bf16")
-	}
-	for _, want := range []string{"sweep1 seed 1 and 1 more", `precision = "bf16"`, "cpu computes in fp32", "-device cuda:0", `"fp32"`} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("no %q in %q", want, err)
+	for _, test := range []struct {
+		places int
+		want   []string
+	}{
+		{1, []string{"sweep1 seed 1 and 1 more: precision = \"bf16\"", "cpu computes in fp32", "-device cuda:0", `"fp32"`}},
+		{2, []string{"sweep1 seed 1 and 1 more: none of the 2 devices has its precision: precision = \"bf16\""}},
+	} {
+		l.opt.Places = slices.Repeat(l.opt.Places[:1], test.places)
+		_, err := Apply(t.Context(), l.opt)
+		planned := CheckPrecisions(l.plan, l.opt.Places)
+		if err == nil || planned == nil || planned.Error() != err.Error() {
+			t.Fatalf("the plan is told %v, and apply gives %v", planned, err)
 		}
+		wantText(t, []string{err.Error()}, test.want...)
 	}
 	if _, there, _ := l.store.Run(id).Status(); there {
 		t.Error("a run was started")
+	}
+	for i := range l.plan.Runs {
+		l.plan.Runs[i].Action = planner.Done
+	}
+	if err := CheckPrecisions(l.plan, nil); err != nil {
+		t.Errorf("of runs that are done: %v", err)
+	}
+}
+
+// TestPrecisionThatOneDeviceHas: runs go to the devices that have it, however many others are free, and where that is of
+// interest it is told.
+func TestPrecisionThatOneDeviceHas(t *testing.T) {
+	l := newLab(t)
+	plain := l.opt.Places[0]
+	for range 3 {
+		l.run(func(s *planner.Settings) { s.Epochs, s.Precision = 1, "bf16" })
+	}
+	l.run(func(s *planner.Settings) { s.Epochs = 1 })
+	l.choosers(0)
+	l.opt.Places = []Place{plain, l.opt.Places[0], plain}
+	l.opt.Parallelism, l.opt.Threads = 3, 3
+	l.apply(4, 0, 0, 0)
+	for i := range l.plan.Runs {
+		path := l.status(l.plan.Runs[i].ID).Result.Path
+		if on := path == "of choice"; on != (i < 3) {
+			t.Errorf("run %d was trained on %s", i, path)
+		}
+	}
+	wantText(t, l.log.texts(), "runs in bf16 are trained on cpu only: there is no bf16 on cpu, cpu")
+	if err := CheckPrecisions(l.plan, l.opt.Places); err != nil {
+		t.Errorf("the plan is told %v", err)
 	}
 }

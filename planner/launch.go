@@ -251,7 +251,8 @@ func (p *Plan) completeLaunches(threads int, process int64) {
 }
 
 // complete fills in what the launcher leaves to the estimate of a run; what an earlier estimate had filled in is done anew. The run
-// may have to compute itself what it shares.
+// may have to compute itself what it shares. What a CPU takes says nothing of a GPU's time, nor the other way round: without an
+// estimate of its own kind a job asks for no time, and gets what its partition gives.
 func (l *Launch) complete(e Estimate, sharing *Sharing, threads int, process int64) {
 	if l.EstimatedMemory {
 		l.Memory, l.EstimatedMemory = 0, false
@@ -265,10 +266,12 @@ func (l *Launch) complete(e Estimate, sharing *Sharing, threads int, process int
 	if l.Memory == 0 && e.Memory > 0 {
 		if l.GPUs > 0 {
 			process += gpuMemory
+		} else { // which holds itself what would lie on a GPU
+			process += e.DeviceMemory + sharing.DeviceMemory
 		}
 		l.Memory, l.EstimatedMemory = memoryLimit(e.Memory+sharing.Memory+process), true
 	}
-	if l.Seconds == 0 && e.Seconds > 0 {
+	if l.Seconds == 0 && e.Seconds > 0 && (e.DeviceMemory > 0) == (l.GPUs > 0) {
 		fewer := max(1, float64(threads)/float64(max(l.CPUs, 1)))
 		l.Seconds, l.EstimatedTime = timeLimit((e.Seconds+sharing.Seconds)*fewer), true
 	}

@@ -125,7 +125,7 @@ func TestLaunches(t *testing.T) {
 	resnet.GPUs, resnet.Memory = 2, 8<<30
 	alexnet.Memory, alexnet.EstimatedMemory = leastMemory, true
 	// 2,010 s on 4 threads are 4,020 s on 2 cores; three times that and ten minutes are 12,660 s, 3.5 hours and a bit.
-	resnet.Seconds, resnet.EstimatedTime = 3*3600+3*900, true
+	// What a CPU takes says nothing of the other's GPUs.
 	alexnet.Seconds, alexnet.EstimatedTime = 3*3600+3*900, true
 	if diff := cmp.Diff([]Launch{resnet, alexnet}, p.Launches); diff != "" {
 		t.Errorf("launches (-want +got):\n%s", diff)
@@ -168,6 +168,18 @@ func TestLaunches(t *testing.T) {
 			t.Errorf("got %+v", l)
 		}
 	})
+	t.Run("estimates of a GPU are for jobs that have some", func(t *testing.T) {
+		w := newFakeWorld()
+		w.Costs = &fakeCosts{onDevice: 1 << 30}
+		p := plan(t, w, src, Options{})
+		resnet, alexnet := cluster, cluster
+		resnet.GPUs, resnet.Memory = 2, 8<<30
+		resnet.Seconds, resnet.EstimatedTime = 3*3600+3*900, true
+		alexnet.Memory, alexnet.EstimatedMemory = 11<<27, true // 1.25 GiB and a bit: a CPU holds itself what lies on a GPU
+		if diff := cmp.Diff([]Launch{resnet, alexnet}, p.Launches); diff != "" {
+			t.Errorf("launches (-want +got):\n%s", diff)
+		}
+	})
 	t.Run("what is left is estimated anew, and what was said stays", func(t *testing.T) {
 		store := fakeStore{}
 		for i := range p.Runs {
@@ -185,7 +197,7 @@ func TestLaunches(t *testing.T) {
 			r := &back.Runs[i]
 			l := back.LaunchOf(r)
 			want := int64(900) // 30 s on 4 threads are 60 s on 2 cores; three times that and ten minutes
-			if r.Action == Done {
+			if r.Action == Done || l.GPUs > 0 {
 				want = 0
 			}
 			if l.Seconds != want || l.GPUs == 2 && l.Memory != 8<<30 {

@@ -97,6 +97,9 @@ Exit codes: 0 fine, 1 error; with -detailed-exitcode 2 where there is something 
 				a.showGates(p)
 				fmt.Fprintln(a.out, a.paint(a.out, bold, summary(p)))
 				a.showExpectation(p, costs.threads, true)
+				if err := a.warnOfPrecisions(p, costs.flag); err != nil {
+					return err
+				}
 				err = a.showLaunch(cmd.Context(), p, true)
 				if budget > 0 {
 					a.showBudget(p, costs, budget)
@@ -310,6 +313,23 @@ func (a *app) showExpectation(p *planner.Plan, threads int, share bool) {
 	if share && s.Unshared-s.Seconds >= 1 {
 		fmt.Fprintf(a.out, "Of it %s for frozen parts; if nothing were shared it would be %s.\n", reports.Duration(s.Shared), reports.Duration(s.Unshared))
 	}
+}
+
+// warnOfPrecisions tells of runs that apply would refuse here, whose precision none of the devices has that apply takes. Elsewhere
+// they may be trained.
+func (a *app) warnOfPrecisions(p *planner.Plan, device string) error {
+	by, err := p.Launcher()
+	if err != nil || by.Kind != planner.Local {
+		return nil // what nodes have is not known
+	}
+	devices, err := a.chooseDevices(device)
+	if err != nil {
+		return err
+	}
+	if err := executor.CheckPrecisions(p, devices.places()); err != nil {
+		a.warn("apply would refuse this here: %v.", err)
+	}
+	return nil
 }
 
 // showContinued says how many runs need not start from the start although nothing of theirs is there.

@@ -323,8 +323,17 @@ func (a *app) showNodeHours(p *planner.Plan, arrays []launch.Array) {
 	default:
 		fmt.Fprintf(w, "  at most %s, by the time limits (CPU-hours %s)\n", hoursText(nodes), hoursText(cpus))
 	}
-	if expected := p.Summarize().Seconds; expected > 0 {
-		fmt.Fprintf(w, "  expected: %s, if nodes are as fast as this machine\n", hoursText(expected/3600))
+	s := p.Summarize()
+	estimated, other := "CPU", func(a launch.Array) bool { return a.Launch.GPUs > 0 }
+	if s.DeviceMemory > 0 {
+		estimated, other = "GPU", func(a launch.Array) bool { return a.Launch.GPUs == 0 }
+	}
+	switch {
+	case s.Seconds == 0:
+	case slices.ContainsFunc(arrays, other):
+		fmt.Fprintf(w, "  expected: not known, for the estimates are of this machine's %s\n", estimated)
+	default:
+		fmt.Fprintf(w, "  expected: %s, if nodes are as fast as this machine\n", hoursText(s.Seconds/3600))
 	}
 }
 

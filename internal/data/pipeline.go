@@ -119,9 +119,14 @@ func (p *Pipeline) augment(img *Image, draws func(op int) stream, s *scratch) (*
 // input (Crop, Crop, 3) to dst.
 func (p *Pipeline) Eval(dst []float32, img *Image) error {
 	out := NewImage(p.crop, p.crop)
-	if err := resizeCenterCrop(out, img, p.resize, &scratch{}); err != nil {
+	if err := p.EvalBytes(out.Pix, img); err != nil {
 		return err
 	}
 	p.norm.apply(dst[:p.Len()], out)
 	return nil
+}
+
+// EvalBytes is Eval for what is normalised elsewhere: it writes (Crop, Crop, 3), R, G, B.
+func (p *Pipeline) EvalBytes(dst []uint8, img *Image) error {
+	return resizeCenterCrop(&Image{W: p.crop, H: p.crop, Pix: dst[:p.Len()]}, img, p.resize, &scratch{})
 }

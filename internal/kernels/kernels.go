@@ -214,7 +214,8 @@ type Device interface {
 	Download(dst []float32, src Buffer) error
 	// Close frees what the device holds for itself (threads, scratch).
 	Close() error
-	// Meter returns a Meter for a device like this one that computes on so many threads. It may be used beside this one.
+	// Meter returns a Meter for a device like this one that computes on so many threads. It may be used between this one's
+	// calls.
 	Meter(threads int) Meter
 
 	// ConvForward computes y = act(conv(x, w) + bias); bias may be nil.

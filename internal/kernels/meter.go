@@ -12,6 +12,12 @@ type Meter interface {
 	Scratch() int64
 }
 
+// Stager is a Meter of a device that keeps memory of the host's, from which it copies to its own.
+type Stager interface {
+	// Staged is the number of bytes of that where no more than so many are uploaded at once.
+	Staged(most int64) int64
+}
+
 // Extent is a Buffer that has a length and no memory.
 type Extent int
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -105,4 +106,15 @@ echo "$((100 + n));cluster"
 			t.Error("what waits for the refused array is submitted all the same")
 		}
 	})
+}
+
+// TestSignalBefore: a task is told to save itself before its time limit, and before the partition's where it asks for none.
+func TestSignalBefore(t *testing.T) {
+	for limit, want := range map[time.Duration]time.Duration{
+		0: time.Minute, time.Hour: time.Minute, 10 * time.Minute: time.Minute, 5 * time.Minute: 30 * time.Second,
+	} {
+		if got := signalBefore(limit); got != want {
+			t.Errorf("limit %v: %v before", limit, got)
+		}
+	}
 }

@@ -90,8 +90,11 @@ func (w *Worker) Script(f *Folder, array int, a *Array) *slurm.Script {
 }
 
 // signalBefore is how long before its time limit a task is told to save itself: a minute, which Slurm makes up to two of,
-// and less where that would be much of its time.
+// and less where that would be much of its time. Where none is asked for, the limit is the partition's.
 func signalBefore(limit time.Duration) time.Duration {
+	if limit == 0 {
+		return time.Minute
+	}
 	return min(time.Minute, limit/10).Truncate(time.Second)
 }
 

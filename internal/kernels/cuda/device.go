@@ -52,6 +52,7 @@ type Device struct {
 	capability int    // as sm_ has it
 	tuning     kernels.Tuning
 	algorithms kernels.Algorithms // chosen by measuring
+	workspaces map[workspaceKey]int
 }
 
 var (

@@ -2,19 +2,25 @@
 
 package cuda
 
-import "github.com/ftrun/ftrun/internal/kernels"
+import (
+	"errors"
+	"maps"
 
-// meter tells what memory the device would hold, but for cuDNN's workspaces, of which only an open cuDNN knows. It follows
-// the operations in what scratch memory they take: TestMeter holds it to what they leave.
+	"github.com/ftrun/ftrun/internal/kernels"
+)
+
+// meter tells what memory the device would hold. It follows the operations in what scratch memory they take, and asks the
+// device's cuDNN, as long as that is open, for its workspaces: TestMeter holds it to what they leave.
 type meter struct {
 	*kernels.Hollow
-	scratch   int // bytes
-	precision kernels.Precision
+	device  *Device
+	scratch int // bytes
+	tuning  kernels.Tuning
 }
 
 // Tune says how the device would be told to compute.
 func (m *meter) Tune(how kernels.Tuning) error {
-	m.precision = how.Precision
+	m.tuning = how
 	return nil
 }
 
@@ -23,7 +29,7 @@ func (m *meter) FixedBatch() int { return fixedBatch }
 
 // Meter returns a Meter for a device like this one, and told the same. Threads mean nothing to it.
 func (d *Device) Meter(int) kernels.Meter {
-	return &meter{Hollow: kernels.NewHollow(&Device{name: d.name, path: d.path}), precision: d.tuning.Precision}
+	return &meter{Hollow: kernels.NewHollow(d), device: d, tuning: d.tuning}
 }
 
 func (m *meter) Scratch() int64 { return int64(blasMemoryLen + stepLen + m.scratch) }
@@ -34,11 +40,62 @@ func (m *meter) take(bytes ...int) error {
 	return nil
 }
 
+// workspaceKey is what a workspace depends on.
+type workspaceKey struct {
+	pass   *pass
+	conv   kernels.Conv
+	tuning kernels.Tuning // but for where timings are kept
+	faster bool           // what is the fastest is measured
+}
+
+// workspace is what cuDNN wants beside the operands of a pass, in bytes: for the algorithm that is taken unmeasured, or, as it
+// is not known which will be the fastest, for the one that wants the most.
+func (m *meter) workspace(p *pass, c kernels.Conv) (most int, err error) {
+	d := m.device
+	c.StepY = 0
+	key := workspaceKey{p, c, m.tuning, m.tuning.Timings != nil}
+	key.tuning.Timings = nil
+	if most, known := d.workspaces[key]; known || d.dnn == nil {
+		return most, nil
+	}
+	// The device may be told otherwise, and must not take what it is asked for here for what it has computed.
+	as := *d
+	as.tuning, as.unsupported = m.tuning, maps.Clone(d.unsupported)
+	var v convolution
+	defer func() { err = errors.Join(err, as.within(v.close)) }()
+	if err := as.within(func() error { return v.open(&as, c) }); err != nil {
+		return 0, err
+	}
+	candidates, err := as.supported(p, &v, c)
+	if err != nil {
+		return 0, err
+	}
+	for i, a := range candidates {
+		if i == 0 || key.faster {
+			most = max(most, int(a.workspace))
+		}
+	}
+	if d.workspaces == nil {
+		d.workspaces = map[workspaceKey]int{}
+	}
+	d.workspaces[key] = most
+	return most, nil
+}
+
+// pass notes what Device.prepare would take.
+func (m *meter) pass(p *pass, c kernels.Conv, scratch []int) error {
+	workspace, err := m.workspace(p, c)
+	if err != nil {
+		return err
+	}
+	return m.take(append([]int{workspace}, scratch...)...)
+}
+
 func (m *meter) convForward(c kernels.Conv, packed, overResidual bool) error {
 	if c.Groups > 1 {
 		return nil
 	}
-	return m.take(forwardScratch(c, m.precision, packed, overResidual)...)
+	return m.pass(forwardPass, c, forwardScratch(c, m.tuning.Precision, packed, overResidual))
 }
 
 func (m *meter) ConvForward(c kernels.Conv, x, w, bias, y kernels.Buffer, act kernels.Activation) error {
@@ -54,14 +111,14 @@ func (m *meter) ConvBackwardData(c kernels.Conv, w, dy, dx kernels.Buffer) error
 	if c.Groups > 1 {
 		return nil
 	}
-	return m.take(gradientScratch(c, m.precision)...)
+	return m.pass(dataPass, c, gradientScratch(c, m.tuning.Precision))
 }
 
 func (m *meter) ConvBackwardWeights(c kernels.Conv, x, dy, dw kernels.Buffer) error {
 	if c.Groups > 1 {
 		return m.take(cut(c.N*c.P()*c.Q(), c.LenW()).bytes(1, c.LenW()))
 	}
-	return m.take(gradientScratch(c, m.precision)...)
+	return m.pass(weightPass, c, gradientScratch(c, m.tuning.Precision))
 }
 
 func (m *meter) LinearForward(l kernels.Linear, x, w, bias, y kernels.Buffer, act kernels.Activation) error {
@@ -78,7 +135,7 @@ func (m *meter) LinearBackwardWeights(l kernels.Linear, x, dy, dw kernels.Buffer
 
 // multiply is the product of matrices of so many elements.
 func (m *meter) multiply(a, b int) error {
-	if m.precision != kernels.BF16 {
+	if m.tuning.Precision != kernels.BF16 {
 		return nil
 	}
 	return m.take(2*a, 2*b)

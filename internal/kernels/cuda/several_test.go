@@ -224,12 +224,38 @@ func TestLostGPU(t *testing.T) {
 	}
 }
 
+// TestGPUsThatLackAPrecision: runs go to the GPU that has theirs, the others to any; where none has it nothing is started, and a
+// plan warns.
+func TestGPUsThatLackAPrecision(t *testing.T) {
+	dir := sweepFolder(t, precise)
+	out := child(t, "apply -auto-approve sweep.hcl", dir, []string{fakes}, "FAKE_CAPABILITY=75,80")
+	for _, p := range []string{"tf32", "bf16"} {
+		if want := "runs in " + p + " are trained on cuda:1 only: there is no " + p + " on cuda:0"; !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if got := devices(statuses(t, dir)); got["cuda:0"] > 1 || got["cuda:0"]+got["cuda:1"] != 3 {
+		t.Errorf("trained on %v", got)
+	}
+
+	dir = sweepFolder(t, precise)
+	const old = "FAKE_CAPABILITY=75,75"
+	const why = "none of the 2 devices has its precision: cuda:0 (Fake GPU, compute capability 7.5) has no tf32"
+	if out := child(t, "plan sweep.hcl", dir, []string{fakes}, old); !strings.Contains(out, "apply would refuse this here: ") || !strings.Contains(out, why) {
+		t.Errorf("the plan says\n%s", out)
+	}
+	out, err := run("apply -auto-approve sweep.hcl", dir, []string{fakes}, old)
+	if err == nil || !strings.Contains(out, why) || len(statuses(t, dir)) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestRunsThatDoNotFit: what is estimated not to fit is refused before the start; what does not fit all the same fails, and the
 // others go on. Both tell a batch that would.
 func TestRunsThatDoNotFit(t *testing.T) {
 	dir := sweepFolder(t, seeds)
 	out, err := run("apply -auto-approve -device cuda sweep.hcl", dir, []string{fakes}, "FAKE_MEMORY_MIB=310,280")
-	if err == nil || !strings.Contains(out, "of a GPU's memory, and of the 310 MiB of cuda:0 there are 54 MiB for runs; 3 other runs do not fit either: a batch_size of 8 would fit, with 50 MiB") {
+	if err == nil || !strings.Contains(out, "of a GPU's memory, and of the 310 MiB of cuda:0 there are 54 MiB for runs; 3 other runs do not fit either: a batch_size of 8 would fit, with 51 MiB") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if all := statuses(t, dir); len(all) > 0 {

@@ -42,6 +42,15 @@ const (
 	mostStaged = 128 << 20
 )
 
+// Staged is what the places take where so many bytes are uploaded at once, at most.
+func (m *meter) Staged(most int64) int64 {
+	n := int64(fewPlaces * fewBytes)
+	if most > fewBytes {
+		n += manyPlaces * min(most, mostStaged)
+	}
+	return n
+}
+
 // open makes the places, those for much without memory. The context is the thread's.
 func (s *staging) open() error {
 	s.few, s.many = make([]place, fewPlaces), make([]place, manyPlaces)
