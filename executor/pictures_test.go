@@ -18,14 +18,15 @@ type normalizing struct {
 }
 
 type hostPixels struct {
-	of  *normalizing
-	pix []uint8
+	of   *normalizing
+	room kernels.Room
+	pix  []uint8
 }
 
 func (d *normalizing) Available() (int64, error) { return d.available, nil }
 
-func (d *normalizing) NewPixels(bytes, windows int) (kernels.Pixels, error) {
-	return &hostPixels{d, make([]uint8, bytes)}, nil
+func (d *normalizing) NewPixels(r kernels.Room) (kernels.Pixels, error) {
+	return &hostPixels{d, r, make([]uint8, r.Bytes)}, nil
 }
 
 func (p *hostPixels) Put(at int, pix []uint8) error {
@@ -33,14 +34,39 @@ func (p *hostPixels) Put(at int, pix []uint8) error {
 	return nil
 }
 
-// Normalize knows windows of whole pictures, which a training asks for.
-func (p *hostPixels) Normalize(n kernels.Normalization, crop int, of []kernels.Window, x kernels.Buffer) error {
-	to := x.(kernels.Host)
+// Normalize has internal/data scale what is to be scaled.
+func (p *hostPixels) Normalize(n kernels.Normalization, of []kernels.Window, x kernels.Buffer) error {
+	to, crop := x.(kernels.Host), p.room.Crop
 	for i, w := range of {
-		for j := range 3 * crop * crop {
-			v := float32(p.pix[w.At+j]) / 255
-			v = v - n.Mean[j%3]
-			to[i*3*crop*crop+j] = v / n.Std[j%3]
+		part := data.NewImage(cmp.Or(w.Columns, crop), cmp.Or(w.Rows, crop))
+		for row := range part.H {
+			for column := range part.W {
+				if y, x := row+w.Top, column+w.Left; 0 <= y && y < w.H && 0 <= x && x < w.W {
+					copy(part.Pix[3*(row*part.W+column):][:3], p.pix[w.At+3*(y*w.W+x):])
+				}
+			}
+		}
+		if w.Scaled(crop) {
+			if max(part.H, part.W) > p.room.Side || w.Top < 0 || w.Left < 0 || w.Top+w.Rows > w.H || w.Left+w.Columns > w.W {
+				return fmt.Errorf("%+v can't be scaled in %+v", w, p.room)
+			}
+			part = data.Resize(part, crop, crop)
+		}
+		for row := range crop {
+			for column := range crop {
+				from := [2]int{row, column}
+				if w.Upturned {
+					from[0] = crop - 1 - row
+				}
+				if w.Mirrored {
+					from[1] = crop - 1 - column
+				}
+				for c := range 3 {
+					v := float32(part.Pix[3*(from[0]*crop+from[1])+c]) / 255
+					v = v - n.Mean[c]
+					to[3*((i*crop+row)*crop+column)+c] = v / n.Std[c]
+				}
+			}
 		}
 	}
 	return nil
