@@ -14,7 +14,7 @@ type album struct {
 }
 
 // newAlbum makes room for pictures of these sizes, of which parts of up to side rows or columns are scaled. It returns nil
-// where they would take more than half of the memory that is free.
+// where they would take more than half of the device's memory that is free, or it has none of its own.
 func (p *pictures) newAlbum(sizes []data.Size, side int) *album {
 	a := &album{sizes: sizes, at: make([]int, len(sizes)), held: make([]bool, len(sizes))}
 	bytes := 0
@@ -22,7 +22,11 @@ func (p *pictures) newAlbum(sizes []data.Size, side int) *album {
 		a.at[i] = bytes
 		bytes += 3 * size.W * size.H
 	}
-	if available, err := p.device.Available(); err != nil || int64(bytes) > available/2 {
+	d, own := p.device.(kernels.Separate)
+	if !own {
+		return nil
+	}
+	if free, _, err := d.Memory(); err != nil || int64(bytes) > free/2 {
 		return nil
 	}
 	var err error

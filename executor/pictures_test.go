@@ -16,11 +16,11 @@ import (
 	"github.com/ftrun/ftrun/planner"
 )
 
-// normalizing is a CPU that takes pictures as bytes, as a GPU does.
+// normalizing is a CPU that takes pictures as bytes, as a GPU does, and has a memory of its own.
 type normalizing struct {
 	kernels.Device
-	available int64
-	copied    *int // bytes
+	free   int64
+	copied *int // bytes
 }
 
 type hostPixels struct {
@@ -29,7 +29,7 @@ type hostPixels struct {
 	pix  []uint8
 }
 
-func (d *normalizing) Available() (int64, error) { return d.available, nil }
+func (d *normalizing) Memory() (free, total int64, err error) { return d.free, d.free, nil }
 
 func (d *normalizing) NewPixels(r kernels.Room) (kernels.Pixels, error) {
 	return &hostPixels{d, r, make([]uint8, r.Bytes)}, nil

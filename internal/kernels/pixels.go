@@ -10,8 +10,6 @@ type Normalizer interface {
 	Device
 	// NewPixels makes room for pictures.
 	NewPixels(r Room) (Pixels, error)
-	// Available is the number of bytes of the device's memory that nobody has taken.
-	Available() (int64, error)
 }
 
 // Room is what Pixels have room for.

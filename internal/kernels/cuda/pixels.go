@@ -73,15 +73,6 @@ func (d *Device) NewPixels(r kernels.Room) (kernels.Pixels, error) {
 	return p, nil
 }
 
-// Available asks the driver.
-func (d *Device) Available() (bytes int64, err error) {
-	err = d.within(func() (err error) {
-		bytes, _, err = cu.MemInfo()
-		return err
-	})
-	return bytes, err
-}
-
 // Put copies bytes beside what the device computes.
 func (p *pixels) Put(at int, pix []uint8) error {
 	if at < 0 || at+len(pix) > p.room.Bytes {
@@ -194,8 +185,6 @@ func (m *meter) NewPixels(r kernels.Room) (kernels.Pixels, error) {
 	memory, err := m.Alloc(pixelsLen(r))
 	return &hollowPixels{m, memory}, err
 }
-
-func (m *meter) Available() (int64, error) { return 0, nil }
 
 func (p *hollowPixels) Put(int, []uint8) error { return nil }
 func (p *hollowPixels) Normalize(kernels.Normalization, []kernels.Window, kernels.Buffer) error {

@@ -74,7 +74,7 @@ func TestMeterOfPixels(t *testing.T) {
 	if os.Getenv("FTRUN_CUDA_REAL") != "" {
 		t.Skip("a driver gives whole pages")
 	}
-	before, err := d.Available()
+	before, _, err := d.Memory()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestMeterOfPixels(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	if after, err := d.Available(); err != nil || before-after != m.Held() {
+	if after, _, err := d.Memory(); err != nil || before-after != m.Held() {
 		t.Errorf("%d bytes are told, %d kept (%v)", m.Held(), before-after, err)
 	}
 }
