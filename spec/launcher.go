@@ -503,8 +503,10 @@ func setSetup(_ *module, l *Launcher, v cty.Value) *problem {
 			return problemf(outOfRange, "setup holds shell lines, and this is an option of sbatch: %s. Give it in extra.", quote(strings.TrimSpace(line)))
 		}
 	}
-	if i := strings.IndexFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }); i >= 0 {
-		return problemf(outOfRange, "setup holds the control character %q, which no shell takes.", s[i])
+	for _, r := range s {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return problemf(outOfRange, "setup holds the control character %q, which no shell takes.", r)
+		}
 	}
 	l.Setup = s
 	return nil

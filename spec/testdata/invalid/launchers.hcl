@@ -83,6 +83,8 @@ launcher "slurm" "more" {
   ]
 }
 
+launcher "slurm" "control" { setup = "export A=é\u0085" } # ERROR: Value out of range: setup holds the control character '\u0085', which no shell takes.
+
 launcher "slurm" "array" { extra = ["--exclusive", "--array=1-3"] }     # ERROR: Conflicting settings: "--array=1-3" is given by ftrun itself
 launcher "slurm" "short" { extra = ["-d afterok:1"] }                   # ERROR: Conflicting settings: "-d" is given by ftrun itself
 launcher "slurm" "begun" { extra = ["--dep=afterok:1"] }                # ERROR: Conflicting settings: "--dep=afterok:1" is given by ftrun itself
