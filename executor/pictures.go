@@ -200,7 +200,10 @@ func (b *pictureBatches) show(d *data.Batch, view int, windows []kernels.Window)
 func (b *pictureBatches) cut(d *data.Batch, epoch int, missing func() (*data.Image, error, bool), windows []kernels.Window) error {
 	for i, index := range d.Index {
 		if !b.kept.held[index] {
-			img, err, _ := missing()
+			img, err, ok := missing()
+			if !ok {
+				return errors.New("pictures are loaded in another order than an epoch's")
+			}
 			if err != nil {
 				return err
 			}

@@ -1,7 +1,6 @@
 package executor
 
 import (
-	stdcmp "cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/kernels"
 	"github.com/ftrun/ftrun/internal/kernels/cpu"
+	"github.com/ftrun/ftrun/internal/kernels/kerneltest"
 	"github.com/ftrun/ftrun/internal/runlog"
 	"github.com/ftrun/ftrun/planner"
 )
@@ -40,41 +40,15 @@ func (p *hostPixels) Put(at int, pix []uint8) error {
 	return nil
 }
 
-// Normalize has internal/data scale what is to be scaled.
 func (p *hostPixels) Normalize(n kernels.Normalization, of []kernels.Window, x kernels.Buffer) error {
-	to, crop := x.(kernels.Host), p.room.Crop
-	for i, w := range of {
-		part := data.NewImage(stdcmp.Or(w.Columns, crop), stdcmp.Or(w.Rows, crop))
-		for row := range part.H {
-			for column := range part.W {
-				if y, x := row+w.Top, column+w.Left; 0 <= y && y < w.H && 0 <= x && x < w.W {
-					copy(part.Pix[3*(row*part.W+column):][:3], p.pix[w.At+3*(y*w.W+x):])
-				}
-			}
-		}
-		if w.Scaled(crop) {
-			if max(part.H, part.W) > p.room.Side || w.Top < 0 || w.Left < 0 || w.Top+w.Rows > w.H || w.Left+w.Columns > w.W {
-				return fmt.Errorf("%+v can't be scaled in %+v", w, p.room)
-			}
-			part = data.Resize(part, crop, crop)
-		}
-		for row := range crop {
-			for column := range crop {
-				from := [2]int{row, column}
-				if w.Upturned {
-					from[0] = crop - 1 - row
-				}
-				if w.Mirrored {
-					from[1] = crop - 1 - column
-				}
-				for c := range 3 {
-					v := float32(part.Pix[3*(from[0]*crop+from[1])+c]) / 255
-					v = v - n.Mean[c]
-					to[3*((i*crop+row)*crop+column)+c] = v / n.Std[c]
-				}
-			}
+	crop := p.room.Crop
+	for _, w := range of {
+		if w.Scaled(crop) && (max(w.Rows, w.Columns) > p.room.Side ||
+			w.Top < 0 || w.Left < 0 || w.Top+w.Rows > w.H || w.Left+w.Columns > w.W) {
+			return fmt.Errorf("%+v can't be scaled in %+v", w, p.room)
 		}
 	}
+	copy(x.(kernels.Host), kerneltest.Normalized(n, crop, of, p.pix))
 	return nil
 }
 

@@ -17,7 +17,7 @@ func cutOut(img *Image, c Cut, crop int) *Image {
 			}
 		}
 	}
-	part = Resize(part, crop, crop)
+	part = scaled(part, crop, crop)
 	out := NewImage(crop, crop)
 	for y := range crop {
 		for x := range crop {

@@ -4,14 +4,15 @@ package cuda
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"os"
 	"testing"
 
 	"gorgonia.org/cu"
 
-	"github.com/ftrun/ftrun/internal/data"
 	"github.com/ftrun/ftrun/internal/kernels"
+	"github.com/ftrun/ftrun/internal/kernels/kerneltest"
 )
 
 // TestOrderOfStreams: the fake driver finds memory that is read while it is copied to, and overwritten while it is read; with
@@ -93,7 +94,7 @@ func TestMeterOfPixels(t *testing.T) {
 	}
 }
 
-// FuzzCuts: a window that is scaled has the bytes that internal/data makes of that part of the picture.
+// FuzzCuts: a window that is scaled is that of the equation, to the bit.
 func FuzzCuts(f *testing.F) {
 	d, err := New(0)
 	if err != nil {
@@ -122,30 +123,26 @@ func FuzzCuts(f *testing.F) {
 				pix[i] |= 0xf8
 			}
 		}
-		part := data.NewImage(box.Columns, box.Rows)
-		for y := range box.Rows {
-			copy(part.Pix[3*y*part.W:3*(y+1)*part.W], pix[3*((y+box.Top)*w+box.Left):])
-		}
-		want := data.Resize(part, crop, crop)
+		norm := kernels.Normalization{Mean: [3]float32{0.485, 0.456, 0.406}, Std: [3]float32{0.229, 0.224, 0.225}}
+		want := kerneltest.Normalized(norm, crop, []kernels.Window{box}, pix)
 
 		p, err := d.NewPixels(kernels.Room{Bytes: len(pix), Windows: 1, Crop: crop, Side: max(box.Rows, box.Columns)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		x, err := d.Alloc(len(want.Pix))
+		x, err := d.Alloc(len(want))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer d.Free(x)
-		got := make([]float32, len(want.Pix))
-		one := kernels.Normalization{Std: [3]float32{1, 1, 1}}
-		if err := errors.Join(p.Put(0, pix), p.Normalize(one, []kernels.Window{box}, x), d.Download(got, x)); err != nil {
+		got := make([]float32, len(want))
+		if err := errors.Join(p.Put(0, pix), p.Normalize(norm, []kernels.Window{box}, x), d.Download(got, x)); err != nil {
 			t.Fatal(err)
 		}
-		for i, u := range want.Pix {
-			if got[i] != float32(u)/255 {
-				t.Fatalf("%+v to %d: byte %d is %v, want %d", box, crop, i, got[i]*255, u)
+		for i := range want {
+			if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+				t.Fatalf("%+v to %d: element %d is %v, want %v", box, crop, i, got[i], want[i])
 			}
 		}
 	})

@@ -66,7 +66,7 @@ func (s *suite) pixels(t *testing.T) {
 			if err := p.Normalize(norm, of, b); err != nil {
 				t.Fatal(err)
 			}
-			x, want = append(x, b), append(want, normalized(norm, crop, of, host))
+			x, want = append(x, b), append(want, Normalized(norm, crop, of, host))
 		}
 		for i := range x {
 			sameBits(t, "pictures", want[i], downloaded(t, d, x[i]))
@@ -77,8 +77,8 @@ func (s *suite) pixels(t *testing.T) {
 	}
 }
 
-// normalized is the equation of kernels.Normalization and Window.
-func normalized(n kernels.Normalization, crop int, of []kernels.Window, pix []uint8) (x []float32) {
+// Normalized is x (N,crop,crop,3) of windows of pictures by the equations of kernels.Normalization and Window.
+func Normalized(n kernels.Normalization, crop int, of []kernels.Window, pix []uint8) (x []float32) {
 	for _, w := range of {
 		down, across := taps(cmp.Or(w.Rows, crop), crop), taps(cmp.Or(w.Columns, crop), crop)
 		for p := range crop {
