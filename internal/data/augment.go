@@ -326,15 +326,24 @@ func cut(img *Image, left, top, size int, s *scratch) *Image {
 	return out
 }
 
-func (o RandomCrop) apply(img *Image, size int, r *stream, s *scratch) (*Image, error) {
-	w, h := img.W+2*o.Padding, img.H+2*o.Padding
+// box draws the part of a w×h picture; it may reach beyond by the padding.
+func (o RandomCrop) box(w, h, size int, r *stream) (Rect, error) {
+	w, h = w+2*o.Padding, h+2*o.Padding
 	if w < size || h < size {
-		return nil, fmt.Errorf("random_crop: %d×%d pixels with padding are less than the crop's %d: resize to more first",
+		return Rect{}, fmt.Errorf("random_crop: %d×%d pixels with padding are less than the crop's %d: resize to more first",
 			w, h, size)
 	}
 	top := r.intn(h - size + 1)
 	left := r.intn(w - size + 1)
-	return cut(img, left-o.Padding, top-o.Padding, size, s), nil
+	return Rect{left - o.Padding, top - o.Padding, size, size}, nil
+}
+
+func (o RandomCrop) apply(img *Image, size int, r *stream, s *scratch) (*Image, error) {
+	box, err := o.box(img.W, img.H, size, r)
+	if err != nil {
+		return nil, err
+	}
+	return cut(img, box.X, box.Y, size, s), nil
 }
 
 // box draws the part of a w×h picture (torchvision's RandomResizedCrop.get_params).
@@ -368,8 +377,11 @@ func (o RandomResizedCrop) apply(img *Image, size int, r *stream, s *scratch) (*
 	return out, nil
 }
 
+// flips draws whether a flip of that probability is done.
+func flips(p float64, r *stream) bool { return r.float64() < p }
+
 func (o HFlip) apply(img *Image, _ int, r *stream, s *scratch) (*Image, error) {
-	if r.float64() >= o.P {
+	if !flips(o.P, r) {
 		return img, nil
 	}
 	out := s.next(img.W, img.H)
@@ -383,7 +395,7 @@ func (o HFlip) apply(img *Image, _ int, r *stream, s *scratch) (*Image, error) {
 }
 
 func (o VFlip) apply(img *Image, _ int, r *stream, s *scratch) (*Image, error) {
-	if r.float64() >= o.P {
+	if !flips(o.P, r) {
 		return img, nil
 	}
 	out := s.next(img.W, img.H)

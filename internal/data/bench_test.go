@@ -56,7 +56,7 @@ func BenchmarkPreprocess(b *testing.B) {
 		}
 	}
 	augment := func(b *testing.B, i int, img *Image) *Image {
-		out, err := train.augment(img, draws(i), s)
+		out, err := train.draw(img, draws(i), s)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -16,6 +16,7 @@ type Batch struct {
 	Pix    []uint8   // (N, Crop, Crop, 3), R, G, B; empty where it does not
 	Labels []int     // (N): classes
 	Index  []int     // (N): positions in the split's items
+	Sizes  []Size    // (N): of the pictures before anything is drawn for them; 0×0 where nothing is, and of those that are held
 	N      int
 }
 
@@ -148,41 +149,67 @@ func (l *Loader) View(epoch int) int {
 	return epoch - 1
 }
 
-// picture makes item index as an epoch shows it.
-func (l *Loader) picture(epoch, index int, s *scratch) (*Image, error) {
+// still makes item index, for which nothing is drawn.
+func (l *Loader) still(index int, s *scratch) (*Image, error) {
 	it := &l.cfg.Split.Items[index]
 	p := l.cfg.Pipeline
-	if !p.Random() {
-		return l.cfg.Cache.get(cacheKey{it.source, it.SHA256, p.resize, p.crop}, func() (*Image, error) {
-			base, err := it.Decode()
-			if err != nil {
-				return nil, err
-			}
-			out := NewImage(p.crop, p.crop)
-			if err := resizeCenterCrop(out, base, p.resize, s); err != nil {
-				return nil, &PictureError{Path: it.Path, Err: err}
-			}
-			return out, nil
-		})
-	}
+	return l.cfg.Cache.get(cacheKey{it.source, it.SHA256, p.resize, p.crop}, func() (*Image, error) {
+		base, err := it.Decode()
+		if err != nil {
+			return nil, err
+		}
+		out := NewImage(p.crop, p.crop)
+		if err := resizeCenterCrop(out, base, p.resize, s); err != nil {
+			return nil, &PictureError{Path: it.Path, Err: err}
+		}
+		return out, nil
+	})
+}
+
+// undrawn makes item index as it is before anything is drawn for it.
+func (l *Loader) undrawn(index int, s *scratch) (*Image, error) {
+	it := &l.cfg.Split.Items[index]
 	img, err := l.cfg.Cache.get(cacheKey{source: it.source, sum: it.SHA256}, it.Decode)
 	if err != nil {
 		return nil, err
 	}
-	view := uint64(l.View(epoch))
-	img, err = p.augment(img, func(op int) stream { return l.augment.stream(view, uint64(index), uint64(op)) }, s)
-	if err != nil {
+	if img, err = l.cfg.Pipeline.prepare(img, s); err != nil {
 		return nil, &PictureError{Path: it.Path, Err: err}
 	}
 	return img, nil
 }
 
+// drawn makes of what undrawn made what an epoch shows.
+func (l *Loader) drawn(epoch, index int, img *Image, s *scratch) (*Image, error) {
+	img, err := l.cfg.Pipeline.draw(img, l.draws(epoch, index), s)
+	if err != nil {
+		return nil, &PictureError{Path: l.cfg.Split.Items[index].Path, Err: err}
+	}
+	return img, nil
+}
+
+// draws are the streams of the operations on item index in an epoch.
+func (l *Loader) draws(epoch, index int) func(op int) stream {
+	view := uint64(l.View(epoch))
+	return func(op int) stream { return l.augment.stream(view, uint64(index), uint64(op)) }
+}
+
 // fill puts item index into a slot of a batch.
 func (l *Loader) fill(b *Batch, slot, epoch, index int, s *scratch) error {
+	b.Sizes[slot] = Size{}
 	if l.cfg.Held != nil && l.cfg.Held(l.View(epoch), index) {
 		return nil
 	}
-	img, err := l.picture(epoch, index, s)
+	var img *Image
+	var err error
+	if l.cfg.Pipeline.Random() {
+		if img, err = l.undrawn(index, s); err == nil {
+			b.Sizes[slot] = Size{img.W, img.H}
+			img, err = l.drawn(epoch, index, img, s)
+		}
+	} else {
+		img, err = l.still(index, s)
+	}
 	if err != nil {
 		return err
 	}
@@ -276,6 +303,7 @@ func (l *Loader) produce(ctx context.Context, epoch, from int, free <-chan *pend
 		}
 		p.batch.N, p.batch.Index = n, index
 		p.batch.Labels = grow(p.batch.Labels, n)
+		p.batch.Sizes = grow(p.batch.Sizes, n)
 		if l.cfg.Bytes {
 			p.batch.Pix = grow(p.batch.Pix, n*size)
 		} else {

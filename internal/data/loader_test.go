@@ -60,7 +60,7 @@ func collect(tb testing.TB, l *Loader, epoch, from int) []Batch {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		all = append(all, Batch{slices.Clone(b.X), slices.Clone(b.Pix), slices.Clone(b.Labels), slices.Clone(b.Index), b.N})
+		all = append(all, Batch{slices.Clone(b.X), slices.Clone(b.Pix), slices.Clone(b.Labels), slices.Clone(b.Index), slices.Clone(b.Sizes), b.N})
 	}
 	return all
 }

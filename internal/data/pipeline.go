@@ -20,6 +20,7 @@ type PipelineConfig struct {
 type Pipeline struct {
 	resize, crop int
 	ops          []Op // nil: Resize and CenterCrop
+	fixed        int  // so many of ops, the first, draw nothing
 	norm         *normTable
 }
 
@@ -52,7 +53,7 @@ func NewPipeline(cfg PipelineConfig) (*Pipeline, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.ops = ops
+		p.ops, p.fixed = ops, undrawn(ops)
 	}
 	return p, nil
 }
@@ -97,18 +98,40 @@ func complete(cfg PipelineConfig) ([]Op, error) {
 	return append([]Op{}, cfg.Augment...), nil
 }
 
+// undrawn is how many operations come before the first that draws.
+func undrawn(ops []Op) (n int) {
+	for n < len(ops) {
+		switch ops[n].(type) {
+		case ResizeOp, CenterCrop:
+			n++
+		default:
+			return n
+		}
+	}
+	return n
+}
+
 // Random reports whether a picture's input may differ from one epoch to the next.
 func (p *Pipeline) Random() bool { return p.ops != nil }
 
 // Len is the number of float32 of one input, crop·crop·3.
 func (p *Pipeline) Len() int { return 3 * p.crop * p.crop }
 
-// augment applies the operations to img; draws names the streams of its operations. img is not written to.
-func (p *Pipeline) augment(img *Image, draws func(op int) stream, s *scratch) (*Image, error) {
-	for i, op := range p.ops {
+// prepare applies the operations before the first that draws; img is not written to.
+func (p *Pipeline) prepare(img *Image, s *scratch) (_ *Image, err error) {
+	for _, op := range p.ops[:p.fixed] {
+		if img, err = op.apply(img, p.crop, nil, s); err != nil {
+			return nil, err
+		}
+	}
+	return img, nil
+}
+
+// draw applies the others to what prepare made; draws names the streams of the operations.
+func (p *Pipeline) draw(img *Image, draws func(op int) stream, s *scratch) (_ *Image, err error) {
+	for i := p.fixed; i < len(p.ops); i++ {
 		r := draws(i)
-		var err error
-		if img, err = op.apply(img, p.crop, &r, s); err != nil {
+		if img, err = p.ops[i].apply(img, p.crop, &r, s); err != nil {
 			return nil, err
 		}
 	}

@@ -39,22 +39,80 @@ extern void *host_pointer(u64 address, u64 bytes);
 
 /* ---- pictures ---- */
 
-enum { WINDOW = 7 }; /* words of a window: where its picture begins, in two, then as kernels.Window; see pixels.go */
+/* Words of a window: where its picture begins, in two, then as kernels.Window; see pixels.go. */
+enum { WINDOW = 9, WIDTH = 3, TOP, LEFT, ROWS, COLUMNS, FLIPS };
 
-/* windows of pictures in bytes → x (N,crop,crop,3). A thread makes a whole pixel. */
-KERNEL(normalize_pictures)(const unsigned char *pixels, const u32 *windows, float *x, float mean0, float mean1, float mean2,
-	float std0, float std1, float std2, u32 crop, u32 count) {
+/* Pillow's filters are of whole numbers: a tap is in units of 1/2^PRECISION, and each of two passes rounds to bytes. */
+enum { PRECISION = 32 - 8 - 2, HALF = 1 << (PRECISION - 1) };
+
+FUNCTION u32 to_byte(u32 sum) {
+	sum >>= PRECISION;
+	return sum < 255 ? sum : 255;
+}
+
+/* What an input at a distance weighs: a triangle. */
+FUNCTION double weight(double distance, double inverse) {
+	double t = distance * inverse;
+	if (t < 0) t = -t;
+	return t < 1 ? 1 - t : 0;
+}
+
+/* windows → taps (N,2,crop,step), for each row, then for each column of a scaled window: the first input, how many there
+ * are, and the factor of each. Pillow's bilinear filter, whose support grows with the scale where a picture shrinks
+ * (Resample.c: precompute_coeffs, normalize_coeffs_8bpc). A thread makes those of one row or column. */
+KERNEL(scale_windows)(const u32 *windows, u32 *taps, u32 step, u32 crop, u32 count) {
 	EACH(i, count) {
-		const u32 *w = windows + i / (crop * crop) * WINDOW;
-		u32 row = i / crop % crop, column = i % crop, h = w[2], width = w[3];
-		if (w[6] & 1) column = crop - 1 - column;
-		if (w[6] & 2) row = crop - 1 - row;
-		row += w[4]; /* both may be negative: then they are large */
-		column += w[5];
+		const u32 *w = windows + i / (2 * crop) * WINDOW;
+		if (w[ROWS] == crop && w[COLUMNS] == crop) continue;
+		u32 *t = taps + (u64)i * step;
+		int in = w[i / crop % 2 ? COLUMNS : ROWS];
+		double scale = (double)in / crop, support = scale < 1 ? 1 : scale, inverse = 1 / support;
+		double center = (i % crop + 0.5) * scale, sum = 0;
+		int first = center - support + 0.5, end = center + support + 0.5;
+		if (first < 0) first = 0;
+		if (end > in) end = in;
+		for (int j = first; j < end; j++) sum += weight(j - center + 0.5, inverse);
+		t[0] = first;
+		t[1] = end - first;
+		for (int j = first; j < end; j++) t[2 + j - first] = 0.5 + weight(j - center + 0.5, inverse) / sum * (1 << PRECISION);
+	}
+}
+
+/* One pixel of a scaled window, by the taps of its row and its column: sideways first, then down. */
+FUNCTION void scaled_pixel(const unsigned char *in, u32 width, const u32 *down, const u32 *across, float *c) {
+	u32 sums[3] = {HALF, HALF, HALF};
+	in += 3 * ((u64)down[0] * width + across[0]);
+	for (u32 j = 0; j < down[1]; j++, in += 3 * (u64)width) {
+		u32 row[3] = {HALF, HALF, HALF};
+		for (u32 k = 0; k < across[1]; k++) {
+			for (u32 l = 0; l < 3; l++) row[l] += across[2 + k] * in[3 * k + l];
+		}
+		for (u32 l = 0; l < 3; l++) sums[l] += down[2 + j] * to_byte(row[l]);
+	}
+	for (u32 l = 0; l < 3; l++) c[l] = to_byte(sums[l]);
+}
+
+/* windows of pictures in bytes → x (N,crop,crop,3). A thread makes a whole pixel. taps, see scale_windows, may be missing
+ * where no window is scaled. */
+KERNEL(normalize_pictures)(const unsigned char *pixels, const u32 *windows, const u32 *taps, float *x, float mean0,
+	float mean1, float mean2, float std0, float std1, float std2, u32 step, u32 crop, u32 count) {
+	EACH(i, count) {
+		u32 n = i / (crop * crop);
+		const u32 *w = windows + n * WINDOW;
+		u32 row = i / crop % crop, column = i % crop, h = w[2], width = w[WIDTH];
+		if (w[FLIPS] & 1) column = crop - 1 - column;
+		if (w[FLIPS] & 2) row = crop - 1 - row;
+		const unsigned char *picture = pixels + ((u64)w[1] << 32 | w[0]);
 		float c[3] = {0, 0, 0};
-		if (row < h && column < width) {
-			u64 at = ((u64)w[1] << 32 | w[0]) + 3 * ((u64)row * width + column);
-			for (u32 j = 0; j < 3; j++) c[j] = pixels[at + j];
+		if (w[ROWS] != crop || w[COLUMNS] != crop) {
+			const u32 *down = taps + ((u64)n * 2 * crop + row) * step, *across = taps + ((u64)(n * 2 + 1) * crop + column) * step;
+			scaled_pixel(picture + 3 * ((u64)w[TOP] * width + w[LEFT]), width, down, across, c);
+		} else {
+			row += w[TOP]; /* both may be negative: then they are large */
+			column += w[LEFT];
+			if (row < h && column < width) {
+				for (u32 j = 0; j < 3; j++) c[j] = picture[3 * ((u64)row * width + column) + j];
+			}
 		}
 		x[3 * i] = (c[0] / 255 - mean0) / std0;
 		x[3 * i + 1] = (c[1] / 255 - mean1) / std1;
