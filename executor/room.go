@@ -173,8 +173,12 @@ func (e *execution) checkMemory(available, own, left int64) error {
 	if i < 0 {
 		return nil
 	}
-	return fmt.Errorf("%s needs %s of memory, and of %s that are available ftrun itself needs %s, which leaves %s for runs%s: a smaller batch_size or crop needs less, "+
-		"and -memory-mib says how much there is where this is not right", e.Plan.Name(e.runs[i]), amount(e.wants[i].memory), amount(available), amount(own), amount(left), others)
+	says := "-memory-mib says how much there is where this is not right"
+	if l := e.Plan.LaunchOf(e.runs[i]); l.Kind != planner.Local {
+		says = fmt.Sprintf("memory in %s says how much a job gets", l)
+	}
+	return fmt.Errorf("%s needs %s of memory, and of %s that are available ftrun itself needs %s, which leaves %s for runs%s: a smaller batch_size or crop needs less, and %s",
+		e.Plan.Name(e.runs[i]), amount(e.wants[i].memory), amount(available), amount(own), amount(left), others, says)
 }
 
 // unfit is the run that needs the most of those that need more than there is room for, with what is to be said of the others;

@@ -18,6 +18,7 @@ func TestFindRoom(t *testing.T) {
 		name        string
 		runs        []int64 // memory in MiB
 		weights     bool    // they start from a file
+		launcher    string  // kind; "" is this machine
 		memory      int64   // MiB
 		parallelism int
 		cache       int64 // MiB
@@ -40,6 +41,8 @@ func TestFindRoom(t *testing.T) {
 			told: "decoded pictures get 0 MiB of memory instead of 250 MiB: runs hold the rest"},
 		{name: "too large", runs: []int64{10, 1500, 3000, 10}, memory: 1000, parallelism: 1, cache: 250,
 			err: []string{"sweep2", "needs 2.9 GiB of memory, and of 1.0 GiB that are available ftrun itself needs 24 MiB, which leaves 1000 MiB for runs", "another run does not fit", "batch_size", "-memory-mib"}},
+		{name: "too large for a job", runs: []int64{1500}, launcher: planner.Slurm, memory: 1000, parallelism: 1,
+			err: []string{"sweep0", "memory in launcher.slurm.there says how much a job gets"}},
 		{name: "several too large", runs: []int64{1400, 1400, 1400}, memory: 1000, parallelism: 1, cache: 0,
 			err: []string{"sweep0", "2 other runs do not fit"}},
 		{name: "nothing to do", memory: 1000, parallelism: 1, cache: 250, wantCache: 250, wantRuns: 750},
@@ -54,6 +57,9 @@ func TestFindRoom(t *testing.T) {
 				if test.weights {
 					l.plan.Settings[i].Weights.Kind = "file"
 				}
+			}
+			if test.launcher != "" {
+				l.plan.Launches = []planner.Launch{{Kind: test.launcher, Name: "there"}}
 			}
 			l.opt.Memory, l.opt.Parallelism = test.memory*mib+BaseMemory, test.parallelism
 			l.opt.CacheBytes = test.cache * mib
