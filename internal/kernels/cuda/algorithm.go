@@ -319,13 +319,18 @@ func (d *Device) runPass(p *pass, v *convolution, c kernels.Conv, algorithm C.in
 	return nil
 }
 
-// isUnsupported says whether an error is cuDNN's word that it does not support a computation, and keeps which that is.
+// isUnsupported says whether an error is cuDNN's word that it does not support a computation, and keeps which that is. What it
+// did support and refuses within a capture is not one of those: its bits would change with the capture, and it has an error.
 func (d *Device) isUnsupported(p *pass, c kernels.Conv, err error) bool {
 	if !errors.Is(err, errUnsupported) {
 		return false
 	}
 	c.StepY, c.Numerics = 0, 0
-	d.unsupported[fmt.Sprintf("%s (%v)", p.what, c)] = true
+	what := fmt.Sprintf("%s (%v)", p.what, c)
+	if d.capturing && !d.unsupported[what] {
+		return false
+	}
+	d.unsupported[what] = true
 	return true
 }
 

@@ -96,3 +96,48 @@ func TestUnsupportedConvolutions(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedWithinACapture: what cuDNN computes when it is asked, and refuses while operations are captured, is not captured
+// as a kernel of ours, whose bits are others; what it refuses always is.
+func TestRefusedWithinACapture(t *testing.T) {
+	if fakes == "" {
+		t.Skip("only the fake cuDNN refuses what it can do")
+	}
+	conv := kernels.Conv{N: 2, H: 6, W: 6, C: 3, K: 8, R: 3, S: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, Groups: 1}
+	for _, always := range []bool{false, true} {
+		d, err := cuda.New(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		var b []kernels.Buffer
+		for _, n := range []int{conv.LenX(), conv.LenW(), conv.LenY()} {
+			memory, err := d.Alloc(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Free(memory)
+			b = append(b, memory)
+		}
+		convolve := func() error { return d.ConvForward(conv, b[0], b[1], nil, b[2], kernels.Identity) }
+		if always {
+			t.Setenv("FAKE_CUDNN_REFUSES", "calls")
+		}
+		if err := convolve(); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("FAKE_CUDNN_REFUSES", "calls")
+		c, err := d.Capture(convolve)
+		if (err == nil) != always {
+			t.Errorf("refused always: %v; capturing: %v", always, err)
+		}
+		if err == nil {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if told := d.Unsupported(); (len(told) > 0) != always {
+			t.Errorf("refused always: %v; the device tells %q", always, told)
+		}
+	}
+}
